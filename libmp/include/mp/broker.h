@@ -1,0 +1,34 @@
+/* broker.h: what a client can ask of a broker without a pool. */
+#ifndef MP_BROKER_H
+#define MP_BROKER_H
+
+#include <mp/error.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mp_broker_info {
+    char version[32]; /* of its software */
+    uint64_t uptime_ms;
+    uint32_t workers;       /* connected mp-worker processes */
+    uint32_t executors;     /* processes under them */
+    uint32_t clients;       /* this one included */
+    uint64_t calls_queued;  /* waiting for a worker */
+    uint64_t calls_running; /* given to one */
+    uint64_t round_trip_us; /* of this question */
+} mp_broker_info_t;
+
+/* Ask a broker how it is.
+ * out  may be NULL when only the answer counts.
+ * MP_OK; MP_EINVAL bad endpoint; MP_ECONNECT nobody, or no broker of ours, answered
+ * within timeout_ms (-1 waits for ever); MP_EVERSION; MP_EPROTO; MP_ENOMEM; MP_ESYSTEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_broker_ping(const char *endpoint, int timeout_ms,
+                                            mp_broker_info_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

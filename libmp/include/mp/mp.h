@@ -1,0 +1,13 @@
+/* mp.h: all of libmp. Each part can also be included on its own. */
+#ifndef MP_H
+#define MP_H
+
+#include <mp/broker.h>
+#include <mp/error.h>
+#include <mp/job.h>
+#include <mp/pool.h>
+#include <mp/task.h>
+#include <mp/version.h>
+#include <mp/worker.h>
+
+#endif

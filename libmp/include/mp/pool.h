@@ -1,0 +1,121 @@
+/* pool.h: a set of workers, on this host or behind a broker, and the calls that use them.
+ *
+ * A local pool forks its workers when it is made; no daemon, socket file or
+ * configuration is needed. With a broker the same calls run on whatever workers
+ * are connected to it:
+ *
+ *     mp_pool_options_t.broker = NULL      $MP_BROKER if that is set, else local
+ *                              = "local"   local, whatever $MP_BROKER says
+ *                              = "tcp://host:port" or "ipc:///path"
+ *
+ * Threads: any thread may use a pool, several at once.
+ * Fork: a pool belongs to the process that made it. In a forked child its calls
+ * return MP_EFORKED, mp_pool_destroy only frees memory, and its descriptors are
+ * already closed. Local workers die with that process, also when it is killed.
+ * Signals: none are taken. Workers live in process groups of their own, so a
+ * Ctrl-C at the terminal reaches only the caller.
+ */
+#ifndef MP_POOL_H
+#define MP_POOL_H
+
+#include <mp/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mp_pool mp_pool_t;
+
+/* All zero is the default. */
+typedef struct mp_pool_options {
+    int processes;           /* local workers; 0: mp_cpu_count() */
+    const char *broker;      /* see above */
+    const char *const *load; /* shared objects that local workers load;
+                                ends with NULL */
+    int connect_timeout_ms;  /* to find the broker, now and after it was
+                                lost; 0: 10 000 */
+    int worker_stdout;       /* descriptor for what local workers write to
+                                stdout; 0: the caller's stdout */
+} mp_pool_options_t;
+
+/* How the calls of one map or job are run. All zero is the default. */
+typedef struct mp_call_options {
+    int chunksize;       /* calls that travel together; 0: adapts to their measured run time */
+    int call_timeout_ms; /* run time of one call; over it, its worker is killed; 0: no limit */
+    int retries;         /* further attempts at a call that fails, crashes, runs out of time
+                            or is lost with its worker or broker; 0: none */
+    int unordered;       /* mp_job_next hands out results as they come, not in input order */
+    int window;          /* calls put but not yet taken by mp_job_next; 0: 64 for each
+                            worker, and never more than 64 MiB of them */
+    int worker_wait_ms;  /* broker: how long to wait for a first worker; 0: 30 000 */
+} mp_call_options_t;
+
+/* How one call ended. Strings and value belong to the giver: see mp_job_next. */
+typedef struct mp_outcome {
+    mp_rc_t rc;          /* MP_OK, or why there is no value: MP_EFAILED, MP_ECRASHED,
+                            MP_ETIMEDOUT, MP_ECANCELLED, MP_EWORKERLOST, MP_EBROKERLOST,
+                            MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM,
+                            MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
+    uint64_t index;      /* position of the input, from 0 */
+    mp_bytes_t value;    /* the result; for MP_EFAILED what the task wrote before */
+    const char *message; /* never NULL; "" for MP_OK */
+    const char *host;    /* where it ran, "" when it did not run */
+    int pid;             /* the worker process, 0 when it did not run */
+    int attempt;         /* from 1 */
+    int code;            /* MP_EFAILED: what the task returned */
+    int signal;          /* MP_ECRASHED: the signal that ended the worker, else 0 */
+    int exit_status;     /* MP_ECRASHED: its exit status when no signal did */
+} mp_outcome_t;
+
+/* Make a pool. Blocks until the workers are up, or until the broker has answered.
+ * options  NULL for the defaults; not kept.
+ * out      the caller destroys it.
+ * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM out of processes or descriptors;
+ * MP_EMODULE and MP_EEXIST from `load`; MP_ECONNECT, MP_EVERSION, MP_EPROTO,
+ * MP_EDRAINING from the broker. */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out);
+
+/* End the workers (a local pool kills what still runs), cancel open jobs and free
+ * the pool. Jobs made from it may still be asked for what they hold and must be
+ * destroyed on their own. NULL-safe, idempotent; sets *self to NULL. No other
+ * thread may be using the pool. Takes at most some seconds. */
+MP_API void mp_pool_destroy(mp_pool_t **self);
+
+/* The number of worker processes: those of a local pool, or those that the broker
+ * counted when it last answered. */
+MP_API int mp_pool_processes(const mp_pool_t *self);
+
+/* Run task(in) once on a worker and wait for it.
+ * in, out     one record each, of the task's types.
+ * timeout_ms  for the whole call, 0 tries once, -1 waits for ever. When it passes,
+ *             the call is cancelled and MP_ETIMEDOUT returned.
+ * Only for tasks over fixed-size records: others return MP_EINVAL (see job.h).
+ * MP_OK; MP_EINVAL; MP_EFORKED; MP_ENOMEM; MP_ETIMEDOUT; or how the call ended,
+ * see mp_outcome_t.rc, with the task's own words in mp_errmsg(). */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_apply(mp_pool_t *self, const mp_task_t *task, const void *in,
+                                           void *out, int timeout_ms);
+
+/* Run out[i] = task(in[i]) for i below n and wait for all of them.
+ * in, out  arrays of n records of the task's types; they must not overlap.
+ * When calls fail, the others are run all the same and their results are in
+ * place; the records of failed ones are zero; and what is returned is the rc of
+ * the first failed one in input order, with its index and message in mp_errmsg().
+ * Else as mp_pool_apply. n = 0 is MP_OK. */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_map(mp_pool_t *self, const mp_task_t *task, const void *in,
+                                         size_t n, void *out, int timeout_ms);
+
+/* mp_pool_map with options (NULL for the defaults; `unordered` and `window` don't
+ * apply) and, when rcs isn't NULL, the rc of each call in rcs[0..n). */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_map_with(mp_pool_t *self, const mp_task_t *task,
+                                              const void *in, size_t n, void *out, mp_rc_t *rcs,
+                                              const mp_call_options_t *options, int timeout_ms);
+
+/* The processors that this process may use: its affinity and its cgroup's quota,
+ * at least 1. */
+MP_API int mp_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

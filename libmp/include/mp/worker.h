@@ -1,0 +1,64 @@
+/* worker.h: serve a broker's calls with processes of this host.
+ *
+ * mp-worker is a thin program around mp_worker_run. Any program that starts with
+ * MP_MAIN can be such a worker as well: `./square --mp-worker tcp://host:5555`.
+ */
+#ifndef MP_WORKER_H
+#define MP_WORKER_H
+
+#include <mp/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum mp_log_level {
+    MP_LOG_ERROR,
+    MP_LOG_WARNING,
+    MP_LOG_INFO,
+    MP_LOG_DEBUG
+} mp_log_level_t;
+
+/* All zero but `broker` is the default. */
+typedef struct mp_worker_options {
+    const char *broker;      /* endpoint; required */
+    int processes;           /* executors; 0: mp_cpu_count() */
+    const char *const *load; /* shared objects that each executor loads; ends with NULL */
+    int allow_exec;          /* offer mp.exec, which runs any command of any client */
+    const char *name;        /* how it is called in errors; NULL: host:pid */
+    int stop_fd;             /* readable once: drain; again: end at once. A signalfd, an
+                                eventfd or a pipe; each read takes 128 bytes at most.
+                                0: none */
+    /* Told what happens, one line without newline; NULL: silence. Called in the
+     * thread that runs mp_worker_run. */
+    void (*log)(void *arg, mp_log_level_t level, const char *line);
+    void *log_arg;
+} mp_worker_options_t;
+
+/* Offer this process's tasks and those of `load` to a broker, run what it sends,
+ * and reconnect with back-off whenever it is lost. Blocks until told to stop, then
+ * finishes the calls that it holds.
+ * Must be called before the process has other threads: it forks. Executors die
+ * with this process.
+ * MP_OK drained; MP_EINVAL; MP_EMODULE, MP_EEXIST from `load`; MP_ENOTASK nothing
+ * to offer; MP_EVERSION, MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
+
+/* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be
+ * that worker until SIGTERM or SIGINT (blocked and read from a descriptor for as
+ * long), write the exit status to *status and return 1. Otherwise return 0. */
+MP_API int mp_main(int argc, char **argv, int *status);
+
+/* First statement of main: lets this same binary serve as its own worker. */
+#define MP_MAIN(argc, argv)                                                                        \
+    do {                                                                                           \
+        int mp_main_status_ = 0;                                                                   \
+        if (mp_main((argc), (argv), &mp_main_status_))                                             \
+            return mp_main_status_;                                                                \
+    } while (0)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
