@@ -1,0 +1,54 @@
+#include "call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void mpx_call_begin(mp_call_t *self, uint64_t index, int attempt, bool writes)
+{
+    self->index = index;
+    self->attempt = attempt;
+    self->writes = writes;
+    self->value.max = MP_VALUE_BYTES_MAX;
+    self->message[0] = '\0';
+    mpx_buf_clear(&self->value);
+}
+
+void mpx_call_free(mp_call_t *self)
+{
+    mpx_buf_free(&self->value);
+}
+
+int mp_call_write(mp_call_t *call, const void *data, size_t size)
+{
+    return call->writes ? mpx_buf_add(&call->value, data, size) : MP_EINVAL;
+}
+
+int mp_call_printf(mp_call_t *call, const char *format, ...)
+{
+    if (!call->writes)
+        return MP_EINVAL;
+    va_list args;
+    va_start(args, format);
+    mp_rc_t rc = mpx_buf_vprintf(&call->value, format, args);
+    va_end(args);
+    return rc;
+}
+
+int mp_call_fail(mp_call_t *call, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(call->message, sizeof call->message, format, args);
+    va_end(args);
+    return code;
+}
+
+uint64_t mp_call_index(const mp_call_t *call)
+{
+    return call->index;
+}
+
+int mp_call_attempt(const mp_call_t *call)
+{
+    return call->attempt;
+}

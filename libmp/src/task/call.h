@@ -1,0 +1,23 @@
+/* call.h: the context of a running call, from the executor's side. */
+#ifndef MPX_CALL_H
+#define MPX_CALL_H
+
+#include "buf.h"
+#include <mp/task.h>
+#include <stdbool.h>
+
+#define MPX_CALL_MESSAGE_MAX 1024
+
+struct mp_call {
+    uint64_t index;
+    int attempt;
+    bool writes;     /* a task over bytes: mp_call_write is allowed */
+    mpx_buf_t value; /* what it has written; kept from call to call for its memory */
+    char message[MPX_CALL_MESSAGE_MAX];
+};
+
+/* Ready the context for the next call. */
+void mpx_call_begin(mp_call_t *self, uint64_t index, int attempt, bool writes);
+void mpx_call_free(mp_call_t *self);
+
+#endif
