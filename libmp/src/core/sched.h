@@ -1,0 +1,163 @@
+/* sched.h: which call runs on which worker. Pure: no clock, socket, thread or file.
+ *
+ * The same core serves a local pool (workers are forked executors), the broker
+ * (workers are mp-worker sessions), mp-worker (its executors) and a client of a
+ * broker (its one worker is the broker). Time comes in as `now` (ns, any origin,
+ * never falling), what must be done goes out as effects, and mpx_sched_deadline says
+ * when to call mpx_sched_tick at the latest.
+ *
+ * Words: a job is the calls of one map; its calls are numbered. A span is a range of
+ * calls put at once. A chunk is a range of calls given to one worker as a whole: cut
+ * from spans, and called done in order, call by call. Every call that is put ends
+ * exactly once: by mpx_sched_done, by mpx_sched_failed returning false, or by an
+ * MPX_END effect.
+ *
+ * What a chunk goes through:
+ *
+ *     queued --RUN--> given --started--> running --done/failed for each call--> over
+ *        ^               |                  |
+ *        |               |                  +- time limit --STOP--> stopping
+ *        +-- worker lost-+------------------+   job cancelled --END,STOP--> orphan
+ *
+ * An orphan's calls have ended; it only still counts against its worker's credit,
+ * until its results come or the worker is lost.
+ */
+#ifndef MPX_SCHED_H
+#define MPX_SCHED_H
+
+#include <mp/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mpx_sched mpx_sched_t;
+
+#define MPX_CHUNK_WHOLE UINT32_MAX
+
+typedef struct mpx_policy {
+    uint64_t task;         /* what a worker must be able to do; 0: any worker will do */
+    uint32_t chunk_calls;  /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
+    uint32_t retries;      /* further attempts at a call that failed or was charged */
+    int64_t call_limit_ns; /* run time of a call; makes chunks of one call; 0: none */
+    int64_t wait_ns;       /* end queued calls when there was no worker for so long; 0: never */
+    int64_t absent_ns;     /* the same when there are workers, but none with the task */
+} mpx_policy_t;
+
+typedef struct mpx_worker_spec {
+    uint32_t slots;        /* calls that it runs at once, at least 1 */
+    int64_t horizon_ns;    /* work to keep waiting there for each slot, so that it
+                              never idles while results and chunks are on their way */
+    uint64_t credit_bytes; /* most bytes given to it at once; one chunk always may */
+    const uint64_t *tasks; /* what it can do (copied); NULL: everything */
+    size_t tasks_count;
+} mpx_worker_spec_t;
+
+typedef enum mpx_effect_kind {
+    MPX_RUN,  /* give the chunk to the worker */
+    MPX_STOP, /* the worker is to give the chunk up: rc says why */
+    MPX_END   /* the calls of the range have ended with rc, without a result */
+} mpx_effect_kind_t;
+
+typedef struct mpx_effect {
+    mpx_effect_kind_t kind;
+    mp_rc_t rc;
+    uint64_t worker; /* END: the one that is to blame, or 0 */
+    uint64_t chunk;  /* RUN, STOP: never reused */
+    uint64_t job;
+    uint64_t tag; /* that of the span */
+    uint64_t first;
+    uint32_t count;
+    uint32_t attempt; /* from 1 */
+    bool started;     /* STOP: a call of the chunk has begun */
+} mpx_effect_t;
+
+/* When a worker is lost, which of its unfinished calls are held against it: they end
+ * with the loss's rc or use up a retry. The rest are queued again, in front. */
+typedef enum mpx_charge {
+    MPX_CHARGE_RUNNING, /* the next call of each chunk that was started */
+    MPX_CHARGE_ALL,     /* every call that was given to it */
+    MPX_CHARGE_NONE     /* none: it is known that nothing had begun */
+} mpx_charge_t;
+
+/* MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_sched_new(mpx_sched_t **out);
+void mpx_sched_destroy(mpx_sched_t **self);
+
+/* Every event below may add effects. All return MP_OK, MP_ENOMEM (then the scheduler
+ * must be destroyed), MP_EEXIST for an id that is in use, or MP_EINVAL for one that is
+ * unknown or an argument out of range, and then change nothing. Ids are the caller's,
+ * never 0. */
+
+mp_rc_t mpx_sched_worker_join(mpx_sched_t *self, int64_t now, uint64_t worker,
+                              const mpx_worker_spec_t *spec);
+/* It now runs that many calls at once. */
+mp_rc_t mpx_sched_worker_slots(mpx_sched_t *self, int64_t now, uint64_t worker, uint32_t slots);
+/* It gets no more chunks, but may finish those it has. */
+mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t worker);
+mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t worker, mpx_charge_t charge,
+                              mp_rc_t rc);
+
+mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
+                           const mpx_policy_t *policy);
+/* Add calls [first, first+count), of `bytes` together. Neighbours with the same tag
+ * grow into one span, unless the policy keeps spans whole. */
+mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first, uint32_t count,
+                      uint64_t bytes, uint64_t tag);
+/* While held, no chunk of the job is given out: its results are not being taken. */
+mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t job, bool held);
+/* End all its open calls with rc; those with a worker become orphans and are stopped. */
+mp_rc_t mpx_sched_job_cancel(mpx_sched_t *self, int64_t now, uint64_t job, mp_rc_t rc);
+/* The same for its calls in [first, first+count); a chunk that holds others as well is left
+ * to run. */
+mp_rc_t mpx_sched_cancel(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
+                         uint32_t count, mp_rc_t rc);
+/* Forget the job; MP_EBUSY while it has open calls. Its orphans are kept track of. */
+mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t job);
+
+/* The worker has begun the chunk's first call. MP_EINVAL: no such chunk (it is stale). */
+mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t chunk);
+/* The chunk's next n calls are over and were handed on; they took busy_ns together.
+ * Also counts as started. */
+mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t chunk, uint32_t n, int64_t busy_ns);
+/* The chunk's next call ended with rc, not MP_OK. *again: it will be tried again, so
+ * its outcome must not be handed on. Also counts as started. */
+mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc, bool *again);
+
+/* What is known of a chunk that was given out. */
+typedef struct mpx_chunk_info {
+    uint64_t worker;
+    uint64_t job;
+    uint64_t tag;
+    uint64_t first; /* of the chunk as given */
+    uint32_t count;
+    uint32_t done;
+    uint32_t attempt;
+    bool orphan; /* its results are to be counted (done) but not handed on */
+} mpx_chunk_info_t;
+/* false: no such chunk, its message is stale. */
+bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t chunk, mpx_chunk_info_t *out);
+
+/* Do what is due at now. */
+mp_rc_t mpx_sched_tick(mpx_sched_t *self, int64_t now);
+/* When the next tick is due; MPX_NEVER (INT64_MAX): none is. */
+int64_t mpx_sched_deadline(const mpx_sched_t *self);
+
+/* Take the oldest effect; false when there is none. Effects of one event come in the
+ * order in which they must be carried out. */
+bool mpx_sched_effect(mpx_sched_t *self, mpx_effect_t *out);
+
+typedef struct mpx_sched_counts {
+    uint64_t queued; /* calls in spans */
+    uint64_t given;  /* calls in chunks, orphans apart */
+    uint32_t workers;
+    uint32_t slots;
+    uint32_t jobs;
+} mpx_sched_counts_t;
+void mpx_sched_counts(const mpx_sched_t *self, mpx_sched_counts_t *out);
+/* Open calls of one job: queued and given; 0 for an unknown one. */
+uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t job);
+
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_sched_check(const mpx_sched_t *self);
+
+#endif
