@@ -1,0 +1,186 @@
+/* header.c: the head of a message, by hand: it is on the path of every call. */
+#include "wire.h"
+
+#include "fault.h"
+
+#include <string.h>
+
+/* Protobuf's wire types. */
+enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
+
+enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 12 };
+
+const char *mpx_op_name(mpx_op_t op)
+{
+    static const char *const names[MPX_OP_END] = {
+        [MPX_OP_HELLO] = "HELLO",   [MPX_OP_WELCOME] = "WELCOME", [MPX_OP_ERROR] = "ERROR",
+        [MPX_OP_PING] = "PING",     [MPX_OP_PONG] = "PONG",       [MPX_OP_OPEN] = "OPEN",
+        [MPX_OP_SUBMIT] = "SUBMIT", [MPX_OP_STARTED] = "STARTED", [MPX_OP_RESULT] = "RESULT",
+        [MPX_OP_CANCEL] = "CANCEL", [MPX_OP_CLOSE] = "CLOSE",     [MPX_OP_ACK] = "ACK",
+        [MPX_OP_DRAIN] = "DRAIN",   [MPX_OP_BYE] = "BYE",
+    };
+    return op > 0 && op < MPX_OP_END ? names[op] : "?";
+}
+
+static uint32_t zigzag(int32_t value)
+{
+    return ((uint32_t)value << 1) ^ (value < 0 ? UINT32_MAX : 0);
+}
+
+static int32_t unzigzag(uint32_t value)
+{
+    return (int32_t)((value >> 1) ^ (value & 1 ? UINT32_MAX : 0));
+}
+
+/* proto3: a field that is zero isn't written. All tags are below 16: one byte. */
+static uint8_t *put(uint8_t *at, unsigned field, uint64_t value)
+{
+    if (value == 0)
+        return at;
+    *at++ = (uint8_t)(field << 3 | VARINT);
+    for (; value > 0x7f; value >>= 7)
+        *at++ = (uint8_t)(value | 0x80);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+size_t mpx_head_pack(const mpx_header_t *header, bool apart, uint8_t out[MPX_HEAD_MAX])
+{
+    uint8_t *at = out + PREAMBLE;
+    at = put(at, 1, (uint64_t)header->op);
+    at = put(at, 2, header->job);
+    at = put(at, 3, header->chunk);
+    at = put(at, 4, header->first);
+    at = put(at, 5, header->count);
+    at = put(at, 6, header->attempt);
+    at = put(at, 7, header->item_bytes);
+    at = put(at, 8, header->busy_ns);
+    at = put(at, 9, zigzag(header->code));
+    at = put(at, 10, header->nonce);
+    at = put(at, 11, header->bytes);
+    size_t length = (size_t)(at - out) - PREAMBLE;
+    out[0] = MPX_WIRE_VERSION;
+    out[1] = apart ? MPX_FLAG_APART : 0;
+    out[2] = (uint8_t)length;
+    out[3] = (uint8_t)(length >> 8);
+    size_t padded = (PREAMBLE + length + 15) & ~(size_t)15;
+    memset(at, 0, padded - PREAMBLE - length);
+    return padded;
+}
+
+typedef struct reader {
+    const uint8_t *at;
+    const uint8_t *end;
+} reader_t;
+
+static bool get_varint(reader_t *reader, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
+        uint8_t byte = *reader->at++;
+        if (shift == 63 && byte > 1)
+            return false;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *out = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool skip(reader_t *reader, unsigned type)
+{
+    uint64_t size = 0;
+    switch (type) {
+    case VARINT:
+        return get_varint(reader, &size);
+    case FIXED64:
+        size = 8;
+        break;
+    case FIXED32:
+        size = 4;
+        break;
+    case BYTES:
+        if (!get_varint(reader, &size))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    if (size > (uint64_t)(reader->end - reader->at))
+        return false;
+    reader->at += size;
+    return true;
+}
+
+/* Fields that this version doesn't know are passed over, as protobuf does. */
+static bool get_fields(reader_t *reader, uint64_t fields[FIELDS_END])
+{
+    while (reader->at < reader->end) {
+        uint64_t tag = 0;
+        if (!get_varint(reader, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+            return false;
+        if (tag >> 3 >= FIELDS_END) {
+            if (!skip(reader, tag & 7))
+                return false;
+        } else if ((tag & 7) != VARINT || !get_varint(reader, &fields[tag >> 3])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
+{
+    if (fields[1] == 0 || fields[1] >= MPX_OP_END)
+        return mpx_fault(MP_EPROTO, "a message has the unknown op %llu",
+                         (unsigned long long)fields[1]);
+    if (fields[5] > UINT32_MAX || fields[6] > UINT32_MAX || fields[7] > UINT32_MAX ||
+        fields[9] > UINT32_MAX || fields[4] > UINT64_MAX - fields[5])
+        return mpx_fault(MP_EPROTO, "a %s's header has a number out of range",
+                         mpx_op_name((mpx_op_t)fields[1]));
+    *out = (mpx_header_t){
+        .op = (mpx_op_t)fields[1],
+        .job = fields[2],
+        .chunk = fields[3],
+        .first = fields[4],
+        .count = (uint32_t)fields[5],
+        .attempt = (uint32_t)fields[6],
+        .item_bytes = (uint32_t)fields[7],
+        .busy_ns = fields[8],
+        .code = unzigzag((uint32_t)fields[9]),
+        .nonce = fields[10],
+        .bytes = fields[11],
+    };
+    return MP_OK;
+}
+
+mp_rc_t mpx_head_unpack(mp_bytes_t message, mpx_header_t *out, mp_bytes_t *payload, bool *apart)
+{
+    const uint8_t *bytes = message.data;
+    if (message.size < PREAMBLE)
+        return mpx_fault(MP_EPROTO, "a message of %zu bytes has no head", message.size);
+    if (bytes[0] != MPX_WIRE_VERSION)
+        return mpx_fault(MP_EVERSION, "a message is in version %u of the protocol", bytes[0]);
+    if (bytes[1] & ~MPX_FLAG_APART)
+        return mpx_fault(MP_EPROTO, "a message has unknown flags 0x%x", bytes[1]);
+    size_t length = (size_t)bytes[2] | (size_t)bytes[3] << 8;
+    size_t padded = (PREAMBLE + length + 15) & ~(size_t)15;
+    if (length > HEADER_MAX || padded > message.size)
+        return mpx_fault(MP_EPROTO, "a message of %zu bytes has a header of %zu", message.size,
+                         length);
+    reader_t reader = {bytes + PREAMBLE, bytes + PREAMBLE + length};
+    uint64_t fields[FIELDS_END] = {0};
+    if (!get_fields(&reader, fields))
+        return mpx_fault(MP_EPROTO, "a message's header is not protobuf of ours");
+    bool is_apart = bytes[1] & MPX_FLAG_APART;
+    if (is_apart && padded != message.size)
+        return mpx_fault(MP_EPROTO, "a message has its payload both here and apart");
+    mp_rc_t rc = assign(fields, out);
+    if (rc != MP_OK)
+        return rc;
+    *apart = is_apart;
+    *payload = (mp_bytes_t){bytes + padded, message.size - padded};
+    return MP_OK;
+}

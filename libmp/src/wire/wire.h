@@ -1,0 +1,174 @@
+/* wire.h: messages <-> bytes. Sees no socket and keeps no state.
+ *
+ * A message is a head and a payload. The head is
+ *
+ *     u8 version (1) | u8 flags | u16 little-endian length | protobuf Header | zeros
+ *
+ * padded with zeros to a multiple of 16 bytes, so that the payload behind it is as
+ * aligned as the message itself. With MPX_FLAG_APART the payload travels in a frame
+ * of its own instead. Unknown versions, flags and ops are refused. PROTOCOL.md has the
+ * whole story; proto/mp.proto the fields.
+ *
+ * The header is packed and unpacked by hand (it is on the path of every call; the
+ * bytes are the same as protobuf's, which a test proves); bodies by protobuf-c.
+ */
+#ifndef MPX_WIRE_H
+#define MPX_WIRE_H
+
+#include "buf.h"
+#include <mp/error.h>
+#include <mp/task.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MPX_WIRE_VERSION 1
+#define MPX_FLAG_APART   1u
+#define MPX_HEAD_MAX     144 /* 4 + 128 rounded up */
+#define MPX_BODY_MAX     (64u * 1024u)
+#define MPX_STRING_MAX   4096u /* of one string in a body */
+#define MPX_TASKS_MAX    4096u /* in a Hello */
+
+typedef enum mpx_op {
+    MPX_OP_HELLO = 1,
+    MPX_OP_WELCOME,
+    MPX_OP_ERROR,
+    MPX_OP_PING,
+    MPX_OP_PONG,
+    MPX_OP_OPEN,
+    MPX_OP_SUBMIT,
+    MPX_OP_STARTED,
+    MPX_OP_RESULT,
+    MPX_OP_CANCEL,
+    MPX_OP_CLOSE,
+    MPX_OP_ACK,
+    MPX_OP_DRAIN,
+    MPX_OP_BYE,
+    MPX_OP_END /* one past the last */
+} mpx_op_t;
+
+typedef struct mpx_header {
+    mpx_op_t op;
+    uint64_t job;
+    uint64_t chunk;
+    uint64_t first;
+    uint32_t count;
+    uint32_t attempt;
+    uint32_t item_bytes;
+    uint64_t busy_ns;
+    int32_t code;
+    uint64_t nonce;
+    uint64_t bytes;
+} mpx_header_t;
+
+/* The name of an op, "op 77" never: NULL-free, "?" for an unknown one. */
+const char *mpx_op_name(mpx_op_t op);
+
+/* Write the head; returns its length, a multiple of 16. Cannot fail. */
+size_t mpx_head_pack(const mpx_header_t *header, bool payload_apart, uint8_t out[MPX_HEAD_MAX]);
+
+/* Read a head from the first bytes of a message.
+ * payload  what follows the head in the same message.
+ * apart    the payload is in the next frame instead, and nothing follows here.
+ * MP_OK; MP_EVERSION; MP_EPROTO with the reason in mp_errmsg(). */
+mp_rc_t mpx_head_unpack(mp_bytes_t message, mpx_header_t *out, mp_bytes_t *payload, bool *apart);
+
+/* Items of a SUBMIT payload and values of a uniform RESULT: item_bytes each, or with
+ * item_bytes 0 a u32 length before each. `rest` moves on. MP_OK; MP_EOF nothing left;
+ * MP_EPROTO cut short. */
+mp_rc_t mpx_item_next(mp_bytes_t *rest, uint32_t item_bytes, mp_bytes_t *out);
+mp_rc_t mpx_item_add(mpx_buf_t *out, mp_bytes_t item); /* with its length */
+/* Whether a payload is exactly `count` items. */
+bool mpx_items_valid(mp_bytes_t payload, uint32_t item_bytes, uint32_t count);
+
+/* Records of a RESULT payload with item_bytes 0:
+ * i32 rc | u32 detail length | u32 value length | detail (a Failure) | value. */
+typedef struct mpx_record {
+    mp_rc_t rc;
+    mp_bytes_t detail; /* packed Failure; empty for MP_OK */
+    mp_bytes_t value;
+} mpx_record_t;
+mp_rc_t mpx_record_next(mp_bytes_t *rest, mpx_record_t *out);
+mp_rc_t mpx_record_add(mpx_buf_t *out, const mpx_record_t *record);
+bool mpx_records_valid(mp_bytes_t payload, uint32_t count);
+
+/* Bodies. _pack appends to a buffer: MP_OK, MP_ETOOLARGE, MP_ENOMEM. _unpack fills the
+ * struct, whose strings point into *arena, which the caller frees with free(): MP_OK,
+ * MP_EPROTO, MP_ENOMEM. Strings are never NULL, contain no NUL and are valid UTF-8;
+ * control characters in them are replaced, so they can be shown to people. */
+typedef struct mpx_offer {
+    const char *name;
+    const char *signature;
+} mpx_offer_t;
+
+typedef enum mpx_role { MPX_ROLE_CLIENT = 1, MPX_ROLE_WORKER, MPX_ROLE_EXECUTOR } mpx_role_t;
+
+typedef struct mpx_hello {
+    mpx_role_t role;
+    uint32_t version_min;
+    uint32_t version_max;
+    const char *software;
+    const char *host;
+    uint32_t pid;
+    const char *name;
+    uint32_t slots;
+    const mpx_offer_t *tasks;
+    size_t tasks_count;
+    const char *const *refused;
+    size_t refused_count;
+} mpx_hello_t;
+mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out);
+mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena);
+
+typedef struct mpx_welcome {
+    uint32_t version;
+    const char *software;
+    uint64_t session;
+    uint64_t max_message_bytes;
+    uint64_t submit_bytes;
+    uint64_t result_bytes;
+    uint32_t workers;
+    uint32_t executors;
+} mpx_welcome_t;
+mp_rc_t mpx_welcome_pack(const mpx_welcome_t *self, mpx_buf_t *out);
+mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena);
+
+typedef struct mpx_problem {
+    const char *message;
+} mpx_problem_t;
+mp_rc_t mpx_problem_pack(const mpx_problem_t *self, mpx_buf_t *out);
+mp_rc_t mpx_problem_unpack(mp_bytes_t body, mpx_problem_t *out, void **arena);
+
+typedef struct mpx_open {
+    const char *task;
+    const char *signature;
+    uint32_t call_limit_ms;
+    uint32_t wait_ms;
+} mpx_open_t;
+mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out);
+mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena);
+
+typedef struct mpx_failure {
+    const char *message;
+    const char *host;
+    uint32_t pid;
+    uint32_t attempt;
+    int32_t code;
+    uint32_t signal;
+    uint32_t exit_status;
+} mpx_failure_t;
+mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out);
+mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena);
+
+typedef struct mpx_status {
+    const char *software;
+    uint64_t uptime_ms;
+    uint32_t workers;
+    uint32_t executors;
+    uint32_t clients;
+    uint64_t calls_queued;
+    uint64_t calls_running;
+} mpx_status_t;
+mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out);
+mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);
+
+#endif
