@@ -1,0 +1,336 @@
+#include "lane.h"
+
+#include "fault.h"
+#include "forkguard.h"
+#include "ring.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Going to sleep without missing a wake-up: the sleeper says so, then looks at the rings;
+ * the other side moves a position, then looks whether somebody said so. Each has a full
+ * barrier between its store and its look, so at least one of them sees the other's store.
+ * The one who takes the announcement away (by an exchange) sends the byte, so there is
+ * about one byte per sleep. A byte too many only makes the next sleep short. */
+
+enum {
+    RING_MIN = 64 * 1024,
+    RING_MAX = 1 << 30,
+    CONTROL_BYTES = 4096 /* the rings behind it are page-aligned */
+};
+
+#define MAGIC UINT64_C(0x31656e616c706d00) /* "\0mplane1" */
+
+/* What a sleeping side wants to be woken by. */
+enum { AWAKE = 0, FOR_RECORD = 1, FOR_ROOM = 2 };
+
+typedef struct side {
+    alignas(MPX_RING_LINE) _Atomic uint32_t asleep; /* set by the side, taken by its peer */
+} side_t;
+
+/* The beginning of the mapping. Whoever attaches copies the first line and never looks
+ * at it again. */
+typedef struct control {
+    uint64_t magic;
+    uint64_t ring_bytes;
+    side_t sides[2];
+    mpx_ring_shared_t rings[2]; /* ring i is written by side i */
+} control_t;
+
+static_assert(sizeof(control_t) <= CONTROL_BYTES, "the control block has its own pages");
+
+struct mpx_lane {
+    void *mapping;
+    size_t mapping_bytes;
+    int fd;
+    bool guarded;        /* fd is registered, so in forked children it is closed */
+    bool gone;           /* the peer is */
+    uint64_t generation; /* of forks, when the lane was made */
+    _Atomic uint32_t *asleep;
+    _Atomic uint32_t *peer_asleep;
+    mpx_ring_writer_t out;
+    mpx_ring_reader_t in;
+};
+
+static bool ring_size_is_valid(uint64_t ring_bytes)
+{
+    return ring_bytes >= RING_MIN && ring_bytes <= RING_MAX && !(ring_bytes & (ring_bytes - 1));
+}
+
+static size_t mapping_size(size_t ring_bytes)
+{
+    return CONTROL_BYTES + 2 * ring_bytes;
+}
+
+/* The peer must not make it shorter: touching what is cut off would kill us. */
+static mp_rc_t make_memory(size_t size, int *out)
+{
+    int fd = memfd_create("mp-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return mpx_fault_errno("lane: memfd_create");
+    if (ftruncate(fd, (off_t)size) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+        mp_rc_t rc = mpx_fault_errno("lane: %zu bytes of shared memory", size);
+        close(fd);
+        return rc;
+    }
+    *out = fd;
+    return MP_OK;
+}
+
+static mp_rc_t map_memory(int memory, size_t size, void **out)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    if (at == MAP_FAILED)
+        return mpx_fault_errno("lane: map %zu bytes", size);
+    *out = at;
+    return MP_OK;
+}
+
+/* Map the memory and become its side 0 or 1. The lane doesn't own `fd` unless it is made. */
+static mp_rc_t make_side(int memory, size_t ring_bytes, unsigned side, int fd, mpx_lane_t **out)
+{
+    mpx_lane_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "lane: out of memory");
+    self->mapping_bytes = mapping_size(ring_bytes);
+    mp_rc_t rc = map_memory(memory, self->mapping_bytes, &self->mapping);
+    if (rc) {
+        free(self);
+        return rc;
+    }
+    control_t *control = self->mapping;
+    unsigned char *bytes = (unsigned char *)self->mapping + CONTROL_BYTES;
+    unsigned peer = 1 - side;
+    self->fd = fd;
+    self->generation = mpx_fork_generation();
+    self->asleep = &control->sides[side].asleep;
+    self->peer_asleep = &control->sides[peer].asleep;
+    self->out.shared = &control->rings[side];
+    self->out.bytes = bytes + side * ring_bytes;
+    self->out.size = ring_bytes;
+    self->in.shared = &control->rings[peer];
+    self->in.bytes = bytes + peer * ring_bytes;
+    self->in.size = ring_bytes;
+    *out = self;
+    return MP_OK;
+}
+
+mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2])
+{
+    if (!out || !peer_fds || !ring_size_is_valid(ring_bytes))
+        return mpx_fault(MP_EINVAL, "lane: a ring of %zu bytes", ring_bytes);
+    mpx_lane_t *self = NULL;
+    int sockets[2];
+    int memory = -1;
+    mp_rc_t rc = make_memory(mapping_size(ring_bytes), &memory);
+    if (rc)
+        return rc;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets)) {
+        rc = mpx_fault_errno("lane: socketpair");
+        goto no_sockets;
+    }
+    rc = make_side(memory, ring_bytes, 0, sockets[0], &self);
+    if (rc)
+        goto no_side;
+    control_t *control = self->mapping;
+    control->magic = MAGIC;
+    control->ring_bytes = ring_bytes;
+    rc = mpx_forkguard_add(self->fd);
+    if (rc)
+        goto no_guard;
+    self->guarded = true;
+    peer_fds[0] = memory;
+    peer_fds[1] = sockets[1];
+    *out = self;
+    return MP_OK;
+
+no_guard:
+    munmap(self->mapping, self->mapping_bytes);
+    free(self);
+no_side:
+    close(sockets[0]);
+    close(sockets[1]);
+no_sockets:
+    close(memory);
+    return rc;
+}
+
+/* The ring size that the header claims, if the memory is really as long as that. */
+static mp_rc_t measure(int memory, size_t *ring_bytes)
+{
+    struct stat status;
+    if (fstat(memory, &status))
+        return mpx_fault_errno("lane: descriptor %d", memory);
+    int seals = fcntl(memory, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || status.st_size < (off_t)mapping_size(RING_MIN))
+        return mpx_fault(MP_EINVAL, "lane: descriptor %d isn't the memory of a lane", memory);
+    void *at = NULL;
+    mp_rc_t rc = map_memory(memory, CONTROL_BYTES, &at);
+    if (rc)
+        return rc;
+    const control_t *control = at;
+    uint64_t magic = control->magic;
+    uint64_t claim = control->ring_bytes;
+    munmap(at, CONTROL_BYTES);
+    if (magic != MAGIC || !ring_size_is_valid(claim) ||
+        status.st_size != (off_t)mapping_size((size_t)claim))
+        return mpx_fault(MP_EINVAL, "lane: the memory's header is damaged");
+    *ring_bytes = (size_t)claim;
+    return MP_OK;
+}
+
+mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out)
+{
+    if (!fds || !out)
+        return mpx_fault(MP_EINVAL, "lane: no descriptors");
+    size_t ring_bytes = 0;
+    mp_rc_t rc = measure(fds[0], &ring_bytes);
+    if (rc)
+        return rc;
+    rc = make_side(fds[0], ring_bytes, 1, fds[1], out);
+    if (rc)
+        return rc;
+    close(fds[0]);
+    return MP_OK;
+}
+
+void mpx_lane_destroy(mpx_lane_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    mpx_lane_t *self = *self_p;
+    *self_p = NULL;
+    /* In a forked child a guarded descriptor is closed already, and its number may be
+     * somebody else's by now. */
+    if (!self->guarded) {
+        close(self->fd);
+    } else if (self->generation == mpx_fork_generation()) {
+        mpx_forkguard_remove(self->fd);
+        close(self->fd);
+    }
+    mpx_ring_writer_free(&self->out);
+    mpx_ring_reader_free(&self->in);
+    munmap(self->mapping, self->mapping_bytes);
+    free(self);
+}
+
+int mpx_lane_fd(const mpx_lane_t *self)
+{
+    return self->fd;
+}
+
+mp_rc_t mpx_lane_write(mpx_lane_t *self, const mp_bytes_t *parts, size_t parts_count)
+{
+    return mpx_ring_write(&self->out, parts, parts_count);
+}
+
+mp_rc_t mpx_lane_flush(mpx_lane_t *self)
+{
+    return mpx_ring_flush(&self->out);
+}
+
+bool mpx_lane_cut(const mpx_lane_t *self)
+{
+    return mpx_ring_cut(&self->out);
+}
+
+size_t mpx_lane_room(const mpx_lane_t *self)
+{
+    return mpx_ring_room(&self->out);
+}
+
+/* Called after a position was moved. A failed send is a peer that is gone, or one with a
+ * socket full of bytes that it hasn't taken yet. */
+static void wake(mpx_lane_t *self, uint32_t reason)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!(atomic_load_explicit(self->peer_asleep, memory_order_relaxed) & reason))
+        return;
+    if (atomic_exchange_explicit(self->peer_asleep, AWAKE, memory_order_acq_rel) != AWAKE)
+        (void)!send(self->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void mpx_lane_ring(mpx_lane_t *self)
+{
+    wake(self, FOR_RECORD);
+}
+
+static void wake_if_relieved(mpx_lane_t *self)
+{
+    if (self->in.relieved) {
+        self->in.relieved = false;
+        wake(self, FOR_ROOM);
+    }
+}
+
+mp_rc_t mpx_lane_read(mpx_lane_t *self, mp_bytes_t *out)
+{
+    mp_rc_t rc = mpx_ring_read(&self->in, out);
+    wake_if_relieved(self);
+    return rc;
+}
+
+void mpx_lane_pop(mpx_lane_t *self)
+{
+    mpx_ring_pop(&self->in);
+    wake_if_relieved(self);
+}
+
+static uint32_t reasons(const mpx_lane_t *self, bool for_room)
+{
+    if (!for_room)
+        return FOR_RECORD;
+    return self->in.held ? FOR_ROOM : FOR_RECORD | FOR_ROOM;
+}
+
+bool mpx_lane_sleep(mpx_lane_t *self, bool for_room)
+{
+    uint32_t wanted = reasons(self, for_room);
+    atomic_store_explicit(self->asleep, wanted, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (((wanted & FOR_RECORD) && mpx_ring_readable(&self->in)) ||
+        ((wanted & FOR_ROOM) && mpx_ring_writable(&self->out))) {
+        atomic_store_explicit(self->asleep, AWAKE, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+/* One recv and no loop: a peer that keeps sending doesn't keep us here. ECONNRESET stands
+ * for a peer that went without taking our bytes. */
+mp_rc_t mpx_lane_awake(mpx_lane_t *self)
+{
+    char bytes[64];
+    atomic_store_explicit(self->asleep, AWAKE, memory_order_relaxed);
+    if (self->gone)
+        return MP_EOF;
+    ssize_t got = recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    self->gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    return self->gone ? MP_EOF : MP_OK;
+}
+
+void *mpx_lane_open(mpx_lane_t *self, size_t size)
+{
+    return mpx_ring_open(&self->out, size);
+}
+
+void mpx_lane_cursor(mpx_lane_t *self, uint32_t valid)
+{
+    mpx_ring_cursor(&self->out, valid);
+}
+
+void mpx_lane_commit(mpx_lane_t *self, size_t size)
+{
+    mpx_ring_commit(&self->out, size);
+}
+
+bool mpx_lane_salvage(mpx_lane_t *self, mp_bytes_t *out, uint32_t *valid)
+{
+    return mpx_ring_salvage(&self->in, out, valid);
+}

@@ -1,0 +1,110 @@
+/* lane.h: a two-way channel of records between two processes of one host.
+ *
+ * Two rings in one shared mapping carry the bytes; a socket pair carries only wake-ups
+ * and the news that the other end is gone. A side that finds its ring empty announces
+ * that it will sleep, looks once more, and sleeps on the socket; the other side sends
+ * one byte only to a side that announced it. While both are busy no system call is
+ * made at all.
+ *
+ *     side A (owner)                              side B (executor)
+ *     ring 0  head ---------------------------->  tail
+ *     ring 1  tail  <----------------------------  head
+ *     socket  <------------- one byte ---------->
+ *
+ * A record is contiguous and 16-aligned in memory. Records longer than a quarter of
+ * the ring travel in fragments, which the reader puts together again in memory of its
+ * own; the lane hides that.
+ *
+ * What has been committed survives the writer's death and can still be read. Beyond
+ * that, a writer can keep a record open (mpx_lane_open) and count on a shared cursor
+ * how much of it is valid; the reader gets at it with mpx_lane_salvage once the writer
+ * is dead. That is how the results of calls survive a crash of the next call.
+ *
+ * The peer may be running code that has gone wild: every position and length that is
+ * read from shared memory is checked, and MP_EPROTO returned if it can't be. One thread
+ * at a time on each side.
+ */
+#ifndef MPX_LANE_H
+#define MPX_LANE_H
+
+#include <mp/error.h>
+#include <mp/task.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mpx_lane mpx_lane_t;
+
+#define MPX_LANE_RECORD_MAX (80u * 1024u * 1024u)
+
+/* Make a lane whose two rings hold ring_bytes each (a power of two, at least 64 KiB).
+ * This side is A. *peer_fds are what the other process needs: the mapping's descriptor
+ * and its socket; the caller passes them on and closes them. All are close-on-exec.
+ * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2]);
+
+/* Become side B. Takes the two descriptors over on success. Reads the ring size from
+ * the mapping and checks it. MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out);
+
+/* Unmap and close. NULL-safe, idempotent. */
+void mpx_lane_destroy(mpx_lane_t **self);
+
+/* The socket; readable when the peer rang or is gone. For poll only. */
+int mpx_lane_fd(const mpx_lane_t *self);
+
+/* Append a record made of the parts, in order. Does not ring.
+ * MP_OK; MP_EBUSY no room now: a record of up to a quarter of the ring was not written at
+ * all, of a longer one the lane has kept what it couldn't write (mpx_lane_cut is true):
+ * call mpx_lane_flush when there is room, and write nothing else until it returns MP_OK;
+ * MP_ETOOLARGE; MP_ENOMEM; MP_EPROTO. */
+mp_rc_t mpx_lane_write(mpx_lane_t *self, const mp_bytes_t *parts, size_t parts_count);
+/* Go on with a long record. MP_OK all of it is written, or there was none; MP_EBUSY;
+ * MP_EPROTO. */
+mp_rc_t mpx_lane_flush(mpx_lane_t *self);
+/* Is a long record written only in part? */
+bool mpx_lane_cut(const mpx_lane_t *self);
+/* Bytes that one mpx_lane_write could take now without being cut; 0 also while a record
+ * is cut or open, or the peer has broken the lane. */
+size_t mpx_lane_room(const mpx_lane_t *self);
+
+/* Wake the peer if it sleeps until a record comes. No harm when it is gone:
+ * mpx_lane_awake tells that. */
+void mpx_lane_ring(mpx_lane_t *self);
+
+/* The oldest record of the peer, or MP_EBUSY when there is none. The bytes are valid,
+ * and stay in the ring, until mpx_lane_pop; until then the same record is read again. A
+ * peer gone wild may still change them: copy what is checked before it is used.
+ * MP_OK; MP_EBUSY; MP_EPROTO; MP_ENOMEM (for a fragmented record). */
+mp_rc_t mpx_lane_read(mpx_lane_t *self, mp_bytes_t *out);
+/* Give its room back. Wakes a peer that sleeps for room, once a quarter of the ring has
+ * been given back or all that was there. */
+void mpx_lane_pop(mpx_lane_t *self);
+
+/* Announce that this side goes to sleep on mpx_lane_fd. false: don't, because a record is
+ * there, or if `for_room` room for what was last refused (for any record up to a quarter
+ * of the ring, if nothing was); or because the lane is broken, as the next call will tell.
+ * Who holds a record (read, not popped) and sleeps for room is woken by room alone.
+ * Undone by mpx_lane_awake. */
+bool mpx_lane_sleep(mpx_lane_t *self, bool for_room);
+/* No longer asleep: take the wake-up bytes off the socket. One system call.
+ * MP_OK; MP_EOF the peer is gone (what it committed can still be read). When it rang
+ * before it went, the first call takes the bytes, and the second one tells: the socket
+ * stays readable. */
+mp_rc_t mpx_lane_awake(mpx_lane_t *self);
+
+/* Keep a record of `size` bytes (at most a quarter of the ring) open for filling in
+ * place; its memory is 16-aligned and zeroed. Only one at a time, and no
+ * mpx_lane_write in between. NULL: no room now (or the lane is broken: mpx_lane_flush
+ * tells, and mpx_lane_sleep returns false). */
+void *mpx_lane_open(mpx_lane_t *self, size_t size);
+/* How many of its units (calls) are valid, for the reader if this side dies. */
+void mpx_lane_cursor(mpx_lane_t *self, uint32_t valid);
+/* Commit its first `size` bytes (not more than were opened); 0 drops it. */
+void mpx_lane_commit(mpx_lane_t *self, size_t size);
+/* After the peer's death, with all its records read: its open record and cursor.
+ * The bytes stay valid until the lane is destroyed; `valid` is whatever the peer left.
+ * false: it had none open, or what it left is not valid. */
+bool mpx_lane_salvage(mpx_lane_t *self, mp_bytes_t *out, uint32_t *valid);
+
+#endif
