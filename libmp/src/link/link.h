@@ -1,0 +1,100 @@
+/* link.h: frames over ZeroMQ. The only module that sees zmq.h; it knows no message.
+ *
+ * A link is either a hub (ROUTER, bound to endpoints, many peers) or a dial (DEALER,
+ * connected to one endpoint, one peer, once: after it is down, make a new one). A
+ * message is one or two frames of bytes.
+ *
+ * One thread at a time may use a link. None of its functions blocks. What must be
+ * known about libzmq 4.3.4 to change this module is in docs/ZEROMQ.md.
+ */
+#ifndef MPX_LINK_H
+#define MPX_LINK_H
+
+#include <mp/error.h>
+#include <mp/task.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mpx_link mpx_link_t;
+
+#define MPX_ENDPOINT_MAX 256
+
+typedef struct mpx_link_options {
+    size_t max_message_bytes; /* of one frame; a peer that sends more is disconnected; 0: 80 MiB */
+    size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
+    int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
+    int heartbeat_ms;         /* tcp only: a silent peer is down after three of them; 0: 800 */
+} mpx_link_options_t;
+
+/* Check an endpoint: "tcp://host:port" or "ipc:///absolute/path" (at most 100 bytes of
+ * path). For a hub the host may be '*' and the port '*' or 0.
+ * MP_OK; MP_EINVAL with what is wrong in mp_errmsg(). */
+mp_rc_t mpx_endpoint_check(const char *endpoint, bool for_hub);
+/* Whether a valid endpoint can be reached from this host only: ipc, 127.0.0.0/8, [::1]
+ * or localhost. */
+bool mpx_endpoint_is_local(const char *endpoint);
+
+/* Bind a hub. ipc: the socket file gets mode 0600, a live owner's path is refused, a
+ * dead one's taken over, and the file removed with the hub.
+ * context  a libzmq context of the caller, which outlives the link; NULL: the
+ *          process's own, which is made with its first link and ends with its last.
+ * MP_OK; MP_EINVAL; MP_EEXIST the address is in use; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_link_listen(void *context, const char *const *endpoints, size_t endpoints_count,
+                        const mpx_link_options_t *options, mpx_link_t **out);
+/* The endpoint as bound, with the real port; NULL past the last. */
+const char *mpx_link_endpoint(const mpx_link_t *self, size_t i);
+/* Bind no longer: connected peers stay, new ones are refused. */
+void mpx_link_stop_listening(mpx_link_t *self);
+
+/* Start to connect a dial. UP or DOWN tells how it went.
+ * MP_OK; MP_EINVAL; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_options_t *options,
+                      mpx_link_t **out);
+
+/* Close. What was sent gets linger_ms to leave (in the background for a foreign context,
+ * else also here). NULL-safe, idempotent. In a forked child nothing of ZeroMQ is touched. */
+void mpx_link_destroy(mpx_link_t **self, int linger_ms);
+
+typedef enum mpx_link_event_kind {
+    MPX_LINK_UP,      /* dial: connected, handshake done. A hub's peer is new with its
+                         first message: there is no UP for it */
+    MPX_LINK_MESSAGE, /* from `peer` (0 for a dial) */
+    MPX_LINK_DOWN     /* the peer is gone, or for a dial: it could not be reached. Once for
+                         each peer of which a message was handed out; last event of a dial */
+} mpx_link_event_kind_t;
+
+typedef struct mpx_link_event {
+    mpx_link_event_kind_t kind;
+    uint64_t peer;        /* hub: the link's number for it, never 0 nor reused */
+    mp_bytes_t frames[2]; /* valid until the next mpx_link_next */
+    size_t frames_count;
+    const char *address; /* hub, first message: the peer's IP, or "local:PID" for ipc */
+    mp_rc_t rc;          /* DOWN: MP_EOF closed, MP_ECONNECT never reached or no
+                            ZeroMQ peer, MP_EPROTO kicked for its framing */
+} mpx_link_event_t;
+
+/* The next event; MP_EBUSY when there is none now; MP_ENOMEM.
+ * Messages with more than two frames cost the peer its connection. */
+mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out);
+
+/* A descriptor for poll: readable when mpx_link_next may have something. Edge rule of
+ * ZeroMQ: before sleeping on it, mpx_link_ready must have said false after the last
+ * mpx_link_next and mpx_link_send. */
+int mpx_link_fd(const mpx_link_t *self);
+bool mpx_link_ready(mpx_link_t *self);
+
+/* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
+ * data). Both are copied. Never blocks: what the peer doesn't take yet is queued, so the
+ * caller must bound what it sends by credit.
+ * MP_OK; MP_ECLOSED the peer is gone (its DOWN follows or was there); MP_ETOOLARGE;
+ * MP_ENOMEM. */
+mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes_t payload);
+
+/* End a hub's connection with a peer; its DOWN follows. */
+void mpx_link_kick(mpx_link_t *self, uint64_t peer);
+
+/* Peers that are connected to a hub. */
+size_t mpx_link_peers(const mpx_link_t *self);
+
+#endif
