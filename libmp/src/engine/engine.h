@@ -1,0 +1,108 @@
+/* engine.h: jobs on one side, messages to workers on the other, the scheduler between.
+ *
+ *     job hooks  <->  engine (sched)  <->  transport  <->  workers
+ *
+ * A pool, the broker and mp-worker are each an engine with other ends: inputs come from
+ * an array or a peer, workers are executors on lanes, mp-worker sessions, or (for a
+ * client) the broker itself. The engine waits for nothing and knows no descriptor: time
+ * comes in as `now`, messages go out through the transport.
+ *
+ * One thread at a time. Hooks and transport are called from inside the engine's
+ * functions and must not call it back.
+ */
+#ifndef MPX_ENGINE_H
+#define MPX_ENGINE_H
+
+#include "sched.h"
+#include "wire.h"
+
+typedef struct mpx_engine mpx_engine_t;
+
+typedef struct mpx_transport {
+    void *self;
+    /* Send; what can't be sent at once is queued. A failure means that the worker's loss
+     * is about to be reported, and is not looked at. */
+    mp_rc_t (*send)(void *self, uint64_t worker, const mpx_header_t *header, mp_bytes_t payload);
+    /* The worker is to give the chunk up. started: a call of it is running. */
+    void (*stop)(void *self, uint64_t worker, uint64_t job, uint64_t chunk, bool started);
+} mpx_transport_t;
+
+/* Inputs of a range of calls. */
+typedef struct mpx_inputs {
+    uint32_t item_bytes;
+    mp_bytes_t payload;       /* valid until the next call of the hook */
+    uint32_t attempts_before; /* made by whoever handed the calls to us */
+} mpx_inputs_t;
+
+typedef struct mpx_job_hooks {
+    mp_rc_t (*inputs)(void *self, uint64_t tag, uint64_t first, uint32_t count, mpx_inputs_t *out);
+    /* Calls [first, first+count) are ok; payload: count values of item_bytes. */
+    void (*values)(void *self, uint64_t tag, uint64_t first, uint32_t count, uint32_t item_bytes,
+                   mp_bytes_t payload, int64_t busy_ns);
+    /* Call `index` ended as the record says. */
+    void (*outcome)(void *self, uint64_t tag, uint64_t index, const mpx_record_t *record,
+                    int64_t busy_ns);
+    /* The worker has begun the chunk that starts at `first`; NULL: not wanted. */
+    void (*started)(void *self, uint64_t tag, uint64_t first);
+} mpx_job_hooks_t;
+
+typedef struct mpx_job_spec {
+    mpx_open_t open;      /* strings are copied */
+    bool match;           /* only workers that offer exactly this task get its calls */
+    uint32_t chunk_calls; /* as in mpx_policy_t */
+    uint32_t retries;
+    int64_t call_limit_ns; /* enforced here; open.call_limit_ms is what workers are told */
+    int64_t wait_ns;
+    int64_t absent_ns;
+} mpx_job_spec_t;
+
+/* Why a worker was lost, for the outcomes of the calls that it had. */
+typedef struct mpx_loss {
+    mp_rc_t rc; /* MP_ECRASHED, MP_EWORKERLOST, MP_EBROKERLOST */
+    const char *host;
+    const char *name; /* "executor 123", "worker web-1", "broker tcp://…" */
+    uint32_t pid;
+    uint32_t signal;
+    uint32_t exit_status;
+} mpx_loss_t;
+
+/* local_host  named as the place of outcomes that are made here. */
+mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host,
+                       mpx_engine_t **out);
+void mpx_engine_destroy(mpx_engine_t **self);
+
+/* hello: what the worker offers (its tasks are copied), or NULL: everything. */
+mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t worker,
+                               const mpx_hello_t *hello, const mpx_worker_spec_t *spec);
+mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t worker, uint32_t slots);
+mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t worker);
+mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
+                               mpx_charge_t charge, const mpx_loss_t *loss);
+
+/* STARTED, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO: the
+ * worker is not to be trusted any more; MP_ENOMEM. */
+mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
+                           const mpx_header_t *header, mp_bytes_t payload);
+
+/* hooks must stay valid until the job is closed. */
+mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_t *spec,
+                            const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *job);
+mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                       uint32_t count, uint64_t bytes, uint64_t tag);
+mp_rc_t mpx_engine_job_hold(mpx_engine_t *self, int64_t now, uint64_t job, bool held);
+/* End calls [first, first+count) that are still open as cancelled. */
+mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                          uint32_t count);
+/* End all open calls of a job, or of all jobs, with rc and that message. */
+mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc,
+                            const char *message);
+mp_rc_t mpx_engine_fail_all(mpx_engine_t *self, int64_t now, mp_rc_t rc, const char *message);
+/* Forget a job. Its open calls are dropped: no hook is called any more. */
+mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t job);
+uint64_t mpx_engine_job_open_calls(const mpx_engine_t *self, uint64_t job);
+
+mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
+int64_t mpx_engine_deadline(const mpx_engine_t *self);
+void mpx_engine_counts(const mpx_engine_t *self, mpx_sched_counts_t *out);
+
+#endif

@@ -1,0 +1,30 @@
+/* offers.h: which tasks the workers offer, and why nobody offers one.
+ *
+ * A task is known here by a number for its name and signature together. */
+#ifndef MPX_OFFERS_H
+#define MPX_OFFERS_H
+
+#include "wire.h"
+#include <mp/error.h>
+
+typedef struct mpx_offers mpx_offers_t;
+
+mp_rc_t mpx_offers_new(mpx_offers_t **out);
+void mpx_offers_destroy(mpx_offers_t **self);
+
+/* The number of a task, made if need be; never 0. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_offers_number(mpx_offers_t *self, const char *name, const char *signature,
+                          uint64_t *out);
+
+/* Enter what a worker offers and refuses; numbers, hello->tasks_count of them, is filled.
+ * MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_offers_join(mpx_offers_t *self, uint64_t worker, const mpx_hello_t *hello,
+                        uint64_t *numbers);
+void mpx_offers_leave(mpx_offers_t *self, uint64_t worker);
+
+/* Nobody offers the task: why? Returns MP_ENOWORKER, MP_ESIGNATURE (another signature is
+ * offered), MP_EPERM (it is built in, and refused) or MP_ENOTASK, and writes a sentence. */
+mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const char *signature,
+                           char *text, size_t text_size);
+
+#endif

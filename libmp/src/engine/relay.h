@@ -1,0 +1,49 @@
+/* relay.h: one peer's jobs, run on an engine.
+ *
+ * The peer opens jobs, submits chunks and gets results by messages: a client of the
+ * broker, or the broker as mp-worker sees it. Chunks stay whole: the peer has cut them.
+ *
+ * Memory is bounded by the peer's credit: payload submitted and not yet answered
+ * (submit_bytes; more is refused), and results sent and not yet acknowledged
+ * (result_bytes; above it none of its chunks is given out until ACKs come).
+ */
+#ifndef MPX_RELAY_H
+#define MPX_RELAY_H
+
+#include "engine.h"
+
+typedef struct mpx_relay mpx_relay_t;
+
+typedef struct mpx_relay_options {
+    void *send_self;
+    /* As mpx_transport_t.send, to the peer. */
+    mp_rc_t (*send)(void *self, const mpx_header_t *header, mp_bytes_t payload);
+    bool match;        /* as in mpx_job_spec_t */
+    bool tell_started; /* forward STARTED */
+    bool limit_here;   /* enforce the calls' run time limit on this engine */
+    int64_t wait_ns;   /* when the peer's OPEN doesn't say; 0: for ever */
+    int64_t absent_ns;
+    uint64_t submit_bytes; /* 0: no limit */
+    uint64_t result_bytes; /* 0: no limit */
+    uint32_t max_jobs;     /* open at once */
+} mpx_relay_options_t;
+
+mp_rc_t mpx_relay_new(mpx_engine_t *engine, const mpx_relay_options_t *options, mpx_relay_t **out);
+/* Cancels the peer's jobs without telling it. NULL-safe, idempotent. */
+void mpx_relay_destroy(mpx_relay_t **self, int64_t now);
+
+/* OPEN, SUBMIT, CANCEL, CLOSE or ACK from the peer. Mistakes about one job are answered
+ * with an ERROR for it. MP_OK; MP_EPROTO or MP_ELIMIT with mp_errmsg(): the connection
+ * must end; MP_ENOMEM. */
+mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                          mp_bytes_t payload);
+
+/* Send what was gathered since the last flush. Call it before sleeping. */
+mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now);
+
+/* From now on refuse OPEN with MP_EDRAINING. */
+void mpx_relay_drain(mpx_relay_t *self);
+/* Calls submitted and not yet answered. */
+uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
+
+#endif
