@@ -1,0 +1,533 @@
+#include "crew.h"
+
+#include "fault.h"
+#include "forkguard.h"
+#include "lane.h"
+#include "nursery.h"
+#include "post.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*                +----------------- spawned again ------------------+
+ *                v                                                  |
+ *     EMPTY -> STARTING --HELLO--> UP --exit--> DEAD --lane is read-+--> EMPTY
+ *                 +-------------- exit ----------^
+ *
+ * ORPHANED: the nursery is gone; the executor is being killed, and DEAD once its lane ends. */
+typedef enum slot_state { EMPTY, STARTING, UP, ORPHANED, DEAD } slot_state_t;
+
+/* A message that the lane had no room for. */
+typedef struct waiting {
+    struct waiting *next;
+    size_t size;
+    unsigned char bytes[];
+} waiting_t;
+
+typedef struct slot {
+    slot_state_t state;
+    uint64_t worker;
+    pid_t pid;
+    int status; /* of a dead one, as from waitpid */
+    mpx_lane_t *lane;
+    waiting_t *waiting; /* oldest first */
+    waiting_t **waiting_end;
+    bool unrung;   /* was sent something since the last wake */
+    bool flushing; /* the lane still has a long record to write */
+    bool was_up;
+    bool salvaged;
+} slot_t;
+
+struct mpx_crew {
+    mpx_crew_options_t options;
+    mpx_nursery_t nursery;
+    int epoll;
+    uint64_t generation;
+    uint64_t last_worker;
+    slot_t *slots;
+    uint32_t scan;           /* slot to look at next */
+    slot_t *reading;         /* whose record was handed out last */
+    bool asleep;             /* sleep said true: descriptors may have news */
+    unsigned quiet_turns;    /* since descriptors were looked at */
+    unsigned failed_starts;  /* executors in a row that died before they were up */
+    unsigned nursery_deaths; /* without a result in between */
+    uint32_t not_started;    /* slots that could not be forked for */
+    bool failed;
+    bool failure_told;
+    mp_rc_t failure;
+    char problem[1024];
+};
+
+enum {
+    RING_BYTES = 1 << 20,
+    CONTROL = UINT32_MAX, /* the nursery's socket, among epoll's slots */
+    STARTS_MAX = 3,
+    NURSERY_DEATHS_MAX = 3,
+    QUIET_TURNS_MAX = 64
+};
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static void fail(mpx_crew_t *self, mp_rc_t rc, const char *problem)
+{
+    if (self->failed)
+        return;
+    self->failed = true;
+    self->failure = rc;
+    snprintf(self->problem, sizeof self->problem, "%s", problem);
+}
+
+static mp_rc_t watch(const mpx_crew_t *self, int fd, uint32_t slot)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = slot};
+    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        return mpx_fault_errno("watching a worker");
+    return MP_OK;
+}
+
+/* Make a lane and ask for an executor at its end. */
+static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
+{
+    slot_t *slot = &self->slots[i];
+    int fds[2];
+    mp_rc_t rc = mpx_lane_new(RING_BYTES, &slot->lane, fds);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_nursery_spawn(&self->nursery, i, fds);
+    close(fds[0]);
+    close(fds[1]);
+    if (rc == MP_OK)
+        rc = watch(self, mpx_lane_fd(slot->lane), i);
+    if (rc != MP_OK) {
+        mpx_lane_destroy(&slot->lane);
+        return rc;
+    }
+    slot->state = STARTING;
+    slot->worker = ++self->last_worker;
+    slot->pid = 0;
+    slot->was_up = false;
+    slot->salvaged = false;
+    slot->unrung = false;
+    slot->flushing = false;
+    slot->waiting_end = &slot->waiting;
+    return MP_OK;
+}
+
+static void clear_slot(slot_t *slot)
+{
+    mpx_lane_destroy(&slot->lane);
+    while (slot->waiting) {
+        waiting_t *next = slot->waiting->next;
+        free(slot->waiting);
+        slot->waiting = next;
+    }
+    slot->waiting_end = &slot->waiting;
+    slot->state = EMPTY;
+}
+
+static mp_rc_t start(mpx_crew_t *self)
+{
+    mp_rc_t rc = mpx_nursery_start(&self->options, &self->nursery);
+    if (rc == MP_OK)
+        rc = watch(self, self->nursery.control, CONTROL);
+    for (uint32_t i = 0; rc == MP_OK && i < self->options.size; i++)
+        rc = fill_slot(self, i);
+    return rc;
+}
+
+mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
+{
+    if (options->size == 0)
+        return mpx_fault(MP_EINVAL, "a crew needs at least one executor");
+    mpx_crew_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a crew");
+    self->options = *options;
+    self->generation = mpx_fork_generation();
+    self->nursery.control = -1;
+    self->slots = calloc(options->size, sizeof *self->slots);
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    mp_rc_t rc = MP_OK;
+    if (!self->slots || self->epoll < 0)
+        rc = mpx_fault_errno("a crew of %u", options->size);
+    if (rc == MP_OK)
+        rc = start(self);
+    if (rc != MP_OK) {
+        mpx_crew_destroy(&self);
+        return rc;
+    }
+    *out = self;
+    return MP_OK;
+}
+
+void mpx_crew_destroy(mpx_crew_t **self_p)
+{
+    mpx_crew_t *self = *self_p;
+    if (!self)
+        return;
+    if (self->generation == mpx_fork_generation())
+        mpx_nursery_stop(&self->nursery);
+    for (uint32_t i = 0; self->slots && i < self->options.size; i++)
+        clear_slot(&self->slots[i]);
+    if (self->epoll >= 0)
+        close(self->epoll);
+    free(self->slots);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+static slot_t *find_slot(mpx_crew_t *self, uint64_t worker)
+{
+    for (uint32_t i = 0; i < self->options.size; i++)
+        if (self->slots[i].worker == worker)
+            return &self->slots[i];
+    return NULL;
+}
+
+static mp_rc_t put_off(slot_t *slot, mp_bytes_t head, mp_bytes_t payload)
+{
+    waiting_t *waiting = malloc(sizeof *waiting + head.size + payload.size);
+    if (!waiting)
+        return mpx_fault(MP_ENOMEM, "a message to a worker");
+    waiting->next = NULL;
+    waiting->size = head.size + payload.size;
+    memcpy(waiting->bytes, head.data, head.size);
+    if (payload.size)
+        memcpy(waiting->bytes + head.size, payload.data, payload.size);
+    *slot->waiting_end = waiting;
+    slot->waiting_end = &waiting->next;
+    return MP_OK;
+}
+
+/* What a lane says to a long record it could not finish, or to one it could not begin, is
+ * MP_EBUSY both times; its room tells which. */
+static mp_rc_t write_to(slot_t *slot, const mp_bytes_t *parts, size_t count)
+{
+    mp_rc_t rc = mpx_lane_write(slot->lane, parts, count);
+    if (rc == MP_EBUSY && mpx_lane_flush(slot->lane) == MP_EBUSY) {
+        slot->flushing = true;
+        return MP_OK;
+    }
+    return rc;
+}
+
+mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                      mp_bytes_t payload)
+{
+    slot_t *slot = find_slot(self, worker);
+    if (!slot || slot->state != UP)
+        return MP_ECLOSED;
+    uint8_t head[MPX_HEAD_MAX];
+    mp_bytes_t parts[2] = {{head, mpx_head_pack(header, false, head)}, payload};
+    slot->unrung = true;
+    if (slot->flushing || slot->waiting)
+        return put_off(slot, parts[0], payload);
+    mp_rc_t rc = write_to(slot, parts, 2);
+    return rc == MP_EBUSY ? put_off(slot, parts[0], payload) : rc;
+}
+
+/* Go on with what did not fit before. */
+static mp_rc_t catch_up(slot_t *slot)
+{
+    if (slot->flushing) {
+        mp_rc_t rc = mpx_lane_flush(slot->lane);
+        if (rc != MP_OK)
+            return rc == MP_EBUSY ? MP_OK : rc;
+        slot->flushing = false;
+    }
+    while (slot->waiting && !slot->flushing) {
+        waiting_t *waiting = slot->waiting;
+        mp_bytes_t part = {waiting->bytes, waiting->size};
+        mp_rc_t rc = write_to(slot, &part, 1);
+        if (rc != MP_OK)
+            return rc == MP_EBUSY ? MP_OK : rc;
+        slot->unrung = true;
+        slot->waiting = waiting->next;
+        if (!slot->waiting)
+            slot->waiting_end = &slot->waiting;
+        free(waiting);
+    }
+    return MP_OK;
+}
+
+void mpx_crew_wake(mpx_crew_t *self)
+{
+    for (uint32_t i = 0; i < self->options.size; i++) {
+        slot_t *slot = &self->slots[i];
+        if (slot->state == UP && slot->unrung)
+            mpx_lane_ring(slot->lane);
+        slot->unrung = false;
+    }
+}
+
+void mpx_crew_kill(mpx_crew_t *self, uint64_t worker)
+{
+    const slot_t *slot = find_slot(self, worker);
+    if (slot && slot->pid && slot->state == UP)
+        mpx_nursery_kill(&self->nursery, (uint32_t)(slot - self->slots), slot->pid);
+}
+
+/* ---- news from the nursery ------------------------------------------------------------------ */
+
+static void on_report(mpx_crew_t *self, const mpx_report_t *report)
+{
+    if (report->slot >= self->options.size)
+        return;
+    slot_t *slot = &self->slots[report->slot];
+    switch (report->kind) {
+    case MPX_REPORT_STARTED:
+        slot->pid = report->pid;
+        break;
+    case MPX_REPORT_EXITED:
+        slot->pid = report->pid;
+        slot->status = report->value;
+        slot->state = DEAD;
+        break;
+    case MPX_REPORT_NOT_STARTED:
+        clear_slot(slot);
+        self->not_started++;
+        if (self->not_started == self->options.size) {
+            char problem[256];
+            snprintf(problem, sizeof problem, "no worker process can be forked: %s",
+                     strerror(report->value));
+            fail(self, MP_ESYSTEM, problem);
+        }
+        break;
+    }
+}
+
+static void on_nursery_gone(mpx_crew_t *self)
+{
+    epoll_ctl(self->epoll, EPOLL_CTL_DEL, self->nursery.control, NULL);
+    mpx_nursery_stop(&self->nursery);
+    self->nursery_deaths++;
+    for (uint32_t i = 0; i < self->options.size; i++)
+        if (self->slots[i].state == STARTING || self->slots[i].state == UP)
+            self->slots[i].state = ORPHANED;
+}
+
+static void take_reports(mpx_crew_t *self)
+{
+    mpx_report_t report;
+    mp_rc_t rc;
+    while ((rc = mpx_nursery_report(&self->nursery, &report)) == MP_OK)
+        on_report(self, &report);
+    if (rc == MP_EOF)
+        on_nursery_gone(self);
+}
+
+static void on_lane(slot_t *slot)
+{
+    if (!slot->lane || mpx_lane_awake(slot->lane) != MP_EOF || slot->state != ORPHANED)
+        return;
+    slot->status = SIGKILL; /* by the lifeline, if by nothing else */
+    slot->state = DEAD;
+}
+
+/* See which descriptors have news. */
+static void look_at_descriptors(mpx_crew_t *self)
+{
+    enum { EVENTS = 64 };
+    struct epoll_event events[EVENTS];
+    int n;
+    self->asleep = false;
+    self->quiet_turns = 0;
+    do {
+        n = epoll_wait(self->epoll, events, EVENTS, 0);
+        for (int i = 0; i < n; i++)
+            if (events[i].data.u32 == CONTROL)
+                take_reports(self);
+            else
+                on_lane(&self->slots[events[i].data.u32]);
+    } while (n == EVENTS);
+}
+
+/* With the last executor of a dead nursery gone, start over. */
+static mp_rc_t replace_nursery(mpx_crew_t *self)
+{
+    for (uint32_t i = 0; i < self->options.size; i++)
+        if (self->slots[i].state != EMPTY)
+            return MP_OK;
+    if (self->nursery_deaths > NURSERY_DEATHS_MAX) {
+        fail(self, MP_EWORKERLOST, "the nursery of the worker processes keeps being killed");
+        return MP_OK;
+    }
+    self->not_started = 0;
+    return start(self);
+}
+
+/* ---- news from executors --------------------------------------------------------------------- */
+
+static mp_rc_t on_error_at_start(mpx_crew_t *self, mp_bytes_t payload, mp_rc_t code)
+{
+    mpx_problem_t problem;
+    void *arena = NULL;
+    if (mpx_problem_unpack(payload, &problem, &arena) != MP_OK)
+        return MP_EPROTO;
+    fail(self, code, problem.message);
+    free(arena);
+    return MP_EBUSY;
+}
+
+/* MP_OK: *out is to be handed out; MP_EBUSY: it is dealt with; MP_EPROTO. */
+static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    out->kind = MPX_CREW_MESSAGE;
+    if (slot->was_up) {
+        if (out->header.op == MPX_OP_RESULT)
+            self->nursery_deaths = 0;
+        return MP_OK;
+    }
+    if (out->header.op == MPX_OP_ERROR)
+        return on_error_at_start(self, out->payload, (mp_rc_t)out->header.code);
+    if (out->header.op != MPX_OP_HELLO)
+        return MP_EPROTO;
+    out->kind = MPX_CREW_UP;
+    slot->was_up = true;
+    self->failed_starts = 0;
+    if (slot->state == STARTING)
+        slot->state = UP;
+    return MP_OK;
+}
+
+static mp_rc_t read_record(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    mp_bytes_t record;
+    mp_rc_t rc = mpx_lane_read(slot->lane, &record);
+    if (rc != MP_OK)
+        return rc;
+    self->reading = slot;
+    rc = mpx_post_read(record, &out->header, &out->payload);
+    if (rc == MP_OK)
+        rc = on_message(self, slot, out);
+    return rc == MP_EBUSY ? MP_EOF : rc; /* there may be more behind it */
+}
+
+static void explain_start_failure(mpx_crew_t *self, const slot_t *slot)
+{
+    char problem[256];
+    int status = slot->status;
+    if (WIFSIGNALED(status))
+        snprintf(problem, sizeof problem,
+                 "worker processes are killed by signal %d (%s) before they can take calls",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(problem, sizeof problem,
+                 "worker processes exit with status %d before they can take calls",
+                 WEXITSTATUS(status));
+    fail(self, MP_EWORKERLOST, problem);
+}
+
+/* The lane of a dead executor is read: hand out what it left open, then its death. */
+static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    if (!slot->salvaged && slot->was_up) {
+        slot->salvaged = true;
+        if (mpx_post_salvage(slot->lane, &out->header, &out->payload)) {
+            out->kind = MPX_CREW_MESSAGE;
+            return MP_OK;
+        }
+    }
+    bool was_up = slot->was_up;
+    out->kind = MPX_CREW_DOWN;
+    out->signal = WIFSIGNALED(slot->status) ? WTERMSIG(slot->status) : 0;
+    out->exit_status = WIFEXITED(slot->status) ? WEXITSTATUS(slot->status) : 0;
+    if (!was_up && ++self->failed_starts >= STARTS_MAX)
+        explain_start_failure(self, slot);
+    clear_slot(slot);
+    mp_rc_t rc = MP_OK;
+    if (self->nursery.control < 0)
+        rc = replace_nursery(self);
+    else if (!self->failed)
+        rc = fill_slot(self, (uint32_t)(slot - self->slots));
+    if (rc != MP_OK)
+        fail(self, rc, mp_errmsg());
+    return was_up ? MP_OK : MP_EOF;
+}
+
+/* MP_OK: an event; MP_EBUSY: nothing here; MP_EOF: look again. */
+static mp_rc_t look_at_slot(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    if (slot->state == EMPTY)
+        return MP_EBUSY;
+    *out = (mpx_crew_event_t){.worker = slot->worker, .pid = slot->pid};
+    mp_rc_t rc = read_record(self, slot, out);
+    if (rc == MP_OK || rc == MP_EOF || rc == MP_ENOMEM)
+        return rc;
+    if (rc == MP_EPROTO && slot->state == UP)
+        mpx_crew_kill(self, slot->worker); /* its memory can't be trusted any more */
+    if (slot->state == DEAD)
+        return finish_dead(self, slot, out);
+    if (rc == MP_EBUSY && slot->state == UP)
+        (void)catch_up(slot);
+    return MP_EBUSY;
+}
+
+static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
+{
+    for (uint32_t looked = 0; looked < self->options.size;) {
+        slot_t *slot = &self->slots[self->scan];
+        mp_rc_t rc = look_at_slot(self, slot, out);
+        if (rc == MP_OK || rc == MP_ENOMEM)
+            return rc;
+        if (self->reading) {
+            mpx_lane_pop(self->reading->lane);
+            self->reading = NULL;
+        }
+        if (rc == MP_EOF) {
+            looked = 0;
+            continue;
+        }
+        self->scan = (self->scan + 1) % self->options.size;
+        looked++;
+    }
+    return MP_EBUSY;
+}
+
+mp_rc_t mpx_crew_next(mpx_crew_t *self, mpx_crew_event_t *out)
+{
+    if (self->reading && self->reading->lane)
+        mpx_lane_pop(self->reading->lane);
+    self->reading = NULL;
+    if (self->asleep || self->quiet_turns > QUIET_TURNS_MAX)
+        look_at_descriptors(self);
+    mp_rc_t rc = scan(self, out);
+    if (rc != MP_EBUSY)
+        return rc;
+    self->quiet_turns++;
+    if (self->failed && !self->failure_told) {
+        self->failure_told = true;
+        *out = (mpx_crew_event_t){
+            .kind = MPX_CREW_FAILED, .rc = self->failure, .problem = self->problem};
+        return MP_OK;
+    }
+    return MP_EBUSY;
+}
+
+/* ---- sleeping -------------------------------------------------------------------------------- */
+
+int mpx_crew_fd(const mpx_crew_t *self)
+{
+    return self->epoll;
+}
+
+bool mpx_crew_sleep(mpx_crew_t *self)
+{
+    for (uint32_t i = 0; i < self->options.size; i++) {
+        slot_t *slot = &self->slots[i];
+        if (slot->state == DEAD)
+            return false;
+        if (slot->lane && !mpx_lane_sleep(slot->lane, slot->waiting || slot->flushing))
+            return false;
+    }
+    self->asleep = true;
+    return true;
+}

@@ -1,0 +1,83 @@
+/* crew.h: executor processes of this host, each at the far end of a lane.
+ *
+ *     this process ---control socket---> nursery ---fork---> executor 1, 2, 3 ...
+ *          |                                                    |
+ *          +----------------- a lane to each -------------------+
+ *
+ * The nursery is forked when the crew is made, has one thread, and forks all executors,
+ * the first ones and their replacements alike: all see the memory of that moment, and
+ * none is forked from a process full of threads. It tells when one dies and how.
+ *
+ * Lives hang together: the nursery ends when its control socket does; each executor
+ * leads a process group of its own, whose every process is killed by the kernel
+ * (O_ASYNC with SIGKILL on a pipe that only the nursery holds) when the nursery ends,
+ * however that happens. So a SIGKILL of this process takes everything along, commands
+ * that tasks started included. A nursery that dies is replaced.
+ *
+ * A worker here is one executor's life: the replacement of a dead one is a new worker
+ * with a new id. One thread at a time. No function blocks but new and destroy.
+ */
+#ifndef MPX_CREW_H
+#define MPX_CREW_H
+
+#include "wire.h"
+#include <mp/error.h>
+#include <stdbool.h>
+
+typedef struct mpx_crew mpx_crew_t;
+
+typedef struct mpx_crew_options {
+    uint32_t size;           /* executors, at least 1 */
+    const char *const *load; /* modules that each executor opens; ends with NULL; or NULL */
+    int worker_stdout;       /* becomes the executors' stdout; 0: as it is */
+    bool offer_exec;         /* they run mp.exec */
+} mpx_crew_options_t;
+
+/* Fork the nursery and ask it for the executors; each reports with UP or FAILED.
+ * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out);
+
+/* Kill all executors and wait (bounded: 2 s, then by force) for the nursery. In a forked
+ * child only frees memory. NULL-safe, idempotent. */
+void mpx_crew_destroy(mpx_crew_t **self);
+
+typedef enum mpx_crew_event_kind {
+    MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
+    MPX_CREW_MESSAGE, /* STARTED, RESULT or ERROR */
+    MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
+    MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, or executors keep dying
+                         before they are up, or can't be forked. Last event */
+} mpx_crew_event_kind_t;
+
+typedef struct mpx_crew_event {
+    mpx_crew_event_kind_t kind;
+    uint64_t worker; /* never 0 nor reused */
+    int pid;
+    mpx_header_t header; /* MESSAGE */
+    mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next */
+    int signal;          /* DOWN: that killed it, else 0 */
+    int exit_status;     /* DOWN: when no signal did */
+    mp_rc_t rc;          /* FAILED: MP_EMODULE, MP_EEXIST, MP_ESYSTEM, MP_EWORKERLOST */
+    const char *problem; /* FAILED: for people; valid until destroy */
+} mpx_crew_event_t;
+
+/* The next event; MP_EBUSY when there is none now. Takes the system calls that it needs
+ * only after mpx_crew_fd was readable or nothing is left in memory. MP_ENOMEM. */
+mp_rc_t mpx_crew_next(mpx_crew_t *self, mpx_crew_event_t *out);
+
+/* Send a message to an executor. Copied; what the lane doesn't take yet is queued, so the
+ * caller bounds it by credit. The executor is woken by mpx_crew_wake.
+ * MP_OK; MP_ECLOSED no such worker (any more); MP_ETOOLARGE; MP_ENOMEM. */
+mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                      mp_bytes_t payload);
+/* Wake every executor that was sent something since the last time and sleeps. */
+void mpx_crew_wake(mpx_crew_t *self);
+
+/* Kill an executor and its process group; its DOWN follows, then a replacement's UP. */
+void mpx_crew_kill(mpx_crew_t *self, uint64_t worker);
+
+/* For poll. Before sleeping on it mpx_crew_sleep must have returned true. */
+int mpx_crew_fd(const mpx_crew_t *self);
+bool mpx_crew_sleep(mpx_crew_t *self);
+
+#endif

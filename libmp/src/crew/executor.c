@@ -1,0 +1,526 @@
+#include "executor.h"
+
+#include "call.h"
+#include "clock.h"
+#include "exec.h"
+#include "fault.h"
+#include "forkguard.h"
+#include "lane.h"
+#include "post.h"
+#include "registry.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+
+typedef struct job {
+    uint64_t id;
+    const mp_task_t *task;
+    bool limited; /* its calls have a time limit: the owner must know their start */
+    bool unlisted;
+    UT_hash_handle hh;
+} job_t;
+
+typedef struct executor {
+    mpx_lane_t *lane;
+    job_t *jobs;
+    mp_call_t call;
+    bool offer_exec;
+    bool unrung;       /* something was written that the owner may not have seen */
+    int64_t unrung_at; /* since when, about */
+    uint64_t generation;
+    char host[256];
+} executor_t;
+
+/* The SUBMIT that is being run. */
+typedef struct work {
+    const job_t *job;
+    const mpx_header_t *header;
+    mp_bytes_t rest; /* items not yet run */
+    uint32_t done;
+} work_t;
+
+enum {
+    RING_AFTER_NS = 200000, /* a result waits that long for company */
+    CLOCK_EVERY_NS = 50000, /* tiny calls run in batches of about that between clock reads */
+    ALIGN_MAX = 16          /* of items in a lane */
+};
+
+/* ---- the lane ------------------------------------------------------------------------------ */
+
+static void sleep_on(executor_t *self, bool for_room)
+{
+    mpx_lane_ring(self->lane);
+    self->unrung = false;
+    if (mpx_lane_sleep(self->lane, for_room)) {
+        struct pollfd fd = {.fd = mpx_lane_fd(self->lane), .events = POLLIN};
+        (void)poll(&fd, 1, -1);
+    }
+    if (mpx_lane_awake(self->lane) == MP_EOF)
+        _exit(0);
+}
+
+static void wrote(executor_t *self, int64_t now, bool urgent)
+{
+    if (!self->unrung) {
+        self->unrung = true;
+        self->unrung_at = now;
+    }
+    if (urgent || now - self->unrung_at >= RING_AFTER_NS) {
+        mpx_lane_ring(self->lane);
+        self->unrung = false;
+    }
+}
+
+/* Without a way to report there is nothing left to live for. */
+static void send(executor_t *self, const mpx_header_t *header, const mp_bytes_t *parts,
+                 size_t parts_count)
+{
+    mp_rc_t rc = mpx_post_write(self->lane, header, parts, parts_count);
+    while (rc == MP_EBUSY) {
+        sleep_on(self, true);
+        rc = mpx_lane_flush(self->lane);
+        if (rc == MP_OK && mpx_lane_room(self->lane) == 0)
+            rc = MP_EBUSY;
+        else if (rc == MP_OK)
+            rc = mpx_post_write(self->lane, header, parts, parts_count);
+    }
+    if (rc != MP_OK)
+        _exit(MPX_EXECUTOR_NO_LANE);
+}
+
+/* ---- greeting ------------------------------------------------------------------------------- */
+
+static void send_problem(executor_t *self, uint64_t job, mp_rc_t code, const char *why)
+{
+    mpx_buf_t body = {0};
+    mpx_problem_t problem = {.message = why};
+    mpx_header_t header = {.op = MPX_OP_ERROR, .job = job, .code = code};
+    if (mpx_problem_pack(&problem, &body) != MP_OK)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    mp_bytes_t part = mpx_buf_bytes(&body);
+    send(self, &header, &part, 1);
+    mpx_lane_ring(self->lane);
+    mpx_buf_free(&body);
+}
+
+static size_t count_tasks(void)
+{
+    size_t count = 0;
+    while (mpx_registry_at(count))
+        count++;
+    return count;
+}
+
+static bool offer(mpx_offer_t *out, const mp_task_t *task)
+{
+    char signature[512];
+    mp_task_signature(task, signature, sizeof signature);
+    out->name = task->name;
+    out->signature = strdup(signature);
+    return out->signature != NULL;
+}
+
+static void say_hello(executor_t *self)
+{
+    size_t count = count_tasks();
+    static const char *refused[] = {MPX_EXEC_NAME};
+    mpx_offer_t *offers = calloc(count + 1, sizeof *offers);
+    mpx_buf_t body = {0};
+    bool ok = offers != NULL;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = offer(&offers[i], mpx_registry_at(i));
+    if (ok && self->offer_exec)
+        ok = offer(&offers[count++], &mpx_exec_task);
+    mpx_hello_t hello = {
+        .role = MPX_ROLE_EXECUTOR,
+        .version_min = MPX_WIRE_VERSION,
+        .version_max = MPX_WIRE_VERSION,
+        .host = self->host,
+        .pid = (uint32_t)getpid(),
+        .slots = 1,
+        .tasks = offers,
+        .tasks_count = count,
+        .refused = refused,
+        .refused_count = self->offer_exec ? 0 : 1,
+    };
+    mp_rc_t rc = ok ? mpx_hello_pack(&hello, &body) : MP_ENOMEM;
+    if (rc != MP_OK) {
+        send_problem(self, 0, rc, "this worker's tasks can't be listed");
+        _exit(MPX_EXECUTOR_NO_LANE);
+    }
+    mpx_header_t header = {.op = MPX_OP_HELLO};
+    mp_bytes_t part = mpx_buf_bytes(&body);
+    send(self, &header, &part, 1);
+    mpx_buf_free(&body);
+    for (size_t i = 0; i < count; i++)
+        free((char *)(uintptr_t)offers[i].signature);
+    free(offers);
+}
+
+static void open_modules(executor_t *self, const char *const *load)
+{
+    for (; load && *load; load++) {
+        mp_rc_t rc = mp_task_load(*load);
+        if (rc != MP_OK) {
+            send_problem(self, 0, rc, mp_errmsg());
+            _exit(0);
+        }
+    }
+}
+
+/* ---- results -------------------------------------------------------------------------------- */
+
+/* A task that forks and returns in the child as well must not speak on the parent's lane. */
+static void stop_if_copied(const executor_t *self)
+{
+    if (self->generation != mpx_fork_generation())
+        _exit(0);
+}
+
+static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
+{
+    char fallback[64];
+    snprintf(fallback, sizeof fallback, "the task returned %d", code);
+    mpx_failure_t failure = {
+        .message = self->call.message[0] ? self->call.message : fallback,
+        .host = self->host,
+        .pid = (uint32_t)getpid(),
+        .attempt = (uint32_t)self->call.attempt,
+        .code = code,
+    };
+    return mpx_failure_pack(&failure, out);
+}
+
+/* The outcome of the work's next call as a RESULT of its own. */
+static void send_record(executor_t *self, const work_t *work, int code, mp_bytes_t value,
+                        int64_t busy_ns)
+{
+    unsigned char head[12];
+    mpx_buf_t detail = {0};
+    if (code != MP_OK && pack_failure(self, code, &detail) != MP_OK)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    mpx_store_u32(head, (uint32_t)(code == MP_OK ? MP_OK : MP_EFAILED));
+    mpx_store_u32(head + 4, (uint32_t)detail.size);
+    mpx_store_u32(head + 8, (uint32_t)value.size);
+    mpx_header_t header = {
+        .op = MPX_OP_RESULT,
+        .chunk = work->header->chunk,
+        .first = work->header->first + work->done,
+        .count = 1,
+        .busy_ns = (uint64_t)busy_ns,
+    };
+    mp_bytes_t parts[3] = {{head, sizeof head}, mpx_buf_bytes(&detail), value};
+    send(self, &header, parts, 3);
+    mpx_buf_free(&detail);
+}
+
+static void begin_call(executor_t *self, const work_t *work, bool writes)
+{
+    mpx_call_begin(&self->call, work->header->first + work->done, (int)work->header->attempt,
+                   writes);
+}
+
+/* ---- tasks over bytes ------------------------------------------------------------------------ */
+
+static void run_bytes(executor_t *self, work_t *work)
+{
+    const mp_task_t *task = work->job->task;
+    int64_t before = mpx_now();
+    for (; work->done < work->header->count; work->done++) {
+        mp_bytes_t item;
+        if (mpx_item_next(&work->rest, work->header->item_bytes, &item) != MP_OK)
+            _exit(MPX_EXECUTOR_NO_LANE);
+        begin_call(self, work, true);
+        int code = task->run(&self->call, item, NULL);
+        stop_if_copied(self);
+        int64_t now = mpx_now();
+        send_record(self, work, code, mpx_buf_bytes(&self->call.value), now - before);
+        wrote(self, now, work->job->limited);
+        before = now;
+    }
+}
+
+/* ---- tasks over fixed-size records ----------------------------------------------------------- */
+
+/* A run of calls whose values are written in place. */
+typedef struct batch {
+    unsigned char *values; /* NULL: none is open */
+    uint64_t first;
+    uint32_t room;
+    uint32_t count;
+    int64_t began; /* the batch */
+} batch_t;
+
+static void batch_open(executor_t *self, const work_t *work, batch_t *batch, int64_t now)
+{
+    uint32_t out_bytes = work->job->task->out.bytes;
+    uint32_t left = work->header->count - work->done;
+    uint32_t capacity = mpx_post_capacity(out_bytes);
+    batch->first = work->header->first + work->done;
+    batch->room = left < capacity ? left : capacity;
+    batch->count = 0;
+    batch->began = now;
+    while (!(batch->values = mpx_post_open(self->lane, work->header->chunk, batch->first, out_bytes,
+                                           batch->room)))
+        sleep_on(self, true);
+}
+
+static void batch_close(executor_t *self, const work_t *work, batch_t *batch, int64_t now)
+{
+    if (!batch->values)
+        return;
+    mpx_header_t header = {
+        .op = MPX_OP_RESULT,
+        .chunk = work->header->chunk,
+        .first = batch->first,
+        .count = batch->count,
+        .item_bytes = work->job->task->out.bytes,
+        .busy_ns = (uint64_t)(now - batch->began),
+    };
+    mpx_post_commit(self->lane, batch->values, &header);
+    batch->values = NULL;
+    if (batch->count)
+        wrote(self, now, work->job->limited);
+}
+
+/* The next input where it lies, or a copy where the task's alignment asks for one. */
+static const void *next_input(work_t *work, void *copy)
+{
+    uint32_t bytes = work->header->item_bytes;
+    const unsigned char *at = work->rest.data;
+    work->rest.data = at + bytes;
+    work->rest.size -= bytes;
+    if (!copy)
+        return at;
+    memcpy(copy, at, bytes);
+    return copy;
+}
+
+/* Run up to `most` calls into the open batch. Returns the code of the one that failed, whose
+ * value is not in the batch, or MP_OK. */
+static int run_some(executor_t *self, work_t *work, batch_t *batch, uint32_t most, void *in_copy,
+                    void *out_copy)
+{
+    const mp_task_t *task = work->job->task;
+    for (uint32_t i = 0; i < most; i++) {
+        mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
+        unsigned char *value = batch->values + (size_t)batch->count * task->out.bytes;
+        begin_call(self, work, false);
+        int code = task->run(&self->call, in, out_copy ? out_copy : value);
+        stop_if_copied(self);
+        if (code != MP_OK)
+            return code;
+        if (out_copy)
+            memcpy(value, out_copy, task->out.bytes);
+        mpx_lane_cursor(self->lane, ++batch->count);
+        work->done++;
+    }
+    return MP_OK;
+}
+
+static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_copy)
+{
+    batch_t batch = {0};
+    uint32_t most = 1;
+    int64_t now = mpx_now();
+    while (work->done < work->header->count) {
+        if (!batch.values)
+            batch_open(self, work, &batch, now);
+        uint32_t left = batch.room - batch.count;
+        int code = run_some(self, work, &batch, most < left ? most : left, in_copy, out_copy);
+        int64_t after = mpx_now();
+        most = after - now < CLOCK_EVERY_NS ? most * 2 : 1;
+        now = after;
+        if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS)
+            batch_close(self, work, &batch, now);
+        if (code != MP_OK) {
+            send_record(self, work, code, (mp_bytes_t){0}, 0);
+            wrote(self, now, work->job->limited);
+            work->done++;
+        }
+    }
+    batch_close(self, work, &batch, now);
+}
+
+/* Values that don't fit a lane record: one message each, by way of memory of our own. */
+static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_copy)
+{
+    const mp_task_t *task = work->job->task;
+    for (; work->done < work->header->count; work->done++) {
+        mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
+        int64_t before = mpx_now();
+        begin_call(self, work, false);
+        memset(out_copy, 0, task->out.bytes);
+        int code = task->run(&self->call, in, out_copy);
+        stop_if_copied(self);
+        int64_t now = mpx_now();
+        mp_bytes_t value = {out_copy, code == MP_OK ? task->out.bytes : 0};
+        send_record(self, work, code, value, now - before);
+        wrote(self, now, work->job->limited);
+    }
+}
+
+static void *aligned(uint32_t bytes, uint32_t align)
+{
+    size_t step = align < sizeof(void *) ? sizeof(void *) : align;
+    void *copy = aligned_alloc(step, (bytes + step - 1) / step * step);
+    if (!copy)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    return copy;
+}
+
+static void run_records(executor_t *self, work_t *work)
+{
+    const mp_task_t *task = work->job->task;
+    bool large = mpx_post_capacity(task->out.bytes) == 0;
+    void *in_copy = NULL;
+    void *out_copy = NULL;
+    if (task->in.align > ALIGN_MAX)
+        in_copy = aligned(task->in.bytes, task->in.align);
+    if (large || task->out.align > ALIGN_MAX)
+        out_copy = aligned(task->out.bytes, task->out.align);
+    if (large)
+        run_large(self, work, in_copy, out_copy);
+    else
+        run_small(self, work, in_copy, out_copy);
+    free(in_copy);
+    free(out_copy);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------
+ */
+
+static job_t *find_job(const executor_t *self, uint64_t id)
+{
+    job_t *job = NULL;
+    HASH_FIND(hh, self->jobs, &id, sizeof id, job);
+    return job;
+}
+
+static const mp_task_t *find_task(const executor_t *self, const mpx_open_t *open, mp_rc_t *rc,
+                                  char *why, size_t why_size)
+{
+    bool is_exec = strcmp(open->task, MPX_EXEC_NAME) == 0;
+    const mp_task_t *task = is_exec ? &mpx_exec_task : mp_task_find(open->task);
+    char signature[512];
+    if (!task) {
+        *rc = MP_ENOTASK;
+        snprintf(why, why_size, "this worker has no task '%s'; is its module loaded?", open->task);
+        return NULL;
+    }
+    if (is_exec && !self->offer_exec) {
+        *rc = MP_EPERM;
+        snprintf(why, why_size, "this worker doesn't permit '%s'", open->task);
+        return NULL;
+    }
+    mp_task_signature(task, signature, sizeof signature);
+    if (strcmp(signature, open->signature) != 0) {
+        *rc = MP_ESIGNATURE;
+        snprintf(why, why_size, "the task '%s' is %s at the worker, and %s was asked for",
+                 open->task, signature, open->signature);
+        return NULL;
+    }
+    return task;
+}
+
+static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_open_t open;
+    void *arena = NULL;
+    char why[1536];
+    mp_rc_t rc = mpx_open_unpack(payload, &open, &arena);
+    if (rc != MP_OK)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    const mp_task_t *task = find_task(self, &open, &rc, why, sizeof why);
+    job_t *job = task ? calloc(1, sizeof *job) : NULL;
+    if (job) {
+        job->id = header->job;
+        job->task = task;
+        job->limited = open.call_limit_ms > 0;
+        HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
+        if (job->unlisted)
+            _exit(MPX_EXECUTOR_NO_LANE);
+    } else {
+        send_problem(self, header->job, rc != MP_OK ? rc : MP_ENOMEM, task ? "out of memory" : why);
+    }
+    free(arena);
+}
+
+static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
+    if (!work.job)
+        return; /* it was refused: the ERROR is on its way, and ends these calls too */
+    const mp_task_t *task = work.job->task;
+    if (task->in.bytes != header->item_bytes)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    mpx_header_t started = {.op = MPX_OP_STARTED, .chunk = header->chunk, .first = header->first};
+    send(self, &started, NULL, 0);
+    if (work.job->limited)
+        mpx_lane_ring(self->lane);
+    if (task->out.bytes)
+        run_records(self, &work);
+    else
+        run_bytes(self, &work);
+    fflush(stdout); /* a task's printf: in time, and once */
+}
+
+static void on_close(executor_t *self, const mpx_header_t *header)
+{
+    job_t *job = find_job(self, header->job);
+    if (job)
+        HASH_DEL(self->jobs, job);
+    free(job);
+}
+
+static void on_record(executor_t *self, mp_bytes_t record)
+{
+    mpx_header_t header;
+    mp_bytes_t payload;
+    bool apart = false;
+    if (mpx_head_unpack(record, &header, &payload, &apart) != MP_OK || apart)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    switch (header.op) {
+    case MPX_OP_OPEN:
+        on_open(self, &header, payload);
+        break;
+    case MPX_OP_SUBMIT:
+        on_submit(self, &header, payload);
+        break;
+    case MPX_OP_CLOSE:
+        on_close(self, &header);
+        break;
+    default:
+        _exit(MPX_EXECUTOR_NO_LANE);
+    }
+}
+
+void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
+{
+    executor_t self = {.offer_exec = options->offer_exec, .generation = mpx_fork_generation()};
+    if (gethostname(self.host, sizeof self.host - 1))
+        strcpy(self.host, "localhost");
+    if (mpx_lane_attach(lane_fds, &self.lane) != MP_OK)
+        _exit(MPX_EXECUTOR_NO_LANE);
+    open_modules(&self, options->load);
+    say_hello(&self);
+    for (;;) {
+        mp_bytes_t record;
+        mp_rc_t rc = mpx_lane_read(self.lane, &record);
+        if (rc == MP_EBUSY) {
+            sleep_on(&self, false);
+            continue;
+        }
+        if (rc != MP_OK)
+            _exit(MPX_EXECUTOR_NO_LANE);
+        on_record(&self, record);
+        mpx_lane_pop(self.lane);
+    }
+}

@@ -1,0 +1,21 @@
+/* executor.h: a process that runs calls, one at a time, at the end of a lane. */
+#ifndef MPX_EXECUTOR_H
+#define MPX_EXECUTOR_H
+
+#include "crew.h"
+
+/* Exit statuses that are no task's doing. */
+enum {
+    MPX_EXECUTOR_UNARMED = 120, /* its life can't be tied to the nursery's */
+    MPX_EXECUTOR_NO_LANE = 121
+};
+
+/* Open the modules, say HELLO and serve until the owner is gone. Never returns.
+ *
+ * Every finished call is in the lane before the next one begins, so that a crash costs one
+ * call. The owner is woken when there is nothing left to do, or when a result has waited for
+ * some time, or at once if the job has a time limit that the owner must watch. */
+void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
+    __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,356 @@
+#include "nursery.h"
+
+#include "executor.h"
+#include "fault.h"
+#include "forkguard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef enum request_kind { SPAWN, KILL } request_kind_t;
+
+typedef struct request {
+    request_kind_t kind;
+    uint32_t slot;
+    pid_t pid;
+} request_t;
+
+/* One executor, or the wish for one. */
+typedef struct child {
+    pid_t pid;    /* 0: none */
+    int lifeline; /* the pipe's write end: when we end, the executor's group is killed */
+    int lane[2];  /* to be started with; -1: not wanted */
+    unsigned tries;
+} child_t;
+
+typedef struct nursery {
+    const mpx_crew_options_t *options;
+    int control;
+    int signals;
+    child_t *children;
+} nursery_t;
+
+enum { RETRY_MS = 100, TRIES_MAX = 30, STOP_MS = 2000 };
+
+/* ---- in the executor's process, before it is one ---------------------------------------- */
+
+/* From here on the kernel kills this process's group when the pipe's other end is closed,
+ * which only the nursery holds. No thread, no handler, nothing to block. */
+static void arm_lifeline(int fd)
+{
+    struct pollfd gone = {.fd = fd};
+    if (fcntl(fd, F_SETOWN, -getpid()) != 0 || fcntl(fd, F_SETSIG, SIGKILL) != 0 ||
+        fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0)
+        _exit(MPX_EXECUTOR_UNARMED);
+    /* It may have ended before the arming. */
+    if (poll(&gone, 1, 0) != 0)
+        _exit(MPX_EXECUTOR_UNARMED);
+}
+
+static void become_executor(const nursery_t *self, const int lane[2], const int lifeline[2])
+{
+    setpgid(0, 0);
+    for (uint32_t slot = 0; slot < self->options->size; slot++)
+        if (self->children[slot].lifeline >= 0)
+            close(self->children[slot].lifeline);
+    close(lifeline[1]);
+    close(self->control);
+    close(self->signals);
+    arm_lifeline(lifeline[0]);
+
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_NAME, "mp-executor");
+    mpx_executor_run(lane, self->options);
+}
+
+/* ---- the nursery's process --------------------------------------------------------------- */
+
+static void report(const nursery_t *self, mpx_report_kind_t kind, uint32_t slot, pid_t pid,
+                   int value)
+{
+    mpx_report_t message = {.kind = kind, .slot = slot, .pid = pid, .value = value};
+    ssize_t n;
+    do
+        n = send(self->control, &message, sizeof message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+}
+
+static void drop_lane(child_t *child)
+{
+    close(child->lane[0]);
+    close(child->lane[1]);
+    child->lane[0] = child->lane[1] = -1;
+}
+
+static int fork_executor(const nursery_t *self, child_t *child)
+{
+    int lifeline[2];
+    if (pipe2(lifeline, O_CLOEXEC) != 0)
+        return errno;
+    pid_t pid = fork();
+    int error = errno;
+    if (pid == 0)
+        become_executor(self, child->lane, lifeline);
+    close(lifeline[0]);
+    if (pid < 0) {
+        close(lifeline[1]);
+        return error;
+    }
+    setpgid(pid, pid); /* both sides do it: whoever comes first */
+    child->pid = pid;
+    child->lifeline = lifeline[1];
+    return 0;
+}
+
+static void try_to_start(const nursery_t *self, uint32_t slot)
+{
+    child_t *child = &self->children[slot];
+    int error = fork_executor(self, child);
+    if (error && ++child->tries < TRIES_MAX)
+        return;
+    drop_lane(child);
+    if (error)
+        report(self, MPX_REPORT_NOT_STARTED, slot, 0, error);
+    else
+        report(self, MPX_REPORT_STARTED, slot, child->pid, 0);
+}
+
+static bool start_wanted(const nursery_t *self)
+{
+    bool waiting = false;
+    for (uint32_t slot = 0; slot < self->options->size; slot++) {
+        child_t *child = &self->children[slot];
+        if (child->lane[0] >= 0 && child->pid == 0)
+            try_to_start(self, slot);
+        waiting = waiting || child->lane[0] >= 0;
+    }
+    return waiting;
+}
+
+/* The group first: as long as its leader isn't reaped, its number can't be anybody else's. */
+static void bury(const nursery_t *self, uint32_t slot)
+{
+    child_t *child = &self->children[slot];
+    int status = 0;
+    kill(-child->pid, SIGKILL);
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close(child->lifeline);
+    child->lifeline = -1;
+    report(self, MPX_REPORT_EXITED, slot, child->pid, status);
+    child->pid = 0;
+}
+
+static void bury_dead(const nursery_t *self)
+{
+    for (;;) {
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+            return;
+        uint32_t slot = 0;
+        while (slot < self->options->size && self->children[slot].pid != info.si_pid)
+            slot++;
+        if (slot < self->options->size)
+            bury(self, slot);
+        else /* a process that an executor left behind, if this one is a reaper of orphans */
+            waitpid(info.si_pid, NULL, 0);
+    }
+}
+
+static void end_all(const nursery_t *self)
+{
+    for (uint32_t slot = 0; slot < self->options->size; slot++)
+        if (self->children[slot].pid)
+            bury(self, slot);
+    _exit(0);
+}
+
+static void on_request(const nursery_t *self, const request_t *request, const int lane[2])
+{
+    if (request->slot >= self->options->size)
+        return;
+    child_t *child = &self->children[request->slot];
+    if (request->kind == SPAWN) {
+        child->lane[0] = lane[0];
+        child->lane[1] = lane[1];
+        child->tries = 0;
+    } else if (child->pid && child->pid == request->pid) {
+        kill(-child->pid, SIGKILL);
+    }
+}
+
+static void take_request(const nursery_t *self)
+{
+    request_t request = {0};
+    int lane[2] = {-1, -1};
+    struct iovec bytes = {&request, sizeof request};
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof lane)];
+    struct msghdr message = {
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = room,
+        .msg_controllen = sizeof room,
+    };
+    ssize_t n = recvmsg(self->control, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        end_all(self);
+    if (n != (ssize_t)sizeof request)
+        return;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof lane))
+        memcpy(lane, CMSG_DATA(head), sizeof lane);
+    if (request.kind == KILL || lane[0] >= 0)
+        on_request(self, &request, lane);
+}
+
+/* What a child of the program has that ours should not: handlers, a group that the terminal
+ * signals, output that the program had buffered, its standard input, its broker. */
+static void shed(const mpx_crew_options_t *options)
+{
+    setpgid(0, 0);
+    for (int n = 1; n < NSIG; n++)
+        signal(n, SIG_DFL);
+    __fpurge(stdout);
+    __fpurge(stderr);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    if (options->worker_stdout > 0)
+        dup2(options->worker_stdout, STDOUT_FILENO);
+    unsetenv("MP_BROKER");
+    prctl(PR_SET_NAME, "mp-nursery");
+}
+
+static void serve(nursery_t *self)
+{
+    sigset_t child_died;
+    sigemptyset(&child_died);
+    sigaddset(&child_died, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &child_died, NULL);
+    self->signals = signalfd(-1, &child_died, SFD_CLOEXEC | SFD_NONBLOCK);
+    self->children = calloc(self->options->size, sizeof *self->children);
+    if (self->signals < 0 || !self->children)
+        _exit(1);
+    for (uint32_t slot = 0; slot < self->options->size; slot++)
+        self->children[slot] = (child_t){.lifeline = -1, .lane = {-1, -1}};
+
+    bool waiting = false;
+    for (;;) {
+        struct pollfd fds[2] = {{.fd = self->control, .events = POLLIN},
+                                {.fd = self->signals, .events = POLLIN}};
+        (void)poll(fds, 2, waiting ? RETRY_MS : -1);
+        struct signalfd_siginfo info;
+        if (fds[1].revents)
+            (void)!read(self->signals, &info, sizeof info);
+        bury_dead(self);
+        if (fds[0].revents)
+            take_request(self);
+        waiting = start_wanted(self);
+    }
+}
+
+/* ---- the owner's side --------------------------------------------------------------------- */
+
+mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return mpx_fault_errno("a socket for the workers' nursery");
+    if (mpx_forkguard_add(pair[0]) != MP_OK) {
+        close(pair[0]);
+        close(pair[1]);
+        return mpx_fault(MP_ENOMEM, "the workers' nursery");
+    }
+    pid_t pid = fork();
+    if (pid == 0) { /* pair[0] was closed by the guard */
+        shed(options);
+        nursery_t self = {.options = options, .control = pair[1]};
+        serve(&self);
+    }
+    close(pair[1]);
+    if (pid < 0) {
+        mp_rc_t rc = mpx_fault_errno("forking the workers' nursery");
+        mpx_forkguard_remove(pair[0]);
+        close(pair[0]);
+        return rc;
+    }
+    *out = (mpx_nursery_t){.control = pair[0], .pid = pid};
+    return MP_OK;
+}
+
+void mpx_nursery_stop(mpx_nursery_t *self)
+{
+    if (self->control < 0)
+        return;
+    mpx_forkguard_remove(self->control);
+    close(self->control);
+    self->control = -1;
+    struct pollfd ended = {.fd = pidfd_open(self->pid, 0), .events = POLLIN};
+    if (ended.fd >= 0) {
+        int n;
+        do
+            n = poll(&ended, 1, STOP_MS);
+        while (n < 0 && errno == EINTR);
+        if (n == 0)
+            kill(self->pid, SIGKILL);
+        close(ended.fd);
+    }
+    while (waitpid(self->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int lane_fds[2])
+{
+    request_t request = {.kind = SPAWN, .slot = slot};
+    struct iovec bytes = {&request, sizeof request};
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(2 * sizeof(int))] = {0};
+    struct msghdr message = {
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = room,
+        .msg_controllen = sizeof room,
+    };
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(head), lane_fds, 2 * sizeof(int));
+    if (sendmsg(self->control, &message, MSG_NOSIGNAL) < 0)
+        return mpx_fault_errno("asking the workers' nursery");
+    return MP_OK;
+}
+
+void mpx_nursery_kill(const mpx_nursery_t *self, uint32_t slot, pid_t pid)
+{
+    request_t request = {.kind = KILL, .slot = slot, .pid = pid};
+    (void)!send(self->control, &request, sizeof request, MSG_NOSIGNAL);
+}
+
+mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out)
+{
+    mpx_report_t message;
+    ssize_t n;
+    do
+        n = recv(self->control, &message, sizeof message, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return MP_EBUSY;
+    if (n != (ssize_t)sizeof message)
+        return MP_EOF;
+    *out = message;
+    return MP_OK;
+}

@@ -1,0 +1,41 @@
+/* nursery.h: the process that forks executors, and how to talk to it. See crew.h for why. */
+#ifndef MPX_NURSERY_H
+#define MPX_NURSERY_H
+
+#include "crew.h"
+#include <sys/types.h>
+
+typedef struct mpx_nursery {
+    int control; /* SOCK_SEQPACKET; readable when it has reports or is gone; -1: none */
+    pid_t pid;
+} mpx_nursery_t;
+
+typedef enum mpx_report_kind {
+    MPX_REPORT_STARTED,
+    MPX_REPORT_NOT_STARTED, /* value: errno of fork, after some seconds of trying */
+    MPX_REPORT_EXITED       /* value: wait status; its process group is dead as well */
+} mpx_report_kind_t;
+
+typedef struct mpx_report {
+    mpx_report_kind_t kind;
+    uint32_t slot;
+    pid_t pid;
+    int value;
+} mpx_report_t;
+
+/* Fork it. MP_OK; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out);
+/* Close the control socket, upon which it kills and reaps its executors and exits; wait for
+ * that, up to 2 s, then kill it. */
+void mpx_nursery_stop(mpx_nursery_t *self);
+
+/* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
+ * A slot has at most one executor. MP_OK; MP_ESYSTEM (it is gone, or will be). */
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int lane_fds[2]);
+/* Kill an executor's process group, if pid is still the slot's. */
+void mpx_nursery_kill(const mpx_nursery_t *self, uint32_t slot, pid_t pid);
+
+/* The next report. MP_OK; MP_EBUSY none now; MP_EOF the nursery is gone. */
+mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out);
+
+#endif

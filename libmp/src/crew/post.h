@@ -1,0 +1,40 @@
+/* post.h: how an executor's messages lie in its lane.
+ *
+ * Towards the executor a record is a message as it is: head, payload. From it, each record
+ * begins with a prefix, so that results can be written in place, call by call, before it is
+ * known how many there will be, and be found there if the executor dies:
+ *
+ *      0   u32 where the message begins in the record; 0: the record is open
+ *      4   u32 size of a value       (of an open record)
+ *      8   u64 chunk                 (of an open record)
+ *     16   u64 number of first call  (of an open record)
+ *     ...
+ *     96   values of an open record; once committed, the head ends here
+ */
+#ifndef MPX_POST_H
+#define MPX_POST_H
+
+#include "lane.h"
+#include "wire.h"
+
+/* Values that one open record can take, of that size; 0: too large for it. */
+uint32_t mpx_post_capacity(uint32_t item_bytes);
+
+/* Start a RESULT for up to `count` values; returns where they go, 16-aligned and zeroed.
+ * NULL: no room now. mpx_lane_cursor says how many are there. */
+void *mpx_post_open(mpx_lane_t *lane, uint64_t chunk, uint64_t first, uint32_t item_bytes,
+                    uint32_t count);
+/* Finish it: header->count values are sent; 0 drops it. */
+void mpx_post_commit(mpx_lane_t *lane, void *values, const mpx_header_t *header);
+
+/* Send a message made of a header and parts. As mpx_lane_write. */
+mp_rc_t mpx_post_write(mpx_lane_t *lane, const mpx_header_t *header, const mp_bytes_t *parts,
+                       size_t parts_count);
+
+/* The owner's side: take a record, or what a dead executor left open, apart.
+ * MP_OK; MP_EPROTO. */
+mp_rc_t mpx_post_read(mp_bytes_t record, mpx_header_t *header, mp_bytes_t *payload);
+/* false: there is nothing to salvage. */
+bool mpx_post_salvage(mpx_lane_t *lane, mpx_header_t *header, mp_bytes_t *payload);
+
+#endif
