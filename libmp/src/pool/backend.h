@@ -1,0 +1,41 @@
+/* backend.h: where a pool's calls run: an engine with something to drive it.
+ *
+ * Two kinds: local.c (executors of this host) and remote.c (a broker). The pool calls
+ * them under its lock; none of the functions blocks.
+ */
+#ifndef MPX_BACKEND_H
+#define MPX_BACKEND_H
+
+#include "engine.h"
+#include <mp/pool.h>
+
+typedef struct mpx_backend mpx_backend_t;
+
+typedef struct mpx_backend_ops {
+    /* Take all events that there are and do what is due. */
+    mp_rc_t (*turn)(mpx_backend_t *self, int64_t now);
+    /* Arrange to be woken through fd; false: there is something to do first. */
+    bool (*may_sleep)(mpx_backend_t *self);
+    int (*fd)(const mpx_backend_t *self);
+    int64_t (*deadline)(const mpx_backend_t *self);
+    void (*destroy)(mpx_backend_t *self);
+} mpx_backend_ops_t;
+
+struct mpx_backend {
+    const mpx_backend_ops_t *ops;
+    mpx_engine_t *engine;
+    bool limits_here; /* run time limits are enforced by this engine */
+    bool ready;       /* workers are up, or the broker has answered */
+    int processes;    /* workers, as far as is known */
+    mp_rc_t failed;   /* it can't work any more, and why */
+    char problem[512];
+};
+
+mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out);
+mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out);
+
+/* Give up: every open call ends with rc. */
+mp_rc_t mpx_backend_fail(mpx_backend_t *self, int64_t now, mp_rc_t why, mp_rc_t rc,
+                         const char *problem);
+
+#endif

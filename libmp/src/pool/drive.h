@@ -1,0 +1,58 @@
+/* drive.h: the inside of a pool: one lock, and one thread at a time that waits for news.
+ *
+ * Whoever waits for something takes the driver's seat if it is free: it leaves the lock,
+ * sleeps on the backend's descriptor, comes back and handles what there is, for all jobs.
+ * Others wait on a condition until something has moved, and one of them takes over when
+ * the driver has what it wanted. So a lone thread pays no hop through another one, and
+ * the library starts no thread.
+ */
+#ifndef MPX_DRIVE_H
+#define MPX_DRIVE_H
+
+#include "backend.h"
+#include <pthread.h>
+#include <stdbool.h>
+
+struct mp_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;   /* monotonic clock */
+    mpx_backend_t *backend; /* NULL once the pool is destroyed */
+    struct mp_job *jobs;    /* those made by mp_job_new */
+    unsigned users;         /* the caller's handle and those jobs */
+    bool driven;            /* a thread sleeps on the backend's descriptor */
+    int kick_fd;            /* eventfd that wakes it */
+    int watch_fd;           /* epoll for mp_job_fileno, made when first asked for; -1 */
+    int timer_fd;           /* the backend's deadline, for watch_fd; -1 */
+    int64_t timer_at;       /* what it is set to */
+    uint64_t generation;    /* of the process that made it, see forkguard.h */
+};
+
+/* MP_EFORKED unless this process made the pool. Needs no lock. */
+mp_rc_t mpx_pool_check(const mp_pool_t *self);
+
+/* The functions below are called with the lock held. */
+
+/* Handle everything that is there now, and leave the backend ready to wake a sleeper. To be
+ * called after each change to the engine, before the lock is released. */
+mp_rc_t mpx_pool_settle(mp_pool_t *self);
+
+/* Drive, or wait for the driver, until ready(arg). MP_OK; MP_ETIMEDOUT; MP_ENOMEM;
+ * MP_ESYSTEM; MP_ECLOSED the pool was destroyed. */
+mp_rc_t mpx_pool_wait(mp_pool_t *self, bool (*ready)(const void *), const void *arg,
+                      int64_t deadline);
+
+/* A descriptor that wakes a poll loop of the caller's. MP_OK; MP_ESYSTEM. */
+mp_rc_t mpx_pool_watch(mp_pool_t *self);
+
+/* Open a job on the backend's engine as the options say. */
+mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
+                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out);
+
+/* One user less; frees the pool with its last. Releases the lock. */
+void mpx_pool_leave(mp_pool_t *self);
+
+/* The engine's job for mp_job_new's jobs: hold or release it as its window says. */
+void mpx_job_balance(struct mp_job *self, int64_t now);
+struct mp_job *mpx_job_next(const struct mp_job *self);
+
+#endif

@@ -1,0 +1,418 @@
+/* job.c: a stream of calls: a window of entries between put and next. */
+#include <mp/job.h>
+
+#include "drive.h"
+
+#include "clock.h"
+#include "fault.h"
+#include "forkguard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+#include <utlist.h>
+
+/* One call between its put and its next. */
+typedef struct entry {
+    uint64_t index;
+    bool done;
+    bool unlisted;
+    mp_outcome_t outcome; /* once done; its strings point into arena, its value to value */
+    void *arena;          /* the unpacked failure, or NULL */
+    unsigned char *value; /* or NULL */
+    size_t input_size;
+    UT_hash_handle hh;
+    struct entry *prev, *next; /* in `finished`, for an unordered job */
+    unsigned char input[];
+} entry_t;
+
+struct mp_job {
+    mp_pool_t *pool;
+    struct mp_job *prev, *next; /* the pool's others */
+    const mp_task_t *task;
+    uint64_t id; /* on the engine; 0: not any more */
+    bool unordered;
+    bool closed;
+    bool held; /* by us, on the engine */
+    size_t window;
+    uint64_t puts;
+    uint64_t takes;
+    entry_t *entries;  /* by index: all in the window */
+    entry_t *finished; /* unordered: those done, oldest first */
+    entry_t *taken;    /* what the last next handed out */
+    size_t input_bytes;
+    size_t value_bytes;
+    mp_rc_t trouble; /* a hook ran out of memory */
+    mpx_buf_t scratch;
+};
+
+enum { WINDOW_PER_WORKER = 64, WINDOW_BYTES = 64 * 1024 * 1024 };
+
+/* ---- hooks ------------------------------------------------------------------------ */
+
+static entry_t *find_entry(const mp_job_t *self, uint64_t index)
+{
+    entry_t *entry = NULL;
+    HASH_FIND(hh, self->entries, &index, sizeof index, entry);
+    return entry;
+}
+
+static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t count,
+                           mpx_inputs_t *out)
+{
+    (void)tag;
+    mp_job_t *self = arg;
+    mpx_buf_clear(&self->scratch);
+    for (uint32_t i = 0; i < count; i++) {
+        const entry_t *entry = find_entry(self, first + i);
+        mp_bytes_t input = {entry->input, entry->input_size};
+        mp_rc_t rc = self->task->in.bytes ? mpx_buf_add(&self->scratch, input.data, input.size)
+                                          : mpx_item_add(&self->scratch, input);
+        if (rc != MP_OK)
+            return rc;
+    }
+    out->item_bytes = self->task->in.bytes;
+    out->payload = mpx_buf_bytes(&self->scratch);
+    return MP_OK;
+}
+
+static void finish(mp_job_t *self, entry_t *entry)
+{
+    entry->done = true;
+    if (self->unordered)
+        DL_APPEND(self->finished, entry);
+}
+
+static bool keep_value(mp_job_t *self, entry_t *entry, mp_bytes_t value)
+{
+    if (value.size == 0)
+        return true;
+    entry->value = malloc(value.size);
+    if (!entry->value) {
+        self->trouble = MP_ENOMEM;
+        return false;
+    }
+    memcpy(entry->value, value.data, value.size);
+    entry->outcome.value = (mp_bytes_t){entry->value, value.size};
+    self->value_bytes += value.size;
+    return true;
+}
+
+static void keep_failure(entry_t *entry, mp_bytes_t detail)
+{
+    mp_outcome_t *outcome = &entry->outcome;
+    mpx_failure_t failure;
+    if (mpx_failure_unpack(detail, &failure, &entry->arena) != MP_OK) {
+        outcome->message = mp_strerror(outcome->rc);
+        return;
+    }
+    outcome->message = failure.message;
+    outcome->host = failure.host;
+    outcome->pid = (int)failure.pid;
+    outcome->attempt = (int)failure.attempt;
+    outcome->code = failure.code;
+    outcome->signal = (int)failure.signal;
+    outcome->exit_status = (int)failure.exit_status;
+}
+
+static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_record_t *record,
+                         int64_t busy_ns)
+{
+    (void)tag;
+    (void)busy_ns;
+    mp_job_t *self = arg;
+    entry_t *entry = find_entry(self, index);
+    entry->outcome =
+        (mp_outcome_t){.rc = record->rc, .index = index, .message = "", .host = "", .attempt = 1};
+    if (record->rc == MP_OK && self->task->out.bytes &&
+        record->value.size != self->task->out.bytes) {
+        entry->outcome.rc = MP_EPROTO;
+        entry->outcome.message = "the result has another size than the task's";
+    } else if (keep_value(self, entry, record->value) && record->rc != MP_OK) {
+        keep_failure(entry, record->detail);
+    }
+    finish(self, entry);
+}
+
+static void hook_values(void *arg, uint64_t tag, uint64_t first, uint32_t count,
+                        uint32_t item_bytes, mp_bytes_t payload, int64_t busy_ns)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const unsigned char *at = (const unsigned char *)payload.data + (size_t)i * item_bytes;
+        mpx_record_t record = {.rc = MP_OK, .value = {at, item_bytes}};
+        hook_outcome(arg, tag, first + i, &record, busy_ns / count);
+    }
+}
+
+static const mpx_job_hooks_t hooks = {
+    .inputs = hook_inputs,
+    .values = hook_values,
+    .outcome = hook_outcome,
+};
+
+/* ---- window ----------------------------------------------------------------------- */
+
+/* What next would hand out now, or NULL. */
+static entry_t *head(const mp_job_t *self)
+{
+    if (self->unordered)
+        return self->finished;
+    entry_t *entry = find_entry(self, self->takes);
+    return entry && entry->done ? entry : NULL;
+}
+
+static bool has_room(const mp_job_t *self, size_t size)
+{
+    if (self->puts == self->takes)
+        return true;
+    return self->puts - self->takes < self->window && self->input_bytes + size <= WINDOW_BYTES;
+}
+
+/* Results pile up while the caller takes none of those that it could: give no more work
+ * out. Never while the next result in order is still to come, or it might never. */
+void mpx_job_balance(mp_job_t *self, int64_t now)
+{
+    bool hold = self->value_bytes > WINDOW_BYTES && head(self);
+    if (!self->id || hold == self->held)
+        return;
+    self->held = hold;
+    mp_rc_t rc = mpx_engine_job_hold(self->pool->backend->engine, now, self->id, hold);
+    if (rc != MP_OK)
+        self->trouble = rc;
+}
+
+mp_job_t *mpx_job_next(const mp_job_t *self)
+{
+    return self->next;
+}
+
+static void entry_free(mp_job_t *self, entry_t *entry)
+{
+    self->input_bytes -= entry->input_size;
+    self->value_bytes -= entry->outcome.value.size;
+    free(entry->arena);
+    free(entry->value);
+    free(entry);
+}
+
+/* ---- the public calls ------------------------------------------------------------- */
+
+static size_t window_of(const mp_pool_t *pool, const mp_call_options_t *options)
+{
+    if (options->window > 0)
+        return (size_t)options->window;
+    int processes = pool->backend->processes;
+    return (size_t)(processes > 0 ? processes : 1) * WINDOW_PER_WORKER;
+}
+
+mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options_t *options,
+                   mp_job_t **out)
+{
+    static const mp_call_options_t defaults = {0};
+    if (!options)
+        options = &defaults;
+    if (!task || !task->name)
+        return mpx_fault(MP_EINVAL, "no task");
+    mp_rc_t rc = mpx_pool_check(pool);
+    if (rc != MP_OK)
+        return rc;
+    mp_job_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a job of %s", task->name);
+    self->pool = pool;
+    self->task = task;
+    self->unordered = options->unordered;
+
+    pthread_mutex_lock(&pool->lock);
+    self->window = window_of(pool, options);
+    rc = mpx_pool_job_open(pool, task, options, &hooks, self, &self->id);
+    if (rc == MP_OK) {
+        DL_APPEND(pool->jobs, self);
+        pool->users++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (rc != MP_OK) {
+        free(self);
+        return rc;
+    }
+    *out = self;
+    return MP_OK;
+}
+
+static mp_rc_t check_input(const mp_job_t *self, mp_bytes_t input)
+{
+    if (self->task->in.bytes && input.size != self->task->in.bytes)
+        return mpx_fault(MP_EINVAL, "%s takes records of %u bytes, not %zu", self->task->name,
+                         self->task->in.bytes, input.size);
+    if (input.size > MP_VALUE_BYTES_MAX)
+        return mpx_fault(MP_ETOOLARGE, "%s: an input of %zu bytes; at most %u are possible",
+                         self->task->name, input.size, MP_VALUE_BYTES_MAX);
+    return mpx_pool_check(self->pool);
+}
+
+static mp_rc_t put_locked(mp_job_t *self, mp_bytes_t input)
+{
+    entry_t *entry = calloc(1, sizeof *entry + input.size);
+    if (!entry)
+        return mpx_fault(MP_ENOMEM, "an input of %zu bytes", input.size);
+    entry->index = self->puts;
+    entry->input_size = input.size;
+    if (input.size)
+        memcpy(entry->input, input.data, input.size);
+    HASH_ADD(hh, self->entries, index, sizeof entry->index, entry);
+    if (entry->unlisted) {
+        free(entry);
+        return mpx_fault(MP_ENOMEM, "an input of %zu bytes", input.size);
+    }
+    self->puts++;
+    self->input_bytes += input.size;
+    mp_rc_t rc = mpx_engine_put(self->pool->backend->engine, mpx_now(), self->id, entry->index, 1,
+                                input.size, 0);
+    return rc == MP_OK ? mpx_pool_settle(self->pool) : rc;
+}
+
+typedef struct put_wait {
+    const mp_job_t *job;
+    size_t size;
+} put_wait_t;
+
+static bool can_put(const void *arg)
+{
+    const put_wait_t *wait = arg;
+    return wait->job->closed || has_room(wait->job, wait->size);
+}
+
+mp_rc_t mp_job_put(mp_job_t *self, mp_bytes_t input, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = check_input(self, input);
+    if (rc != MP_OK)
+        return rc;
+    put_wait_t wait = {self, input.size};
+    pthread_mutex_lock(&self->pool->lock);
+    if (!can_put(&wait))
+        rc = mpx_pool_wait(self->pool, can_put, &wait, deadline);
+    if (rc == MP_OK && (self->closed || !self->pool->backend))
+        rc = mpx_fault(MP_ECLOSED, "the job is closed");
+    if (rc == MP_OK)
+        rc = put_locked(self, input);
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
+void mp_job_close(mp_job_t *self)
+{
+    if (mpx_pool_check(self->pool) != MP_OK)
+        return;
+    pthread_mutex_lock(&self->pool->lock);
+    self->closed = true;
+    pthread_cond_broadcast(&self->pool->moved);
+    pthread_mutex_unlock(&self->pool->lock);
+}
+
+static bool can_take(const void *arg)
+{
+    const mp_job_t *self = arg;
+    return head(self) || self->trouble != MP_OK || (self->closed && self->takes == self->puts);
+}
+
+static mp_rc_t take_locked(mp_job_t *self, mp_outcome_t *out)
+{
+    if (self->trouble != MP_OK)
+        return mpx_fault(self->trouble, "a job of %s", self->task->name);
+    entry_t *entry = head(self);
+    if (!entry)
+        return MP_EOF;
+    HASH_DEL(self->entries, entry);
+    if (self->unordered)
+        DL_DELETE(self->finished, entry);
+    self->taken = entry;
+    self->takes++;
+    *out = entry->outcome;
+    if (self->pool->backend && self->held)
+        mpx_job_balance(self, mpx_now());
+    return MP_OK;
+}
+
+mp_rc_t mp_job_next(mp_job_t *self, mp_outcome_t *out, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = mpx_pool_check(self->pool);
+    if (rc != MP_OK)
+        return rc;
+    pthread_mutex_lock(&self->pool->lock);
+    if (self->taken)
+        entry_free(self, self->taken);
+    self->taken = NULL;
+    if (!can_take(self))
+        rc = mpx_pool_wait(self->pool, can_take, self, deadline);
+    if (rc == MP_OK || rc == MP_ECLOSED)
+        rc = take_locked(self, out);
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
+void mp_job_cancel(mp_job_t *self)
+{
+    if (mpx_pool_check(self->pool) != MP_OK)
+        return;
+    pthread_mutex_lock(&self->pool->lock);
+    self->closed = true;
+    mp_rc_t rc = MP_OK;
+    if (self->pool->backend)
+        rc = mpx_engine_job_fail(self->pool->backend->engine, mpx_now(), self->id, MP_ECANCELLED,
+                                 "cancelled");
+    if (rc == MP_OK && self->pool->backend)
+        rc = mpx_pool_settle(self->pool);
+    if (rc != MP_OK)
+        self->trouble = rc;
+    pthread_mutex_unlock(&self->pool->lock);
+}
+
+int mp_job_fileno(const mp_job_t *self)
+{
+    mp_pool_t *pool = self->pool;
+    if (mpx_pool_check(pool) != MP_OK)
+        return -1;
+    pthread_mutex_lock(&pool->lock);
+    int fd = pool->backend && mpx_pool_watch(pool) == MP_OK ? pool->watch_fd : -1;
+    pthread_mutex_unlock(&pool->lock);
+    return fd;
+}
+
+static void free_job(mp_job_t *self)
+{
+    if (self->taken)
+        entry_free(self, self->taken);
+    entry_t *entry, *next;
+    HASH_ITER (hh, self->entries, entry, next) {
+        HASH_DEL(self->entries, entry);
+        entry_free(self, entry);
+    }
+    mpx_buf_free(&self->scratch);
+    free(self);
+}
+
+void mp_job_destroy(mp_job_t **self_p)
+{
+    mp_job_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    mp_pool_t *pool = self->pool;
+    if (mpx_pool_check(pool) != MP_OK) {
+        free_job(self);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    DL_DELETE(pool->jobs, self);
+    if (pool->backend) {
+        (void)mpx_engine_job_close(pool->backend->engine, mpx_now(), self->id);
+        (void)mpx_pool_settle(pool);
+    }
+    free_job(self);
+    mpx_pool_leave(pool);
+}

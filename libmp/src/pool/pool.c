@@ -1,0 +1,339 @@
+#include "drive.h"
+
+#include "clock.h"
+#include "fault.h"
+#include "forkguard.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* Time for executors to come up, which takes milliseconds unless a module is slow. */
+enum { LOCAL_START_MS = 60000, WAIT_MS = 30000, PROCESSES_MAX = 100000 };
+
+/* ---- life ------------------------------------------------------------------------- */
+
+static mp_rc_t check_options(const mp_pool_options_t *options)
+{
+    if (options->processes < 0 || options->processes > PROCESSES_MAX)
+        return mpx_fault(MP_EINVAL,
+                         "a pool needs 1 to %d processes, not %d; 0 takes mp_cpu_count()",
+                         PROCESSES_MAX, options->processes);
+    if (options->connect_timeout_ms < 0)
+        return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
+    return MP_OK;
+}
+
+/* NULL: local. */
+static const char *choose_broker(const mp_pool_options_t *options)
+{
+    const char *broker = options->broker ? options->broker : getenv("MP_BROKER");
+    if (!broker || !*broker || strcmp(broker, "local") == 0)
+        return NULL;
+    return broker;
+}
+
+static void free_shell(mp_pool_t *self)
+{
+    if (self->timer_fd >= 0)
+        close(self->timer_fd);
+    if (self->watch_fd >= 0)
+        close(self->watch_fd);
+    if (self->kick_fd >= 0)
+        close(self->kick_fd);
+    pthread_cond_destroy(&self->moved);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+static mp_pool_t *make_shell(void)
+{
+    mp_pool_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return NULL;
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->moved, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&self->lock, NULL);
+    self->users = 1;
+    self->watch_fd = -1;
+    self->timer_fd = -1;
+    self->timer_at = MPX_NEVER;
+    self->generation = mpx_fork_generation();
+    self->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->kick_fd < 0) {
+        free_shell(self);
+        return NULL;
+    }
+    return self;
+}
+
+static bool is_up(const void *arg)
+{
+    const mp_pool_t *self = arg;
+    return self->backend->ready || self->backend->failed != MP_OK;
+}
+
+static mp_rc_t wait_until_up(mp_pool_t *self)
+{
+    pthread_mutex_lock(&self->lock);
+    mp_rc_t rc = mpx_pool_wait(self, is_up, self, mpx_deadline(mpx_now(), LOCAL_START_MS));
+    if (rc == MP_OK && self->backend->failed != MP_OK)
+        rc = mpx_fault(self->backend->failed, "%s", self->backend->problem);
+    else if (rc == MP_ETIMEDOUT)
+        rc =
+            mpx_fault(MP_ESYSTEM, "the workers did not come up within %d s", LOCAL_START_MS / 1000);
+    pthread_mutex_unlock(&self->lock);
+    return rc;
+}
+
+mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
+{
+    static const mp_pool_options_t defaults = {0};
+    if (!options)
+        options = &defaults;
+    mp_rc_t rc = check_options(options);
+    if (rc != MP_OK)
+        return rc;
+    mp_pool_t *self = make_shell();
+    if (!self)
+        return mpx_fault_errno("a pool");
+    const char *broker = choose_broker(options);
+    rc = broker ? mpx_remote_new(broker, options, &self->backend)
+                : mpx_local_new(options, &self->backend);
+    if (rc == MP_OK)
+        rc = wait_until_up(self);
+    if (rc != MP_OK) {
+        if (self->backend)
+            self->backend->ops->destroy(self->backend);
+        free_shell(self);
+        return rc;
+    }
+    *out = self;
+    return MP_OK;
+}
+
+mp_rc_t mpx_pool_check(const mp_pool_t *self)
+{
+    if (self->generation == mpx_fork_generation())
+        return MP_OK;
+    return mpx_fault(MP_EFORKED, "a pool belongs to the process that made it; make another one "
+                                 "in this child");
+}
+
+void mpx_pool_leave(mp_pool_t *self)
+{
+    bool last = --self->users == 0;
+    pthread_mutex_unlock(&self->lock);
+    if (last)
+        free_shell(self);
+}
+
+void mp_pool_destroy(mp_pool_t **self_p)
+{
+    mp_pool_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    if (self->generation != mpx_fork_generation()) {
+        /* A copy: the lock may be held by a thread that doesn't exist here, and the
+         * original's jobs may hold this memory. Give the copies of the workers' ends back. */
+        self->backend->ops->destroy(self->backend);
+        free_shell(self);
+        return;
+    }
+    pthread_mutex_lock(&self->lock);
+    (void)mpx_backend_fail(self->backend, mpx_now(), MP_ECLOSED, MP_ECANCELLED,
+                           "the pool was destroyed");
+    self->backend->ops->destroy(self->backend);
+    self->backend = NULL;
+    pthread_cond_broadcast(&self->moved);
+    mpx_pool_leave(self);
+}
+
+int mp_pool_processes(const mp_pool_t *self)
+{
+    mp_pool_t *pool = (mp_pool_t *)(uintptr_t)self; /* the lock is not part of its value */
+    if (mpx_pool_check(self) != MP_OK)
+        return 0;
+    pthread_mutex_lock(&pool->lock);
+    int processes = pool->backend->processes;
+    pthread_mutex_unlock(&pool->lock);
+    return processes;
+}
+
+mp_rc_t mpx_backend_fail(mpx_backend_t *self, int64_t now, mp_rc_t why, mp_rc_t rc,
+                         const char *problem)
+{
+    self->failed = why;
+    snprintf(self->problem, sizeof self->problem, "%s", problem);
+    return mpx_engine_fail_all(self->engine, now, rc, self->problem);
+}
+
+/* ---- driving ---------------------------------------------------------------------- */
+
+static void set_timer(mp_pool_t *self)
+{
+    int64_t at = self->backend->ops->deadline(self->backend);
+    if (self->timer_fd < 0 || at == self->timer_at)
+        return;
+    struct itimerspec spec = {0};
+    if (at != MPX_NEVER) {
+        spec.it_value.tv_sec = at / MPX_S;
+        spec.it_value.tv_nsec = at % MPX_S + (at <= 0);
+    }
+    timerfd_settime(self->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+    self->timer_at = at;
+}
+
+mp_rc_t mpx_pool_settle(mp_pool_t *self)
+{
+    mpx_backend_t *backend = self->backend;
+    do {
+        int64_t now = mpx_now();
+        mp_rc_t rc = backend->ops->turn(backend, now);
+        if (rc == MP_OK && backend->failed != MP_OK)
+            rc = mpx_engine_fail_all(backend->engine, now, MP_EWORKERLOST, backend->problem);
+        if (rc != MP_OK)
+            return rc;
+        for (struct mp_job *job = self->jobs; job; job = mpx_job_next(job))
+            mpx_job_balance(job, now);
+    } while (!backend->ops->may_sleep(backend));
+    set_timer(self);
+    if (self->driven) {
+        uint64_t one = 1;
+        (void)!write(self->kick_fd, &one, sizeof one);
+    }
+    pthread_cond_broadcast(&self->moved);
+    return MP_OK;
+}
+
+/* Sleep without the lock until something happens or the time has come. */
+static mp_rc_t sleep_as_driver(mp_pool_t *self, int64_t deadline)
+{
+    const mpx_backend_t *backend = self->backend;
+    int64_t until = mpx_earlier(deadline, backend->ops->deadline(backend));
+    struct pollfd fds[2] = {{.fd = backend->ops->fd(backend), .events = POLLIN},
+                            {.fd = self->kick_fd, .events = POLLIN}};
+    int64_t left = until == MPX_NEVER ? 0 : until - mpx_now();
+    if (left < 0)
+        left = 0;
+    struct timespec span = {.tv_sec = left / MPX_S, .tv_nsec = left % MPX_S};
+
+    self->driven = true;
+    pthread_mutex_unlock(&self->lock);
+    int n = ppoll(fds, 2, until == MPX_NEVER ? NULL : &span, NULL);
+    int error = errno;
+    pthread_mutex_lock(&self->lock);
+    self->driven = false;
+    if (n < 0 && error != EINTR) {
+        errno = error;
+        return mpx_fault_errno("waiting for workers");
+    }
+    uint64_t kicks;
+    if (n > 0 && fds[1].revents)
+        (void)!read(self->kick_fd, &kicks, sizeof kicks);
+    return MP_OK;
+}
+
+static void sleep_as_passenger(mp_pool_t *self, int64_t deadline)
+{
+    if (deadline == MPX_NEVER) {
+        pthread_cond_wait(&self->moved, &self->lock);
+        return;
+    }
+    struct timespec at = {.tv_sec = deadline / MPX_S, .tv_nsec = deadline % MPX_S};
+    pthread_cond_timedwait(&self->moved, &self->lock, &at);
+}
+
+mp_rc_t mpx_pool_wait(mp_pool_t *self, bool (*ready)(const void *), const void *arg,
+                      int64_t deadline)
+{
+    mp_rc_t rc = self->backend ? mpx_pool_settle(self) : MP_OK;
+    while (rc == MP_OK && !ready(arg)) {
+        if (!self->backend)
+            return MP_ECLOSED;
+        if (mpx_now() >= deadline)
+            return MP_ETIMEDOUT;
+        if (self->driven) {
+            sleep_as_passenger(self, deadline);
+            continue;
+        }
+        rc = sleep_as_driver(self, deadline);
+        if (rc == MP_OK && self->backend)
+            rc = mpx_pool_settle(self);
+    }
+    /* The seat is free: a passenger must take it. */
+    pthread_cond_broadcast(&self->moved);
+    return rc;
+}
+
+static bool watch_add(int watch_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl(watch_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+mp_rc_t mpx_pool_watch(mp_pool_t *self)
+{
+    if (self->watch_fd >= 0)
+        return MP_OK;
+    int watch_fd = epoll_create1(EPOLL_CLOEXEC);
+    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (watch_fd < 0 || timer_fd < 0 || !watch_add(watch_fd, timer_fd) ||
+        !watch_add(watch_fd, self->backend->ops->fd(self->backend))) {
+        mp_rc_t rc = mpx_fault_errno("a descriptor for a job");
+        if (watch_fd >= 0)
+            close(watch_fd);
+        if (timer_fd >= 0)
+            close(timer_fd);
+        return rc;
+    }
+    self->watch_fd = watch_fd;
+    self->timer_fd = timer_fd;
+    set_timer(self);
+    return MP_OK;
+}
+
+/* ---- jobs ------------------------------------------------------------------------- */
+
+static mp_rc_t check_call_options(const mp_call_options_t *options)
+{
+    if (options->chunksize < 0 || options->call_timeout_ms < 0 || options->retries < 0 ||
+        options->window < 0 || options->worker_wait_ms < 0)
+        return mpx_fault(MP_EINVAL, "mp_call_options_t: no number in it may be negative");
+    return MP_OK;
+}
+
+mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
+                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+{
+    mp_rc_t rc = check_call_options(options);
+    if (rc != MP_OK)
+        return rc;
+    char signature[512];
+    mpx_backend_t *backend = self->backend;
+    mp_task_signature(task, signature, sizeof signature);
+    mpx_job_spec_t spec = {
+        .open = {.task = task->name,
+                 .signature = signature,
+                 .call_limit_ms = (uint32_t)options->call_timeout_ms,
+                 .wait_ms =
+                     (uint32_t)(options->worker_wait_ms ? options->worker_wait_ms : WAIT_MS)},
+        .chunk_calls = (uint32_t)options->chunksize,
+        .retries = (uint32_t)options->retries,
+    };
+    if (backend->limits_here)
+        spec.call_limit_ns = options->call_timeout_ms * MPX_MS;
+    else if (options->call_timeout_ms)
+        spec.chunk_calls = 1;
+    return mpx_engine_job_open(backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
+}

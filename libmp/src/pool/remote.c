@@ -1,0 +1,197 @@
+/* remote.c: a pool's calls on the workers of a broker. To this engine the broker is one
+ * worker with as many slots as it has executors. */
+#include "backend.h"
+
+#include "clock.h"
+#include "fault.h"
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct remote {
+    mpx_backend_t base;
+    mpx_session_t *session;
+    char name[MP_TASK_NAME_MAX + 256]; /* "broker tcp://…" */
+    uint64_t worker;                   /* the broker in the present session; 0: not connected */
+    uint64_t last_worker;              /* ids are never reused */
+    uint64_t result_bytes;             /* the broker holds our jobs above it */
+    uint64_t unacked_bytes;
+} remote_t;
+
+/* The way to a worker and back by two hops, and the broker's own queue between. */
+enum { HORIZON_MS = 10, CONNECT_MS = 10000 };
+
+static mp_rc_t transport_send(void *self, uint64_t worker, const mpx_header_t *header,
+                              mp_bytes_t payload)
+{
+    (void)worker;
+    return mpx_session_send(((remote_t *)self)->session, header, payload);
+}
+
+static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t chunk, bool started)
+{
+    (void)worker;
+    (void)started;
+    mpx_header_t header = {.op = MPX_OP_CANCEL, .job = job, .chunk = chunk};
+    (void)mpx_session_send(((remote_t *)self)->session, &header, (mp_bytes_t){0});
+}
+
+static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
+{
+    mpx_worker_spec_t spec = {
+        .slots = welcome->executors ? welcome->executors : 1,
+        .horizon_ns = HORIZON_MS * MPX_MS,
+        .credit_bytes = welcome->submit_bytes,
+    };
+    self->worker = ++self->last_worker;
+    self->result_bytes = welcome->result_bytes;
+    self->unacked_bytes = 0;
+    self->base.ready = true;
+    self->base.processes = (int)welcome->executors;
+    return mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
+}
+
+static mp_rc_t on_lost(remote_t *self, int64_t now)
+{
+    mpx_loss_t loss = {.rc = MP_EBROKERLOST, .name = self->name};
+    uint64_t worker = self->worker;
+    self->worker = 0;
+    return mpx_engine_worker_lost(self->base.engine, now, worker, MPX_CHARGE_ALL, &loss);
+}
+
+/* The broker tells how many executors it has whenever that changes. */
+static mp_rc_t on_status(remote_t *self, int64_t now, mp_bytes_t payload)
+{
+    mpx_status_t status;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_status_unpack(payload, &status, &arena);
+    if (rc != MP_OK)
+        return rc;
+    self->base.processes = (int)status.executors;
+    rc = mpx_engine_worker_slots(self->base.engine, now, self->worker,
+                                 status.executors ? status.executors : 1);
+    free(arena);
+    return rc;
+}
+
+/* Results are acknowledged once they are in our memory, in a few large steps. */
+static void acknowledge(remote_t *self, size_t bytes)
+{
+    self->unacked_bytes += bytes;
+    if (self->unacked_bytes == 0 || self->unacked_bytes < self->result_bytes / 8)
+        return;
+    mpx_header_t header = {.op = MPX_OP_ACK, .bytes = self->unacked_bytes};
+    if (mpx_session_send(self->session, &header, (mp_bytes_t){0}) == MP_OK)
+        self->unacked_bytes = 0;
+}
+
+static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t *event)
+{
+    switch (event->header.op) {
+    case MPX_OP_PONG:
+        return on_status(self, now, event->payload);
+    case MPX_OP_DRAIN:
+        return MP_OK; /* what is open will be finished; new jobs are told by an ERROR */
+    case MPX_OP_RESULT:
+        acknowledge(self, event->payload.size);
+        break;
+    default:
+        break;
+    }
+    return mpx_engine_message(self->base.engine, now, self->worker, &event->header, event->payload);
+}
+
+static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *event)
+{
+    switch (event->kind) {
+    case MPX_SESSION_UP:
+        return on_up(self, now, event->welcome);
+    case MPX_SESSION_MESSAGE:
+        return on_message(self, now, event);
+    case MPX_SESSION_LOST:
+        return on_lost(self, now);
+    case MPX_SESSION_FAILED:
+        break;
+    }
+    return mpx_backend_fail(&self->base, now, event->rc, MP_EBROKERLOST,
+                            mpx_session_problem(self->session));
+}
+
+static mp_rc_t turn(mpx_backend_t *base, int64_t now)
+{
+    remote_t *self = (remote_t *)base;
+    mpx_session_event_t event;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (rc = mpx_session_next(self->session, now, &event)) == MP_OK)
+        rc = on_event(self, now, &event);
+    if (rc == MP_EBUSY)
+        rc = MP_OK;
+    if (rc == MP_EPROTO)
+        rc = mpx_backend_fail(base, now, MP_EPROTO, MP_EPROTO, mp_errmsg());
+    if (rc == MP_OK && mpx_engine_deadline(base->engine) <= now)
+        rc = mpx_engine_tick(base->engine, now);
+    return rc;
+}
+
+static bool may_sleep(mpx_backend_t *base)
+{
+    return !mpx_session_ready(((remote_t *)base)->session);
+}
+
+static int fd(const mpx_backend_t *base)
+{
+    return mpx_session_fd(((const remote_t *)base)->session);
+}
+
+static int64_t deadline(const mpx_backend_t *base)
+{
+    return mpx_earlier(mpx_engine_deadline(base->engine),
+                       mpx_session_deadline(((const remote_t *)base)->session));
+}
+
+static void destroy(mpx_backend_t *base)
+{
+    remote_t *self = (remote_t *)base;
+    mpx_session_destroy(&self->session);
+    mpx_engine_destroy(&base->engine);
+    free(self);
+}
+
+static const mpx_backend_ops_t ops = {
+    .turn = turn,
+    .may_sleep = may_sleep,
+    .fd = fd,
+    .deadline = deadline,
+    .destroy = destroy,
+};
+
+mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out)
+{
+    remote_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a pool");
+    self->base.ops = &ops;
+    snprintf(self->name, sizeof self->name, "broker %s", endpoint);
+
+    char host[256] = "localhost";
+    (void)gethostname(host, sizeof host - 1);
+    mpx_hello_t hello = {.role = MPX_ROLE_CLIENT};
+    mpx_session_options_t session = {
+        .endpoint = endpoint,
+        .hello = &hello,
+        .give_up_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_MS,
+    };
+    mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
+    mp_rc_t rc = mpx_engine_new(&transport, host, &self->base.engine);
+    if (rc == MP_OK)
+        rc = mpx_session_new(&session, mpx_now(), &self->session);
+    if (rc != MP_OK) {
+        destroy(&self->base);
+        return rc;
+    }
+    *out = &self->base;
+    return MP_OK;
+}

@@ -1,0 +1,6 @@
+#include <mp/version.h>
+
+const char *mp_version(void)
+{
+    return MP_VERSION_STRING;
+}

@@ -1,0 +1,336 @@
+/* worker.c: a broker's calls on executors of this host.
+ *
+ *     broker <- session -> relay -> engine -> crew -> executors
+ *
+ * The crew is made before the session: its nursery must know nothing of ZeroMQ. Each
+ * connection to the broker has a relay of its own; when it is lost, so are its jobs, and
+ * executors that still run one of their calls are replaced: nobody waits for the results.
+ */
+#include <mp/pool.h>
+#include <mp/worker.h>
+
+#include "clock.h"
+#include "crew.h"
+#include "fault.h"
+#include "relay.h"
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum state {
+    STARTING, /* executors come up */
+    SERVING,
+    DRAINING, /* finish what we have */
+    OVER
+} state_t;
+
+typedef struct worker {
+    const mp_worker_options_t *options;
+    state_t state;
+    mp_rc_t rc; /* what mp_worker_run returns */
+    uint32_t processes;
+    uint32_t expected; /* executors that were not up yet */
+    mpx_crew_t *crew;
+    mpx_engine_t *engine;
+    mpx_session_t *session;
+    mpx_relay_t *relay; /* NULL: not connected */
+    char host[256];
+    char name[300];
+} worker_t;
+
+enum { HORIZON_MS = 2, CREDIT_BYTES = 512 * 1024, STOP_READ_BYTES = 128 };
+
+static void say(const worker_t *self, mp_log_level_t level, const char *format, ...)
+    MP_PRINTF(3, 4);
+
+static void say(const worker_t *self, mp_log_level_t level, const char *format, ...)
+{
+    if (!self->options->log)
+        return;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    self->options->log(self->options->log_arg, level, line);
+}
+
+static void end(worker_t *self, mp_rc_t rc)
+{
+    self->rc = rc;
+    self->state = OVER;
+}
+
+/* ---- towards the executors -------------------------------------------------------- */
+
+static mp_rc_t to_executor(void *arg, uint64_t executor, const mpx_header_t *header,
+                           mp_bytes_t payload)
+{
+    return mpx_crew_send(((worker_t *)arg)->crew, executor, header, payload);
+}
+
+static void stop_executor(void *arg, uint64_t executor, uint64_t job, uint64_t chunk, bool started)
+{
+    (void)job;
+    (void)chunk;
+    if (started)
+        mpx_crew_kill(((worker_t *)arg)->crew, executor);
+}
+
+/* All executors offer the same; the first one up speaks for them. */
+static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
+{
+    mpx_hello_t hello;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_hello_unpack(hello_of_executor, &hello, &arena);
+    if (rc != MP_OK)
+        return rc;
+    hello.role = MPX_ROLE_WORKER;
+    hello.name = self->name;
+    hello.slots = self->processes;
+    mpx_session_options_t options = {
+        .endpoint = self->options->broker, .hello = &hello, .give_up_ms = -1};
+    if (hello.tasks_count == 0)
+        rc = mpx_fault(MP_ENOTASK, "there is no task to offer: load a module, or allow mp.exec");
+    else
+        rc = mpx_session_new(&options, mpx_now(), &self->session);
+    free(arena);
+    return rc;
+}
+
+static mp_rc_t on_executor_up(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+{
+    mpx_worker_spec_t spec = {
+        .slots = 1, .horizon_ns = HORIZON_MS * MPX_MS, .credit_bytes = CREDIT_BYTES};
+    if (self->expected > 0 && --self->expected == 0) {
+        mp_rc_t rc = open_session(self, event->payload);
+        if (rc != MP_OK)
+            return rc;
+        self->state = SERVING;
+        say(self, MP_LOG_INFO, "%u executors are up", self->processes);
+    }
+    return mpx_engine_worker_join(self->engine, now, event->worker, NULL, &spec);
+}
+
+static mp_rc_t on_executor_down(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+{
+    char name[64];
+    mpx_loss_t loss = {
+        .rc = MP_ECRASHED,
+        .host = self->host,
+        .name = name,
+        .pid = (uint32_t)event->pid,
+        .signal = (uint32_t)event->signal,
+        .exit_status = (uint32_t)event->exit_status,
+    };
+    snprintf(name, sizeof name, "worker process %d", event->pid);
+    if (event->signal)
+        say(self, MP_LOG_WARNING, "executor %d was killed by signal %d", event->pid, event->signal);
+    else
+        say(self, MP_LOG_WARNING, "executor %d exited with status %d", event->pid,
+            event->exit_status);
+    mp_rc_t rc =
+        mpx_engine_worker_lost(self->engine, now, event->worker, MPX_CHARGE_RUNNING, &loss);
+    return rc == MP_EINVAL ? MP_OK : rc; /* it died before it was up */
+}
+
+static mp_rc_t on_crew_event(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+{
+    switch (event->kind) {
+    case MPX_CREW_UP:
+        return on_executor_up(self, now, event);
+    case MPX_CREW_DOWN:
+        return on_executor_down(self, now, event);
+    case MPX_CREW_FAILED:
+        return mpx_fault(event->rc, "%s", event->problem);
+    case MPX_CREW_MESSAGE:
+        break;
+    }
+    mp_rc_t rc =
+        mpx_engine_message(self->engine, now, event->worker, &event->header, event->payload);
+    if (rc != MP_EPROTO)
+        return rc;
+    mpx_crew_kill(self->crew, event->worker);
+    return MP_OK;
+}
+
+static mp_rc_t take_crew_events(worker_t *self, int64_t now)
+{
+    mpx_crew_event_t event;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (rc = mpx_crew_next(self->crew, &event)) == MP_OK)
+        rc = on_crew_event(self, now, &event);
+    return rc == MP_EBUSY ? MP_OK : rc;
+}
+
+/* ---- towards the broker ----------------------------------------------------------- */
+
+static mp_rc_t to_broker(void *arg, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return mpx_session_send(((worker_t *)arg)->session, header, payload);
+}
+
+static mp_rc_t on_connected(worker_t *self)
+{
+    mpx_relay_options_t options = {
+        .send_self = self,
+        .send = to_broker,
+        .tell_started = true,
+        .limit_here = true,
+    };
+    mp_rc_t rc = mpx_relay_new(self->engine, &options, &self->relay);
+    if (rc != MP_OK)
+        return rc;
+    say(self, MP_LOG_INFO, "connected to %s", self->options->broker);
+    mpx_header_t drain = {.op = MPX_OP_DRAIN};
+    return self->state == DRAINING ? to_broker(self, &drain, (mp_bytes_t){0}) : MP_OK;
+}
+
+static void on_lost(worker_t *self, int64_t now)
+{
+    say(self, MP_LOG_WARNING, "lost the broker: %s", mpx_session_problem(self->session));
+    mpx_relay_destroy(&self->relay, now);
+}
+
+static mp_rc_t on_broker_message(worker_t *self, int64_t now, const mpx_session_event_t *event)
+{
+    switch (event->header.op) {
+    case MPX_OP_PONG:
+    case MPX_OP_DRAIN: /* it is about to end: we'll be told by the connection */
+        return MP_OK;
+    default:
+        return mpx_relay_message(self->relay, now, &event->header, event->payload);
+    }
+}
+
+static mp_rc_t on_session_event(worker_t *self, int64_t now, const mpx_session_event_t *event)
+{
+    switch (event->kind) {
+    case MPX_SESSION_UP:
+        return on_connected(self);
+    case MPX_SESSION_MESSAGE:
+        return on_broker_message(self, now, event);
+    case MPX_SESSION_LOST:
+        on_lost(self, now);
+        return MP_OK;
+    case MPX_SESSION_FAILED:
+        break;
+    }
+    return mpx_fault(event->rc, "%s", mpx_session_problem(self->session));
+}
+
+static mp_rc_t take_session_events(worker_t *self, int64_t now)
+{
+    if (!self->session)
+        return MP_OK;
+    mpx_session_event_t event;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (rc = mpx_session_next(self->session, now, &event)) == MP_OK)
+        rc = on_session_event(self, now, &event);
+    return rc == MP_EBUSY ? MP_OK : rc;
+}
+
+/* ---- stopping --------------------------------------------------------------------- */
+
+static void on_stop(worker_t *self)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(self->options->stop_fd, bytes, sizeof bytes);
+    if (self->state != SERVING) {
+        end(self, MP_OK);
+        return;
+    }
+    self->state = DRAINING;
+    say(self, MP_LOG_INFO, "draining");
+    mpx_header_t header = {.op = MPX_OP_DRAIN};
+    if (self->relay)
+        (void)to_broker(self, &header, (mp_bytes_t){0});
+}
+
+static bool is_drained(const worker_t *self)
+{
+    return self->state == DRAINING && (!self->relay || mpx_relay_open_calls(self->relay) == 0);
+}
+
+/* ---- the loop --------------------------------------------------------------------- */
+
+static mp_rc_t turn(worker_t *self)
+{
+    int64_t now = mpx_now();
+    mp_rc_t rc = take_crew_events(self, now);
+    if (rc == MP_OK)
+        rc = take_session_events(self, now);
+    if (rc == MP_OK && mpx_engine_deadline(self->engine) <= now)
+        rc = mpx_engine_tick(self->engine, now);
+    if (rc == MP_OK && self->relay)
+        rc = mpx_relay_flush(self->relay, now);
+    mpx_crew_wake(self->crew);
+    if (rc == MP_OK && is_drained(self))
+        end(self, MP_OK);
+    return rc;
+}
+
+static mp_rc_t wait(worker_t *self)
+{
+    bool busy = !mpx_crew_sleep(self->crew) || (self->session && mpx_session_ready(self->session));
+    int64_t until = mpx_engine_deadline(self->engine);
+    if (self->session)
+        until = mpx_earlier(until, mpx_session_deadline(self->session));
+    struct pollfd fds[3] = {
+        {.fd = mpx_crew_fd(self->crew), .events = POLLIN},
+        {.fd = self->session ? mpx_session_fd(self->session) : -1, .events = POLLIN},
+        {.fd = self->options->stop_fd > 0 ? self->options->stop_fd : -1, .events = POLLIN},
+    };
+    if (poll(fds, 3, busy ? 0 : mpx_poll_ms(mpx_now(), until)) < 0 && errno != EINTR)
+        return mpx_fault_errno("a worker's loop");
+    if (fds[2].revents)
+        on_stop(self);
+    return MP_OK;
+}
+
+static mp_rc_t start(worker_t *self)
+{
+    const mp_worker_options_t *options = self->options;
+    if (gethostname(self->host, sizeof self->host - 1))
+        strcpy(self->host, "localhost");
+    if (options->name)
+        snprintf(self->name, sizeof self->name, "%s", options->name);
+    else
+        snprintf(self->name, sizeof self->name, "%s:%d", self->host, (int)getpid());
+    self->processes =
+        options->processes > 0 ? (uint32_t)options->processes : (uint32_t)mp_cpu_count();
+    self->expected = self->processes;
+
+    mpx_crew_options_t crew = {
+        .size = self->processes, .load = options->load, .offer_exec = options->allow_exec};
+    mpx_transport_t transport = {.self = self, .send = to_executor, .stop = stop_executor};
+    mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->engine);
+    return rc == MP_OK ? mpx_crew_new(&crew, &self->crew) : rc;
+}
+
+mp_rc_t mp_worker_run(const mp_worker_options_t *options)
+{
+    if (!options || !options->broker)
+        return mpx_fault(MP_EINVAL, "a worker needs a broker's endpoint");
+    if (options->processes < 0)
+        return mpx_fault(MP_EINVAL, "a worker can't have %d processes", options->processes);
+    worker_t self = {.options = options, .state = STARTING};
+    mp_rc_t rc = start(&self);
+    while (rc == MP_OK && self.state != OVER) {
+        rc = turn(&self);
+        if (rc == MP_OK && self.state != OVER)
+            rc = wait(&self);
+    }
+    mpx_relay_destroy(&self.relay, mpx_now());
+    mpx_session_destroy(&self.session);
+    mpx_crew_destroy(&self.crew);
+    mpx_engine_destroy(&self.engine);
+    return rc == MP_OK ? self.rc : rc;
+}
