@@ -1,0 +1,535 @@
+#include "broker.h"
+
+#include "clock.h"
+#include "engine.h"
+#include "fault.h"
+#include "link.h"
+#include "peer.h"
+
+#include <errno.h>
+#include <mp/version.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum state { SERVING, DRAINING, OVER } state_t;
+
+struct mpx_broker {
+    mpx_broker_options_t options;
+    mpx_link_t *link;
+    mpx_engine_t *engine;
+    mpx_peer_t *peers;
+    state_t state;
+    int64_t started_at;
+    int64_t drain_until;
+    uint32_t clients;
+    uint32_t workers;
+    uint32_t executors;
+    uint32_t executors_told; /* what clients were last told */
+    uint32_t leaving;
+    mpx_buf_t scratch; /* packed bodies */
+};
+
+enum {
+    HORIZON_MS = 5,          /* work that waits at a worker covers the way there and back */
+    CREDIT_BYTES = 64 << 20, /* most payload bytes at one worker */
+    ABSENT_MS = 2000,        /* workers of a task may be about to join */
+    LEAVE_MS = 500,          /* to read why one must go */
+    JOBS_MAX = 4096,         /* open jobs of one client */
+    SLOTS_MAX = 65536,       /* executors of one worker */
+    LINGER_MS = 500,         /* for last words at the end */
+    INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
+    STOP_READ_BYTES = 128
+};
+
+static const char software[] = "libmp " MP_VERSION_STRING;
+
+/* ---- sending ---------------------------------------------------------------------- */
+
+static mp_rc_t send_to(mpx_broker_t *self, uint64_t peer, const mpx_header_t *header,
+                       mp_bytes_t payload)
+{
+    uint8_t message[MPX_HEAD_MAX + INLINE_MAX];
+    bool apart = payload.size > INLINE_MAX;
+    size_t size = mpx_head_pack(header, apart, message);
+    if (apart)
+        return mpx_link_send(self->link, peer, (mp_bytes_t){message, size}, payload);
+    if (payload.size)
+        memcpy(message + size, payload.data, payload.size);
+    return mpx_link_send(self->link, peer, (mp_bytes_t){message, size + payload.size},
+                         (mp_bytes_t){0});
+}
+
+static mp_rc_t to_worker(void *arg, uint64_t worker, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return send_to(arg, worker, header, payload);
+}
+
+static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk, bool started)
+{
+    (void)started; /* the worker knows better */
+    mpx_header_t header = {.op = MPX_OP_CANCEL, .job = job, .chunk = chunk};
+    (void)send_to(arg, worker, &header, (mp_bytes_t){0});
+}
+
+static mp_rc_t to_client(void *arg, const mpx_header_t *header, mp_bytes_t payload)
+{
+    const mpx_peer_t *peer = arg;
+    return send_to(peer->broker, peer->id, header, payload);
+}
+
+static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *peer, uint64_t nonce)
+{
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->engine, &counts);
+    mpx_status_t status = {
+        .software = software,
+        .uptime_ms = (uint64_t)((now - self->started_at) / MPX_MS),
+        .workers = self->workers,
+        .executors = self->executors,
+        .clients = self->clients,
+        .calls_queued = counts.queued,
+        .calls_running = counts.given,
+    };
+    mpx_header_t header = {.op = MPX_OP_PONG, .nonce = nonce};
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_status_pack(&status, &self->scratch);
+    if (rc == MP_OK)
+        (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
+    return rc;
+}
+
+/* Clients cut their chunks by how many executors there are. */
+static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
+{
+    mp_rc_t rc = MP_OK;
+    if (self->executors == self->executors_told)
+        return rc;
+    self->executors_told = self->executors;
+    for (const mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next)
+        if (peer->state == MPX_PEER_CLIENT)
+            rc = send_status(self, now, peer, 0);
+    return rc;
+}
+
+/* ---- coming and going ------------------------------------------------------------- */
+
+/* End what the peer had here; it stays listed. */
+static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const char *why)
+{
+    mp_rc_t rc = MP_OK;
+    if (peer->state == MPX_PEER_CLIENT) {
+        mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
+                NULL);
+        mpx_relay_destroy(&peer->relay, now);
+        self->clients--;
+    } else if (peer->state == MPX_PEER_WORKER) {
+        mpx_log(self->options.log, MP_LOG_INFO, "worker_left", "worker", peer->name, "why", why,
+                NULL);
+        char name[160];
+        mpx_loss_t loss = {
+            .rc = MP_EWORKERLOST, .host = peer->host, .name = name, .pid = peer->pid};
+        snprintf(name, sizeof name, "worker %s", peer->name);
+        self->workers--;
+        self->executors -= peer->slots;
+        rc = mpx_engine_worker_lost(self->engine, now, peer->id, MPX_CHARGE_RUNNING, &loss);
+    }
+    return rc;
+}
+
+/* Tell the peer why, and cut it off a moment later. */
+static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t code,
+                       const char *why)
+{
+    mpx_log(self->options.log, MP_LOG_WARNING, "peer_dismissed", "peer", peer->name, "code",
+            mp_errname(code), "why", why, NULL);
+    mpx_problem_t problem = {.message = why};
+    mpx_header_t header = {.op = MPX_OP_ERROR, .code = code};
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_problem_pack(&problem, &self->scratch);
+    if (rc == MP_OK)
+        (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
+    if (rc == MP_OK)
+        rc = retire(self, now, peer, why);
+    peer->state = MPX_PEER_LEAVING;
+    peer->leave_at = now + LEAVE_MS * MPX_MS;
+    self->leaving++;
+    return rc;
+}
+
+static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer)
+{
+    mp_rc_t rc = retire(self, now, peer, "connection closed");
+    if (peer->state == MPX_PEER_LEAVING)
+        self->leaving--;
+    mpx_peer_free(&self->peers, peer);
+    return rc;
+}
+
+static void cut_off_leaving(mpx_broker_t *self, int64_t now)
+{
+    if (!self->leaving)
+        return;
+    for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next)
+        if (peer->state == MPX_PEER_LEAVING && peer->leave_at <= now) {
+            mpx_link_kick(self->link, peer->id);
+            peer->leave_at = now + LEAVE_MS * MPX_MS; /* its DOWN is on the way */
+        }
+}
+
+/* ---- greeting --------------------------------------------------------------------- */
+
+static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer)
+{
+    mpx_welcome_t answer = {
+        .version = MPX_WIRE_VERSION,
+        .software = software,
+        .session = peer->id,
+        .max_message_bytes = self->options.max_message_bytes,
+        .submit_bytes = self->options.submit_bytes,
+        .result_bytes = self->options.result_bytes,
+        .workers = self->workers,
+        .executors = self->executors,
+    };
+    mpx_header_t header = {.op = MPX_OP_WELCOME};
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_welcome_pack(&answer, &self->scratch);
+    if (rc == MP_OK)
+        (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
+    return rc;
+}
+
+static mp_rc_t admit_client(mpx_broker_t *self, mpx_peer_t *peer)
+{
+    mpx_relay_options_t options = {
+        .send_self = peer,
+        .send = to_client,
+        .match = true,
+        .wait_ns = self->options.worker_wait_ms * MPX_MS,
+        .absent_ns = ABSENT_MS * MPX_MS,
+        .submit_bytes = self->options.submit_bytes,
+        .result_bytes = self->options.result_bytes,
+        .max_jobs = JOBS_MAX,
+    };
+    mp_rc_t rc = mpx_relay_new(self->engine, &options, &peer->relay);
+    if (rc != MP_OK)
+        return rc;
+    peer->state = MPX_PEER_CLIENT;
+    self->clients++;
+    mpx_log(self->options.log, MP_LOG_INFO, "client_joined", "client", peer->name, NULL);
+    return welcome(self, peer);
+}
+
+static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                            const mpx_hello_t *hello)
+{
+    mpx_worker_spec_t spec = {
+        .slots = hello->slots,
+        .horizon_ns = HORIZON_MS * MPX_MS,
+        .credit_bytes = CREDIT_BYTES,
+    };
+    peer->state = MPX_PEER_WORKER;
+    peer->slots = hello->slots;
+    self->workers++;
+    self->executors += hello->slots;
+    mpx_log(self->options.log, MP_LOG_INFO, "worker_joined", "worker", peer->name, NULL);
+    mp_rc_t rc = welcome(self, peer);
+    return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
+}
+
+static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mpx_hello_t *hello)
+{
+    if (hello->version_min > MPX_WIRE_VERSION || hello->version_max < MPX_WIRE_VERSION)
+        return dismiss(self, now, peer, MP_EVERSION,
+                       "this broker speaks protocol version 1 only; update the older side");
+    if (self->state != SERVING)
+        return dismiss(self, now, peer, MP_EDRAINING, "the broker is shutting down");
+    peer->pid = hello->pid;
+    snprintf(peer->host, sizeof peer->host, "%s", hello->host);
+    if (*hello->name)
+        snprintf(peer->name, sizeof peer->name, "%s", hello->name);
+    else
+        snprintf(peer->name, sizeof peer->name, "%.100s:%u", hello->host, hello->pid);
+    if (hello->role == MPX_ROLE_CLIENT)
+        return admit_client(self, peer);
+    if (hello->role == MPX_ROLE_WORKER && hello->slots >= 1 && hello->slots <= SLOTS_MAX)
+        return admit_worker(self, now, peer, hello);
+    return dismiss(self, now, peer, MP_EPROTO, "a HELLO must be a client's or a worker's");
+}
+
+static mp_rc_t in_greeting(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                           const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (header->op != MPX_OP_HELLO)
+        return dismiss(self, now, peer, MP_EPROTO, "the first message must be a HELLO");
+    mpx_hello_t hello;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_hello_unpack(payload, &hello, &arena);
+    if (rc == MP_EPROTO)
+        return dismiss(self, now, peer, rc, mp_errmsg());
+    if (rc != MP_OK)
+        return rc;
+    rc = greet(self, now, peer, &hello);
+    free(arena);
+    return rc;
+}
+
+/* ---- messages --------------------------------------------------------------------- */
+
+/* A mistake of the peer's costs its connection, nothing else; only our own lack of
+ * memory goes further. */
+static mp_rc_t judge(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t rc)
+{
+    if (rc == MP_OK || rc == MP_ENOMEM)
+        return rc;
+    char why[512];
+    snprintf(why, sizeof why, "%s", mp_errmsg());
+    return dismiss(self, now, peer, rc, why);
+}
+
+static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                         const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (payload.size > self->options.max_message_bytes)
+        return judge(self, now, peer,
+                     mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
+    return judge(self, now, peer, mpx_relay_message(peer->relay, now, header, payload));
+}
+
+static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                         const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (header->op == MPX_OP_DRAIN) {
+        mpx_log(self->options.log, MP_LOG_INFO, "worker_drains", "worker", peer->name, NULL);
+        return mpx_engine_worker_drain(self->engine, now, peer->id);
+    }
+    return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
+}
+
+static mp_rc_t in_leaving(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                          const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)self, (void)now, (void)peer, (void)header, (void)payload;
+    return MP_OK;
+}
+
+static mp_rc_t dispatch(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                        const mpx_header_t *header, mp_bytes_t payload)
+{
+    typedef mp_rc_t handler_t(mpx_broker_t *, int64_t, mpx_peer_t *, const mpx_header_t *,
+                              mp_bytes_t);
+    static handler_t *const handlers[MPX_PEER_STATES] = {
+        [MPX_PEER_GREETING] = in_greeting,
+        [MPX_PEER_CLIENT] = in_client,
+        [MPX_PEER_WORKER] = in_worker,
+        [MPX_PEER_LEAVING] = in_leaving,
+    };
+    bool known = peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER;
+    if (known && header->op == MPX_OP_PING)
+        return send_status(self, now, peer, header->nonce);
+    if (known && header->op == MPX_OP_BYE) {
+        mpx_link_kick(self->link, peer->id);
+        return MP_OK;
+    }
+    return handlers[peer->state](self, now, peer, header, payload);
+}
+
+static mp_rc_t on_message(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                          const mpx_link_event_t *event)
+{
+    mpx_header_t header;
+    mp_bytes_t payload;
+    bool apart = false;
+    if (peer->state == MPX_PEER_LEAVING)
+        return MP_OK;
+    mp_rc_t rc = mpx_head_unpack(event->frames[0], &header, &payload, &apart);
+    if (rc == MP_OK && apart != (event->frames_count == 2))
+        rc = mpx_fault(MP_EPROTO, "the number of frames is not what the head says");
+    if (rc != MP_OK)
+        return judge(self, now, peer, rc);
+    return dispatch(self, now, peer, &header, apart ? event->frames[1] : payload);
+}
+
+static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t *event)
+{
+    if (event->kind == MPX_LINK_DOWN) {
+        mpx_peer_t *gone = mpx_peer_find(self->peers, event->peer);
+        return gone ? on_down(self, now, gone) : MP_OK;
+    }
+    mpx_peer_t *peer = mpx_peer_get(&self->peers, event->peer);
+    if (!peer)
+        return MP_ENOMEM;
+    peer->broker = self;
+    return on_message(self, now, peer, event);
+}
+
+/* ---- draining --------------------------------------------------------------------- */
+
+static void start_to_drain(mpx_broker_t *self)
+{
+    mpx_log(self->options.log, MP_LOG_INFO, "draining", NULL);
+    self->state = DRAINING;
+    self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
+    mpx_link_stop_listening(self->link);
+    mpx_header_t header = {.op = MPX_OP_DRAIN};
+    for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
+        if (peer->state == MPX_PEER_CLIENT)
+            mpx_relay_drain(peer->relay);
+        if (peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER)
+            (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
+    }
+}
+
+static bool is_drained(const mpx_broker_t *self, int64_t now)
+{
+    if (self->state != DRAINING)
+        return false;
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->engine, &counts);
+    return counts.queued + counts.given == 0 || now >= self->drain_until;
+}
+
+static void say_bye(mpx_broker_t *self)
+{
+    mpx_header_t header = {.op = MPX_OP_BYE};
+    for (const mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next)
+        (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
+}
+
+static void on_stop(mpx_broker_t *self, int stop_fd)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(stop_fd, bytes, sizeof bytes);
+    if (self->state == SERVING)
+        start_to_drain(self);
+    else
+        self->state = OVER;
+}
+
+/* ---- the loop --------------------------------------------------------------------- */
+
+static mp_rc_t flush_relays(mpx_broker_t *self, int64_t now)
+{
+    mp_rc_t rc = MP_OK;
+    for (const mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next)
+        if (peer->relay)
+            rc = mpx_relay_flush(peer->relay, now);
+    return rc;
+}
+
+static mp_rc_t turn(mpx_broker_t *self)
+{
+    int64_t now = mpx_now();
+    mpx_link_event_t event;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (rc = mpx_link_next(self->link, &event)) == MP_OK)
+        rc = on_event(self, now, &event);
+    if (rc != MP_EBUSY)
+        return rc;
+    rc = MP_OK;
+    if (mpx_engine_deadline(self->engine) <= now)
+        rc = mpx_engine_tick(self->engine, now);
+    if (rc == MP_OK)
+        rc = flush_relays(self, now);
+    if (rc == MP_OK)
+        rc = tell_executors(self, now);
+    cut_off_leaving(self, now);
+    if (is_drained(self, now))
+        self->state = OVER;
+    return rc;
+}
+
+static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
+{
+    int64_t now = mpx_now();
+    int64_t until = mpx_engine_deadline(self->engine);
+    if (self->leaving)
+        until = mpx_earlier(until, now + LEAVE_MS * MPX_MS);
+    if (self->state == DRAINING)
+        until = mpx_earlier(until, self->drain_until);
+    struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
+                            {.fd = stop_fd, .events = POLLIN}};
+    int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);
+    if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
+        return mpx_fault_errno("the broker's loop");
+    if (fds[1].revents)
+        on_stop(self, stop_fd);
+    return MP_OK;
+}
+
+mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
+{
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && self->state != OVER) {
+        rc = turn(self);
+        if (rc == MP_OK && self->state != OVER)
+            rc = wait(self, stop_fd);
+    }
+    say_bye(self);
+    return rc;
+}
+
+/* ---- life ------------------------------------------------------------------------- */
+
+mp_rc_t mpx_broker_check(const mpx_broker_options_t *options)
+{
+    for (size_t i = 0; i < options->listen_count; i++) {
+        mp_rc_t rc = mpx_endpoint_check(options->listen[i], true);
+        if (rc != MP_OK)
+            return rc;
+        if (!mpx_endpoint_is_local(options->listen[i]))
+            return mpx_fault(MP_EPERM,
+                             "%s can be reached from other hosts, and without keys anybody there "
+                             "could use this broker; listen on tcp://127.0.0.1:PORT or ipc:///PATH",
+                             options->listen[i]);
+    }
+    return MP_OK;
+}
+
+mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
+{
+    mp_rc_t rc = mpx_broker_check(options);
+    if (rc != MP_OK)
+        return rc;
+    mpx_broker_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a broker");
+    self->options = *options;
+    self->started_at = mpx_now();
+    mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
+    mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
+                               .max_peers = options->max_peers};
+    rc = mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK)
+        rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
+                             &self->link);
+    if (rc != MP_OK) {
+        mpx_broker_destroy(&self);
+        return rc;
+    }
+    *out = self;
+    return MP_OK;
+}
+
+const char *mpx_broker_endpoint(const mpx_broker_t *self, size_t i)
+{
+    return mpx_link_endpoint(self->link, i);
+}
+
+void mpx_broker_destroy(mpx_broker_t **self_p)
+{
+    mpx_broker_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->peers) {
+        mpx_relay_destroy(&self->peers->relay, mpx_now());
+        mpx_peer_free(&self->peers, self->peers);
+    }
+    mpx_engine_destroy(&self->engine);
+    mpx_link_destroy(&self->link, LINGER_MS);
+    mpx_buf_free(&self->scratch);
+    free(self);
+    *self_p = NULL;
+}

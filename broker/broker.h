@@ -1,0 +1,41 @@
+/* broker.h: the broker's loop: link -> wire -> relays and engine -> wire -> link. */
+#ifndef MPX_BROKER_H
+#define MPX_BROKER_H
+
+#include "log.h"
+#include <mp/error.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct mpx_broker mpx_broker_t;
+
+typedef struct mpx_broker_options {
+    const char *const *listen; /* endpoints */
+    size_t listen_count;
+    void *context;              /* libzmq's; NULL: the library's own */
+    uint32_t max_peers;         /* connections */
+    uint64_t max_message_bytes; /* of one payload */
+    uint64_t submit_bytes;      /* per client: payload submitted, not yet answered */
+    uint64_t result_bytes;      /* per client: results sent, not yet acknowledged */
+    int worker_wait_ms;         /* for a first worker, when the client doesn't say */
+    int drain_ms;               /* how long a drain may take */
+    mpx_log_t *log;
+} mpx_broker_options_t;
+
+/* Whether the endpoints may be listened on at all. MP_OK; MP_EINVAL; MP_EPERM. */
+mp_rc_t mpx_broker_check(const mpx_broker_options_t *options);
+
+/* Bind all endpoints. MP_OK; MP_EINVAL; MP_EPERM an endpoint beyond this host, which needs
+ * keys; MP_EEXIST an address in use; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out);
+void mpx_broker_destroy(mpx_broker_t **self);
+
+/* The i-th endpoint as bound, with its real port; NULL past the last. */
+const char *mpx_broker_endpoint(const mpx_broker_t *self, size_t i);
+
+/* Serve. stop_fd readable once: drain (no new jobs; open ones are finished, for at most
+ * drain_ms), again: end at once. It is a signalfd, an eventfd or a pipe.
+ * MP_OK stopped; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd);
+
+#endif

@@ -1,0 +1,131 @@
+/* mp-broker: options, signals, exit status. The work is in broker.c. */
+#include "broker.h"
+#include "exits.h"
+#include "settings.h"
+#include "signals.h"
+
+#include <czmq.h>
+#include <mp/version.h>
+#include <sys/resource.h>
+
+static const mpx_setting_t settings[] = {
+    {"listen", "MP_LISTEN", MPX_LIST, "tcp://127.0.0.1:5555", 0, 0, "URL",
+     "listen on tcp://HOST:PORT ('*' picks a port) or\n"
+     "                             ipc:///PATH; repeatable, or with commas"},
+    {"max-peers", "MP_MAX_PEERS", MPX_NUMBER, "4096", 1, 1000000, "N", "most connections at once"},
+    {"max-message", "MP_MAX_MESSAGE", MPX_BYTES, "80M", 65536, 1 << 30, "BYTES",
+     "largest payload of one message"},
+    {"submit-bytes", "MP_SUBMIT_BYTES", MPX_BYTES, "256M", 65536, INT64_C(1) << 40, "BYTES",
+     "most input of one client that waits for its results"},
+    {"result-bytes", "MP_RESULT_BYTES", MPX_BYTES, "256M", 65536, INT64_C(1) << 40, "BYTES",
+     "results a client may leave unread before it gets no more"},
+    {"worker-wait-ms", "MP_WORKER_WAIT_MS", MPX_NUMBER, "30000", 0, INT32_MAX, "MS",
+     "how long calls wait for a first worker; 0: for ever"},
+    {"drain-ms", "MP_DRAIN_MS", MPX_NUMBER, "30000", 0, INT32_MAX, "MS",
+     "after SIGTERM, how long open calls may take"},
+    {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
+};
+
+static const mpx_program_t program = {
+    .name = "mp-broker",
+    .synopsis = "[--listen URL]... [OPTION]...",
+    .purpose = "Gives the calls of clients to workers. Prints 'ready ENDPOINT' for each endpoint\n"
+               "that it listens on. SIGTERM: finish open calls, then exit 0; again: exit at once.",
+    .settings = settings,
+    .settings_count = sizeof settings / sizeof *settings,
+};
+
+static int complain(mp_rc_t rc, int status)
+{
+    fprintf(stderr, "mp-broker: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
+    return status;
+}
+
+/* A connection needs a descriptor, and libzmq aborts where it gets none. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void print_ready(const mpx_broker_t *broker, mpx_log_t *log)
+{
+    const char *endpoint;
+    for (size_t i = 0; (endpoint = mpx_broker_endpoint(broker, i)); i++) {
+        printf("ready %s\n", endpoint);
+        mpx_log(log, MP_LOG_INFO, "listening", "endpoint", endpoint, NULL);
+    }
+    fflush(stdout);
+}
+
+static int serve(const mpx_broker_options_t *options, int stop_fd)
+{
+    mpx_broker_t *broker = NULL;
+    mp_rc_t rc = mpx_broker_new(options, &broker);
+    if (rc != MP_OK)
+        return complain(rc, rc == MP_EPERM || rc == MP_EINVAL ? MPX_EXIT_CONFIG : MPX_EXIT_OSERR);
+    print_ready(broker, options->log);
+    rc = mpx_broker_run(broker, stop_fd);
+    mpx_broker_destroy(&broker);
+    mpx_log(options->log, MP_LOG_INFO, "stopped", NULL);
+    return rc == MP_OK ? MPX_EXIT_OK : complain(rc, MPX_EXIT_OSERR);
+}
+
+static int run(const mpx_settings_t *chosen)
+{
+    mpx_log_t log;
+    mp_log_level_t level = MP_LOG_INFO;
+    int stop_fd = -1;
+    if (mpx_log_level_of(mpx_settings_text(chosen, "log-level"), &level) != MP_OK) {
+        fprintf(stderr, "mp-broker: log-level: '%s' is none of error, warning, info, debug\n",
+                mpx_settings_text(chosen, "log-level"));
+        return MPX_EXIT_CONFIG;
+    }
+    mpx_broker_options_t options = {
+        .max_peers = (uint32_t)mpx_settings_number(chosen, "max-peers"),
+        .max_message_bytes = (uint64_t)mpx_settings_number(chosen, "max-message"),
+        .submit_bytes = (uint64_t)mpx_settings_number(chosen, "submit-bytes"),
+        .result_bytes = (uint64_t)mpx_settings_number(chosen, "result-bytes"),
+        .worker_wait_ms = (int)mpx_settings_number(chosen, "worker-wait-ms"),
+        .drain_ms = (int)mpx_settings_number(chosen, "drain-ms"),
+        .log = &log,
+    };
+    options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);
+    mp_rc_t rc = mpx_broker_check(&options);
+    if (rc != MP_OK)
+        return complain(rc, MPX_EXIT_CONFIG);
+    if (chosen->want_check) {
+        mpx_settings_print(chosen, stdout);
+        return MPX_EXIT_OK;
+    }
+    mpx_log_init(&log, level, STDERR_FILENO);
+    rc = mpx_signals_open(&stop_fd);
+    if (rc != MP_OK)
+        return complain(rc, MPX_EXIT_OSERR);
+    raise_descriptor_limit();
+    zsys_handler_set(NULL); /* signals are ours */
+    options.context = zsys_init();
+    return serve(&options, stop_fd);
+}
+
+int main(int argc, char **argv)
+{
+    setenv("ZSYS_SIGHANDLER", "false", 1); /* read by CZMQ before anything else of it runs */
+    mpx_settings_t chosen;
+    bool usage = false;
+    mp_rc_t rc = mpx_settings_load(&program, argc, argv, &chosen, &usage);
+    if (rc != MP_OK)
+        return complain(rc, usage ? MPX_EXIT_USAGE : MPX_EXIT_CONFIG);
+    int status = MPX_EXIT_OK;
+    if (chosen.want_help)
+        mpx_settings_print_help(&program, stdout);
+    else if (chosen.want_version)
+        printf("mp-broker (libmp) %s\n", MP_VERSION_STRING);
+    else
+        status = run(&chosen);
+    mpx_settings_free(&chosen);
+    return status;
+}
