@@ -1,0 +1,11 @@
+/* commands.h: the subcommands; each takes its own arguments and returns an exit status. */
+#ifndef MP_CLI_COMMANDS_H
+#define MP_CLI_COMMANDS_H
+
+int map_main(int argc, char **argv);
+int ping_main(int argc, char **argv);
+/* The whole of their --help. */
+void map_help(void);
+void ping_help(void);
+
+#endif

@@ -1,0 +1,143 @@
+#include "joblog.h"
+
+#include "report.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+
+struct joblog_done {
+    uint64_t number;
+    uint64_t hash;
+    bool unlisted;
+    UT_hash_handle hh;
+};
+
+static const char header[] =
+    "Line\tFinished\tStatus\tExit\tSignal\tAttempt\tHost\tInputHash\tInput\n";
+
+/* FNV-1a, 64 bits (Fowler, Noll, Vo): the input itself may be long, and is cut in the log. */
+static uint64_t hash_of(const char *bytes, size_t size)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static bool remember(joblog_t *self, uint64_t number, uint64_t hash)
+{
+    joblog_done_t *done = NULL;
+    HASH_FIND(hh, self->done, &number, sizeof number, done);
+    if (done) {
+        done->hash = hash;
+        return true;
+    }
+    done = calloc(1, sizeof *done);
+    if (!done)
+        return false;
+    done->number = number;
+    done->hash = hash;
+    HASH_ADD(hh, self->done, number, sizeof done->number, done);
+    bool listed = !done->unlisted;
+    if (!listed)
+        free(done);
+    return listed;
+}
+
+/* One line of an earlier run; the header and torn ones don't parse and are passed over. */
+static bool take_line(joblog_t *self, const char *line)
+{
+    unsigned long long number, finished, hash;
+    char status[16];
+    if (sscanf(line, "%llu\t%llu\t%15[a-z-]\t%*d\t%*d\t%*d\t%*[^\t]\t%16llx\t", &number, &finished,
+               status, &hash) != 4)
+        return true;
+    return strcmp(status, "ok") != 0 || remember(self, number, hash);
+}
+
+static bool read_earlier(joblog_t *self, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return true; /* there is no earlier run */
+    char *line = NULL;
+    size_t room = 0;
+    bool ok = true;
+    while (ok && getline(&line, &room, file) > 0)
+        if (line[strlen(line) - 1] == '\n')
+            ok = take_line(self, line);
+    free(line);
+    fclose(file);
+    return ok;
+}
+
+/* A torn last line must not run into the next one. */
+static void end_torn_line(joblog_t *self, int fd, off_t size)
+{
+    char last = '\n';
+    if (pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+        output_text(&self->out, "\n");
+}
+
+bool joblog_open(joblog_t *self, const char *path, bool resume)
+{
+    *self = (joblog_t){.out = {.fd = -1}};
+    if (!path)
+        return true;
+    if (resume && !read_earlier(self, path))
+        return false;
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0 || !output_init(&self->out, fd))
+        return false;
+    off_t size = lseek(fd, 0, SEEK_END);
+    if (size > 0)
+        end_torn_line(self, fd, size);
+    else
+        output_text(&self->out, header);
+    return true;
+}
+
+void joblog_close(joblog_t *self)
+{
+    joblog_done_t *done, *next;
+    HASH_ITER (hh, self->done, done, next) {
+        HASH_DEL(self->done, done);
+        free(done);
+    }
+    if (self->out.fd >= 0)
+        close(self->out.fd);
+    output_free(&self->out);
+}
+
+bool joblog_has(const joblog_t *self, uint64_t number, const char *line, size_t size)
+{
+    joblog_done_t *done = NULL;
+    HASH_FIND(hh, self->done, &number, sizeof number, done);
+    return done && done->hash == hash_of(line, size);
+}
+
+void joblog_add(joblog_t *self, uint64_t number, const char *line, size_t size,
+                const mp_outcome_t *outcome)
+{
+    if (self->out.fd < 0)
+        return;
+    struct timespec now;
+    char shown[200];
+    clock_gettime(CLOCK_REALTIME, &now);
+    text_show(line, size, shown, sizeof shown);
+    int exit_status = outcome->rc == MP_EFAILED ? outcome->code : outcome->exit_status;
+    output_printf(&self->out, "%llu\t%lld\t%s\t%d\t%d\t%d\t%s\t%016llx\t%s\n",
+                  (unsigned long long)number, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                  report_status(outcome->rc), exit_status, outcome->signal, outcome->attempt,
+                  *outcome->host ? outcome->host : "-", (unsigned long long)hash_of(line, size),
+                  shown);
+}

@@ -1,0 +1,76 @@
+/* mp: subcommands. */
+#include "commands.h"
+#include "exits.h"
+
+#include <mp/version.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+    void (*help)(void);
+} commands[] = {
+    {"map", "run a command or a task once for each input line, on all cores or by a broker",
+     map_main, map_help},
+    {"ping", "ask a broker how it is", ping_main, ping_help},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void help(FILE *out)
+{
+    fprintf(out, "Usage: mp COMMAND [OPTION]...\n\nCommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
+    fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
+                 "\nSee mp(1), mp-map(1), mp-ping(1).\n");
+}
+
+static int unknown(const char *name)
+{
+    fprintf(stderr, "mp: there is no command '%s'; see mp --help\n", name);
+    return EXIT_USAGE;
+}
+
+static int help_main(int argc, char **argv)
+{
+    const struct command *command = argc > 1 ? find(argv[1]) : NULL;
+    if (argc > 1 && !command)
+        return unknown(argv[1]);
+    if (command)
+        command->help();
+    else
+        help(stdout);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("mp (libmp) %s\n", mp_version());
+        return 0;
+    }
+    if (strcmp(argv[1], "help") == 0)
+        return help_main(argc - 1, argv + 1);
+    const struct command *command = find(argv[1]);
+    return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
+}

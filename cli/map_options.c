@@ -1,0 +1,154 @@
+#include "map_options.h"
+
+#include "commands.h"
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    JOBS,
+    BROKER,
+    LOAD,
+    TASK,
+    SHELL,
+    UNORDERED,
+    KEEP_GOING,
+    HALT,
+    TIMEOUT,
+    RETRIES,
+    CHUNK,
+    JSON,
+    JOBLOG,
+    RESUME,
+    PROGRESS,
+    NO_PROGRESS,
+    HELP
+};
+
+static const option_spec_t specs[] = {
+    [JOBS] = {"jobs", 'j', "N", "local worker processes; default: one for each processor"},
+    [BROKER] = {"broker", 'b', "URL",
+                "run on that broker's workers; default: $MP_BROKER, else\n"
+                "                             here; 'local' is here in any case"},
+    [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
+    [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
+    [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
+    [UNORDERED] = {"unordered", 'u', NULL, "print results as they come, not in input order"},
+    [KEEP_GOING] = {"keep-going", 'k', NULL, "go on after a failed line (the default)"},
+    [HALT] = {"halt-on-error", 0, NULL, "stop at the first failed line"},
+    [TIMEOUT] = {"timeout-ms", 0, "N", "kill a call that runs longer"},
+    [RETRIES] = {"retries", 'r', "N", "further attempts at a line that fails; default: 0"},
+    [CHUNK] = {"chunk", 0, "N", "lines that travel together; default: adapts"},
+    [JSON] = {"json", 0, NULL, "a JSON object a line, failures too"},
+    [JOBLOG] = {"joblog", 0, "FILE", "append a line for each finished call"},
+    [RESUME] = {"resume", 0, NULL, "skip lines that the job log says ended well"},
+    [PROGRESS] = {"progress", 0, NULL, "show progress on stderr even if it is no terminal"},
+    [NO_PROGRESS] = {"no-progress", 0, NULL, "show none"},
+    [HELP] = {"help", 'h', NULL, "print this and exit"},
+};
+
+enum { SPECS = sizeof specs / sizeof *specs };
+
+void map_help(void)
+{
+    printf("Usage: mp map [OPTION]... -- COMMAND [ARG]... < lines\n"
+           "       mp map [OPTION]... --load LIB.so --task NAME < lines\n\n"
+           "Runs a command, or a C task, once for each line of standard input, on all cores of\n"
+           "this machine or on the workers of a broker, and prints what each one printed, in\n"
+           "input order. Each {} in the command is replaced by the line; without {} the line\n"
+           "becomes the last argument.\n\nOptions:\n");
+    options_print(specs, SPECS);
+    printf("\nExit status: 0 all lines ended well; 1 some failed; 2 wrong usage; 3 nothing could\n"
+           "be run; 4 results could not be written; 130 interrupted.\n"
+           "\nExample: find . -name '*.c' | mp map -- wc -l {}\n");
+}
+
+static bool on_load(map_options_t *self, const char *path)
+{
+    if (self->loads == MAP_LOADS_MAX) {
+        fprintf(stderr, "mp map: at most %d modules can be loaded\n", MAP_LOADS_MAX);
+        return false;
+    }
+    self->load[self->loads++] = path;
+    return true;
+}
+
+static bool on_option(void *arg, size_t index, const char *argument)
+{
+    map_options_t *self = arg;
+    switch (index) {
+    case JOBS:
+        return options_number("map", "jobs", argument, 1, &self->processes);
+    case TIMEOUT:
+        return options_number("map", "timeout-ms", argument, 1, &self->timeout_ms);
+    case RETRIES:
+        return options_number("map", "retries", argument, 0, &self->retries);
+    case CHUNK:
+        return options_number("map", "chunk", argument, 1, &self->chunksize);
+    case LOAD:
+        return on_load(self, argument);
+    default:
+        break;
+    }
+    const char **texts[SPECS] = {
+        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog};
+    bool *switches[SPECS] = {[SHELL] = &self->shell,
+                             [UNORDERED] = &self->unordered,
+                             [HALT] = &self->halt_on_error,
+                             [JSON] = &self->json,
+                             [RESUME] = &self->resume,
+                             [PROGRESS] = &self->progress,
+                             [NO_PROGRESS] = &self->no_progress,
+                             [HELP] = &self->help};
+    if (texts[index])
+        *texts[index] = argument;
+    if (switches[index])
+        *switches[index] = true;
+    if (index == KEEP_GOING)
+        self->halt_on_error = false;
+    return true;
+}
+
+static bool is_remote(const map_options_t *self)
+{
+    const char *broker = self->broker ? self->broker : getenv("MP_BROKER");
+    return broker && *broker && strcmp(broker, "local") != 0;
+}
+
+/* What is wrong with the whole of it, or NULL. */
+static const char *contradiction(const map_options_t *self)
+{
+    if (!self->task && !self->command)
+        return "what is to be run? Give -- COMMAND, or --load LIB.so --task NAME";
+    if (self->task && self->command)
+        return "a task and a command at once";
+    if (self->shell && !self->command)
+        return "--shell needs a command";
+    if (self->resume && !self->joblog)
+        return "--resume needs the --joblog FILE of the run that it resumes";
+    if (self->processes && is_remote(self))
+        return "-j is for local workers; a broker's workers have their own --procs";
+    if (self->task && !self->loads && !is_remote(self))
+        return "--task needs the module that has it: --load LIB.so";
+    return NULL;
+}
+
+bool map_options_parse(map_options_t *self, int argc, char **argv)
+{
+    *self = (map_options_t){0};
+    int rest = options_parse("map", specs, SPECS, argc, argv, on_option, self);
+    if (rest < 0)
+        return false;
+    if (self->help)
+        return true;
+    if (rest < argc) {
+        self->command = argv + rest;
+        self->command_words = argc - rest;
+    }
+    const char *wrong = contradiction(self);
+    if (wrong)
+        fprintf(stderr, "mp map: %s; see mp map --help\n", wrong);
+    return !wrong;
+}

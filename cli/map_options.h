@@ -1,0 +1,34 @@
+/* map_options.h: what `mp map` can be told. */
+#ifndef MP_CLI_MAP_OPTIONS_H
+#define MP_CLI_MAP_OPTIONS_H
+
+#include <stdbool.h>
+
+#define MAP_LOADS_MAX 32
+
+typedef struct map_options {
+    int processes;
+    const char *broker;
+    const char *load[MAP_LOADS_MAX + 1];
+    int loads;
+    const char *task;
+    char **command; /* words; NULL: a task */
+    int command_words;
+    bool shell;
+    bool unordered;
+    bool halt_on_error;
+    bool json;
+    int timeout_ms;
+    int retries;
+    int chunksize;
+    const char *joblog;
+    bool resume;
+    bool progress;
+    bool no_progress;
+    bool help;
+} map_options_t;
+
+/* false: it has said what is wrong. */
+bool map_options_parse(map_options_t *self, int argc, char **argv);
+
+#endif

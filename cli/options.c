@@ -1,0 +1,84 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SPECS_MAX = 32, LONG_FIRST = 1000 };
+
+static void convert(const option_spec_t *specs, size_t count, struct option *longs, char *shorts)
+{
+    *shorts++ = '+'; /* stop at the first argument: the rest belongs to the command */
+    *shorts++ = ':';
+    for (size_t i = 0; i < count; i++) {
+        int has = specs[i].argument ? required_argument : no_argument;
+        *longs++ = (struct option){specs[i].name, has, NULL, LONG_FIRST + (int)i};
+        if (specs[i].letter) {
+            *shorts++ = specs[i].letter;
+            if (specs[i].argument)
+                *shorts++ = ':';
+        }
+    }
+    *longs = (struct option){0};
+    *shorts = '\0';
+}
+
+static size_t index_of(const option_spec_t *specs, size_t count, int option)
+{
+    if (option >= LONG_FIRST)
+        return (size_t)(option - LONG_FIRST);
+    size_t i = 0;
+    while (i < count && specs[i].letter != option)
+        i++;
+    return i;
+}
+
+int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,
+                  char **argv, option_handler_t *handler, void *self)
+{
+    struct option longs[SPECS_MAX + 1];
+    char shorts[2 * SPECS_MAX + 3];
+    convert(specs, count, longs, shorts);
+    opterr = 0;
+    optind = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        if (option == ':' || option == '?') {
+            fprintf(stderr, "mp %s: %s %s; see mp %s --help\n", command, argv[optind - 1],
+                    option == ':' ? "needs an argument" : "is no option", command);
+            return -1;
+        }
+        if (!handler(self, index_of(specs, count, option), optarg))
+            return -1;
+    }
+    return optind;
+}
+
+void options_print(const option_spec_t *specs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char left[64];
+        int n = specs[i].letter ? snprintf(left, sizeof left, "-%c, ", specs[i].letter)
+                                : snprintf(left, sizeof left, "    ");
+        snprintf(left + n, sizeof left - (size_t)n, "--%s%s%s", specs[i].name,
+                 specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
+        printf("  %-26s %s\n", left, specs[i].help);
+    }
+}
+
+bool options_number(const char *command, const char *option, const char *text, int min, int *out)
+{
+    char *end = NULL;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number < min || number > INT_MAX) {
+        fprintf(stderr, "mp %s: --%s needs a whole number of at least %d, not '%s'\n", command,
+                option, min, text);
+        return false;
+    }
+    *out = (int)number;
+    return true;
+}
