@@ -77,8 +77,7 @@ void mpx_lane_ring(mpx_lane_t *self);
  * peer gone wild may still change them: copy what is checked before it is used.
  * MP_OK; MP_EBUSY; MP_EPROTO; MP_ENOMEM (for a fragmented record). */
 mp_rc_t mpx_lane_read(mpx_lane_t *self, mp_bytes_t *out);
-/* Give its room back. Wakes a peer that sleeps for room, once a quarter of the ring has
- * been given back or all that was there. */
+/* Give its room back. Wakes a peer that sleeps for room, at each quarter of the ring. */
 void mpx_lane_pop(mpx_lane_t *self);
 
 /* Announce that this side goes to sleep on mpx_lane_fd. false: don't, because a record is

@@ -340,10 +340,10 @@ static mp_rc_t reload_head(mpx_ring_reader_t *self)
 }
 
 /* Give the oldest `bytes` back to the writer. Whether it should be woken is looked at
- * only from time to time, because the look costs a full barrier: when a quarter of
- * the ring has become free, or all of it. A writer that sleeps for room wants at most
- * little more than half of the ring (a gap and a record of a quarter), so more than a
- * quarter is still to be given back, and the next look still to come. */
+ * only when a quarter of the ring has become free, because the look costs a full barrier.
+ * A writer that sleeps for room wants at most little more than half of the ring (a gap
+ * and a record of a quarter), so more than a quarter is still to be given back, and the
+ * next look still to come. */
 static void give_back(mpx_ring_reader_t *self, size_t bytes)
 {
     uint64_t quarter = self->size / 4;
@@ -351,7 +351,7 @@ static void give_back(mpx_ring_reader_t *self, size_t bytes)
     self->tail += bytes;
     /* release: our reads of those bytes come before the writer's writes. */
     atomic_store_explicit(&self->shared->tail, self->tail, memory_order_release);
-    if (self->tail / quarter != before || self->tail == self->head)
+    if (self->tail / quarter != before)
         self->relieved = true;
 }
 
