@@ -83,7 +83,7 @@ static uint32_t chunk_size(const mpx_sched_t *self, const job_t *job)
 {
     const span_t *span = job->spans;
     uint64_t size = job->policy.chunk_calls;
-    if (job->policy.call_limit_ns)
+    if (job->policy.call_limit_ns && size != MPX_CHUNK_WHOLE)
         size = 1;
     else if (size == 0)
         size = adapted_size(self, job, span);

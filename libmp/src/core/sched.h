@@ -38,7 +38,8 @@ typedef struct mpx_policy {
     uint64_t task;         /* what a worker must be able to do; 0: any worker will do */
     uint32_t chunk_calls;  /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
     uint32_t retries;      /* further attempts at a call that failed or was charged */
-    int64_t call_limit_ns; /* run time of a call; makes chunks of one call; 0: none */
+    int64_t call_limit_ns; /* run time of a call; makes chunks of one call, unless
+                               spans stay whole; 0: none */
     int64_t wait_ns;       /* end queued calls when there was no worker for so long; 0: never */
     int64_t absent_ns;     /* the same when there are workers, but none with the task */
 } mpx_policy_t;

@@ -207,12 +207,11 @@ static mp_rc_t put_off(slot_t *slot, mp_bytes_t head, mp_bytes_t payload)
     return MP_OK;
 }
 
-/* What a lane says to a long record it could not finish, or to one it could not begin, is
- * MP_EBUSY both times; its room tells which. */
+/* A record that was cut is the lane's from now on, and is flushed as room comes. */
 static mp_rc_t write_to(slot_t *slot, const mp_bytes_t *parts, size_t count)
 {
     mp_rc_t rc = mpx_lane_write(slot->lane, parts, count);
-    if (rc == MP_EBUSY && mpx_lane_flush(slot->lane) == MP_EBUSY) {
+    if (rc == MP_EBUSY && mpx_lane_cut(slot->lane)) {
         slot->flushing = true;
         return MP_OK;
     }
@@ -238,6 +237,7 @@ mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *hea
 static mp_rc_t catch_up(slot_t *slot)
 {
     if (slot->flushing) {
+        slot->unrung = true;
         mp_rc_t rc = mpx_lane_flush(slot->lane);
         if (rc != MP_OK)
             return rc == MP_EBUSY ? MP_OK : rc;

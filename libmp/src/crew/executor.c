@@ -84,12 +84,10 @@ static void send(executor_t *self, const mpx_header_t *header, const mp_bytes_t 
 {
     mp_rc_t rc = mpx_post_write(self->lane, header, parts, parts_count);
     while (rc == MP_EBUSY) {
+        bool cut = mpx_lane_cut(self->lane);
         sleep_on(self, true);
-        rc = mpx_lane_flush(self->lane);
-        if (rc == MP_OK && mpx_lane_room(self->lane) == 0)
-            rc = MP_EBUSY;
-        else if (rc == MP_OK)
-            rc = mpx_post_write(self->lane, header, parts, parts_count);
+        rc = cut ? mpx_lane_flush(self->lane)
+                 : mpx_post_write(self->lane, header, parts, parts_count);
     }
     if (rc != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
@@ -338,7 +336,8 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
         int64_t after = mpx_now();
         most = after - now < CLOCK_EVERY_NS ? most * 2 : 1;
         now = after;
-        if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS)
+        if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS ||
+            work->job->limited)
             batch_close(self, work, &batch, now);
         if (code != MP_OK) {
             send_record(self, work, code, (mp_bytes_t){0}, 0);
@@ -456,8 +455,17 @@ static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t pay
 static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
-    if (!work.job)
-        return; /* it was refused: the ERROR is on its way, and ends these calls too */
+    if (!work.job) { /* it was refused: the ERROR is on its way and says why */
+        mpx_header_t answer = {
+            .op = MPX_OP_RESULT,
+            .chunk = header->chunk,
+            .first = header->first,
+            .count = header->count,
+            .code = MP_ECANCELLED,
+        };
+        send(self, &answer, NULL, 0);
+        return;
+    }
     const mp_task_t *task = work.job->task;
     if (task->in.bytes != header->item_bytes)
         _exit(MPX_EXECUTOR_NO_LANE);

@@ -411,6 +411,18 @@ static mp_rc_t take_records(mpx_engine_t *self, int64_t now, const job_t *job,
     return MP_OK;
 }
 
+/* A RESULT with a code: all its calls ended so, and the payload, if any, says why. */
+static mp_rc_t take_code(mpx_engine_t *self, int64_t now, const job_t *job,
+                         const mpx_chunk_info_t *chunk, const mpx_header_t *header,
+                         mp_bytes_t payload)
+{
+    mpx_record_t record = {.rc = (mp_rc_t)header->code, .detail = payload};
+    mp_rc_t      rc = MP_OK;
+    for (uint32_t i = 0; i < header->count && rc == MP_OK; i++)
+        rc = take_record(self, now, job, chunk, header->chunk, header->first + i, &record, 0);
+    return rc;
+}
+
 static bool result_fits(const mpx_chunk_info_t *chunk, uint64_t worker, const mpx_header_t *header,
                         mp_bytes_t payload)
 {
@@ -418,6 +430,8 @@ static bool result_fits(const mpx_chunk_info_t *chunk, uint64_t worker, const mp
         return false;
     if (header->first != chunk->first + chunk->done || header->count > chunk->count - chunk->done)
         return false;
+    if (header->code)
+        return header->code < 0;
     return header->item_bytes ? mpx_items_valid(payload, header->item_bytes, header->count)
                               : mpx_records_valid(payload, header->count);
 }
@@ -434,6 +448,8 @@ static mp_rc_t on_result(mpx_engine_t *self, int64_t now, uint64_t worker,
     if (chunk.orphan || !job)
         return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count,
                                            (int64_t)(header->busy_ns & INT64_MAX)));
+    if (header->code)
+        return take_code(self, now, job, &chunk, header, payload);
     return header->item_bytes ? take_values(self, now, job, &chunk, header, payload)
                               : take_records(self, now, job, &chunk, header, payload);
 }

@@ -243,6 +243,16 @@ static submit_t *find_submit(const mpx_relay_t *self, uint64_t chunk)
     return submit;
 }
 
+/* Every chunk is answered in full, whatever becomes of its job: the peer counts on it for
+ * its credit. */
+static void answer_with_code(mpx_relay_t *self, uint64_t chunk, uint64_t first, uint32_t count,
+                             mp_rc_t code)
+{
+    mpx_header_t header = {
+        .op = MPX_OP_RESULT, .chunk = chunk, .first = first, .count = count, .code = code};
+    tell(self, &header, (mp_bytes_t){0});
+}
+
 static mp_rc_t refuse_job(mpx_relay_t *self, uint64_t job, mp_rc_t rc, const char *why)
 {
     mpx_buf_t body = {0};
@@ -349,8 +359,10 @@ static mp_rc_t on_submit(mpx_relay_t *self, int64_t now, const mpx_header_t *hea
         self->submitted_bytes + payload.size > self->options.submit_bytes)
         return mpx_fault(MP_ELIMIT, "more bytes submitted than the WELCOME allowed");
     rjob_t *job = find_job(self, header->job);
-    if (!job)
-        return refuse_job(self, header->job, MP_EPROTO, "the job is not open");
+    if (!job) { /* its OPEN was refused, which the peer has been told or will be */
+        answer_with_code(self, header->chunk, header->first, header->count, MP_ECANCELLED);
+        return MP_OK;
+    }
     submit_t *submit = submit_make(self, job, header, payload);
     if (!submit)
         return MP_ENOMEM;
@@ -384,7 +396,11 @@ static mp_rc_t on_close(mpx_relay_t *self, int64_t now, const mpx_header_t *head
     if (!job)
         return MP_OK;
     send_gathered(self);
-    mp_rc_t rc = mpx_engine_job_close(self->engine, now, job->engine_id);
+    mp_rc_t         rc = mpx_engine_job_close(self->engine, now, job->engine_id);
+    const submit_t *submit;
+    DL_FOREACH(job->submits, submit)
+    answer_with_code(self, submit->chunk, submit->first + submit->answered,
+                     submit->count - submit->answered, MP_ECANCELLED);
     job_free(self, job);
     return rc;
 }

@@ -306,7 +306,8 @@ static mp_rc_t copy_strings(const char *what, const char **a, const char **b, vo
 
 mp_rc_t mpx_welcome_pack(const mpx_welcome_t *self, mpx_buf_t *out)
 {
-    Mp__Welcome message = MP__WELCOME__INIT;
+    Mp__Welcome message;
+    mp__welcome__init(&message);
     message.version = self->version;
     message.software = text(self->software);
     message.session = self->session;
@@ -344,7 +345,8 @@ mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena)
 mp_rc_t mpx_problem_pack(const mpx_problem_t *self, mpx_buf_t *out)
 {
     char copy[MPX_STRING_MAX + 1];
-    Mp__Problem message = MP__PROBLEM__INIT;
+    Mp__Problem message;
+    mp__problem__init(&message);
     message.message = short_text(self->message, copy);
     return pack(&message, out);
 }
@@ -365,7 +367,8 @@ mp_rc_t mpx_problem_unpack(mp_bytes_t body, mpx_problem_t *out, void **arena)
 
 mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
 {
-    Mp__Open message = MP__OPEN__INIT;
+    Mp__Open message;
+    mp__open__init(&message);
     message.task = text(self->task);
     message.signature = text(self->signature);
     message.call_limit_ms = self->call_limit_ms;
@@ -395,7 +398,8 @@ mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
 mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out)
 {
     char copy[MPX_STRING_MAX + 1];
-    Mp__Failure message = MP__FAILURE__INIT;
+    Mp__Failure message;
+    mp__failure__init(&message);
     message.message = short_text(self->message, copy);
     message.host = text(self->host);
     message.pid = self->pid;
@@ -430,7 +434,8 @@ mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena)
 
 mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out)
 {
-    Mp__Status message = MP__STATUS__INIT;
+    Mp__Status message;
+    mp__status__init(&message);
     message.software = text(self->software);
     message.uptime_ms = self->uptime_ms;
     message.workers = self->workers;
