@@ -134,7 +134,7 @@ START_TEST(guarded_descriptors_close_in_a_forked_child_only)
     ck_assert_int_eq(mpx_forkguard_add(removed), MP_OK);
     mpx_forkguard_remove(removed);
     uint64_t generation = mpx_fork_generation();
-    pid_t    pid = fork();
+    pid_t pid = fork();
     if (pid == 0)
         _exit(fcntl(guarded, F_GETFD) == -1 && fcntl(removed, F_GETFD) != -1 &&
                       fcntl(plain, F_GETFD) != -1 && mpx_fork_generation() != generation
@@ -156,9 +156,9 @@ END_TEST
 START_TEST(heap_agrees_with_a_model)
 {
     enum { NODES = 200, STEPS = 20000 };
-    mpx_heap_t      heap = {0};
+    mpx_heap_t heap = {0};
     mpx_heap_node_t nodes[NODES] = {0};
-    unsigned        seed = 7;
+    unsigned seed = 7;
     for (int step = 0; step < STEPS; step++) {
         mpx_heap_node_t *node = &nodes[(unsigned)rand_r(&seed) % NODES];
         if (rand_r(&seed) % 3)
@@ -166,7 +166,7 @@ START_TEST(heap_agrees_with_a_model)
         else
             mpx_heap_remove(&heap, node);
         int64_t least = INT64_MAX;
-        size_t  count = 0;
+        size_t count = 0;
         for (int i = 0; i < NODES; i++)
             if (nodes[i].slot) {
                 least = mpx_earlier(least, nodes[i].at);

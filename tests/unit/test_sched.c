@@ -40,7 +40,7 @@ static void open_job(mpx_sched_t *sched, uint64_t job, mpx_policy_t policy)
 
 START_TEST(a_call_goes_to_a_worker_and_ends)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){0});
     ck_assert_int_eq(mpx_sched_put(sched, 0, 1, 0, 1, 4, 77), MP_OK);
@@ -65,13 +65,13 @@ END_TEST
 
 START_TEST(chunks_adapt_to_run_time_and_leave_no_straggler)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){0});
     mpx_sched_worker_join(sched, 0, 1, &spec);
     mpx_sched_put(sched, 0, 1, 0, 100000, 100000 * 4, 0);
-    uint32_t     largest = 0, last = 0;
-    uint64_t     done = 0;
+    uint32_t largest = 0, last = 0;
+    uint64_t done = 0;
     mpx_effect_t run;
     while (done < 100000) {
         ck_assert(mpx_sched_effect(sched, &run));
@@ -92,14 +92,14 @@ END_TEST
 START_TEST(long_calls_are_not_prefetched_and_short_ones_are)
 {
     static const struct {
-        int64_t  busy_ns;
+        int64_t busy_ns;
         uint32_t in_flight;
     } rows[] = {{10 * MS, 1}, {MS, 2}, {MS / 10, 20}, {1000, 256}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        mpx_sched_t      *sched = make();
+        mpx_sched_t *sched = make();
         mpx_worker_spec_t spec = any(1);
-        mpx_effect_t      effect;
-        uint32_t          given = 0;
+        mpx_effect_t effect;
+        uint32_t given = 0;
         open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
         mpx_sched_worker_join(sched, 0, 1, &spec);
         mpx_sched_put(sched, 0, 1, 0, 1000, 4000, 0);
@@ -116,7 +116,7 @@ END_TEST
 
 START_TEST(a_lost_worker_costs_the_call_that_it_ran)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 10});
     mpx_sched_worker_join(sched, 0, 1, &spec);
@@ -144,16 +144,16 @@ START_TEST(charges_are_as_told)
 {
     static const struct {
         mpx_charge_t charge;
-        bool         started;
-        uint64_t     ended;
+        bool started;
+        uint64_t ended;
     } rows[] = {{MPX_CHARGE_RUNNING, false, 0},
                 {MPX_CHARGE_RUNNING, true, 1},
                 {MPX_CHARGE_ALL, false, 8},
                 {MPX_CHARGE_NONE, true, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        mpx_sched_t      *sched = make();
+        mpx_sched_t *sched = make();
         mpx_worker_spec_t spec = any(1);
-        mpx_effect_t      effect;
+        mpx_effect_t effect;
         open_job(sched, 1, (mpx_policy_t){.chunk_calls = 8});
         mpx_sched_worker_join(sched, 0, 1, &spec);
         mpx_sched_put(sched, 0, 1, 0, 8, 32, 0);
@@ -173,9 +173,9 @@ END_TEST
 
 START_TEST(retries_come_first_and_are_counted)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
-    bool              again = false;
+    bool again = false;
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 2, .retries = 1});
     mpx_sched_worker_join(sched, 0, 1, &spec);
     mpx_sched_put(sched, 0, 1, 0, 4, 16, 0);
@@ -198,7 +198,7 @@ END_TEST
 
 START_TEST(a_call_over_its_limit_is_stopped_once)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){.call_limit_ns = 100});
     mpx_sched_worker_join(sched, 0, 1, &spec);
@@ -225,7 +225,7 @@ END_TEST
 
 START_TEST(cancelled_calls_end_and_their_chunks_become_orphans)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 4});
     mpx_sched_worker_join(sched, 0, 1, &spec);
@@ -270,8 +270,8 @@ END_TEST
 
 START_TEST(calls_that_nobody_can_run_are_given_up_in_time)
 {
-    mpx_sched_t      *sched = make();
-    const uint64_t    other[] = {6};
+    mpx_sched_t *sched = make();
+    const uint64_t other[] = {6};
     mpx_worker_spec_t spec = any(1);
     spec.tasks = other;
     spec.tasks_count = 1;
@@ -297,7 +297,7 @@ END_TEST
 
 START_TEST(a_small_job_does_not_wait_behind_a_large_one)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
     open_job(sched, 2, (mpx_policy_t){.chunk_calls = 1});
@@ -316,7 +316,7 @@ END_TEST
 
 START_TEST(held_jobs_and_draining_workers_get_nothing)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
     mpx_sched_job_hold(sched, 0, 1, true);
@@ -336,9 +336,9 @@ END_TEST
 
 START_TEST(wrong_events_change_nothing)
 {
-    mpx_sched_t      *sched = make();
+    mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(0);
-    bool              again = false;
+    bool again = false;
     ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 1, &spec), MP_EINVAL);
     spec.slots = 1;
     ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 0, &spec), MP_EINVAL);
@@ -364,15 +364,15 @@ enum { CALLS = 400, JOBS = 4, WORKERS = 5, CHUNKS = 100000 };
 /* What the outside world knows: which calls have ended, and which chunks are where. */
 typedef struct world {
     mpx_sched_t *sched;
-    unsigned     seed;
-    int64_t      now;
-    uint32_t     ends[JOBS][CALLS];
-    uint32_t     puts[JOBS];
-    bool         worker_here[WORKERS];
-    uint64_t     worker_id[WORKERS];
-    uint64_t     last_worker;
+    unsigned seed;
+    int64_t now;
+    uint32_t ends[JOBS][CALLS];
+    uint32_t puts[JOBS];
+    bool worker_here[WORKERS];
+    uint64_t worker_id[WORKERS];
+    uint64_t last_worker;
     mpx_effect_t chunks[CHUNKS]; /* by id; kind RUN while it is out */
-    uint64_t     last_chunk;
+    uint64_t last_chunk;
 } world_t;
 
 static unsigned pick(world_t *world, unsigned n)
@@ -405,9 +405,9 @@ static void some_chunk_moves(world_t *world)
 {
     if (world->last_chunk == 0)
         return;
-    uint64_t         id = 1 + pick(world, (unsigned)world->last_chunk);
+    uint64_t id = 1 + pick(world, (unsigned)world->last_chunk);
     mpx_chunk_info_t info;
-    bool             again = false;
+    bool again = false;
     if (!mpx_sched_chunk(world->sched, id, &info))
         return;
     uint32_t n = 1 + pick(world, info.count - info.done);
@@ -520,7 +520,10 @@ START_TEST(every_call_ends_exactly_once_whatever_happens)
         world.sched = make();
         for (unsigned job = 0; job < JOBS; job++) {
             mpx_policy_t policy = {
-                .chunk_calls = job == 0 ? 0 : job == 1 ? 1 : job == 2 ? 7 : MPX_CHUNK_WHOLE,
+                .chunk_calls = job == 0   ? 0
+                               : job == 1 ? 1
+                               : job == 2 ? 7
+                                          : MPX_CHUNK_WHOLE,
                 .retries = job,
                 .call_limit_ns = job == 1 ? 5000 : 0,
                 .wait_ns = job == 2 ? 20000 : 0,

@@ -26,7 +26,7 @@ START_TEST(a_task_registers_itself_and_runs)
 {
     const mp_task_t *task = mp_task_find("square");
     ck_assert_ptr_eq(task, &square);
-    int       in = 7, out = 0;
+    int in = 7, out = 0;
     mp_call_t call = {0};
     ck_assert_int_eq(task->run(&call, (mp_bytes_t){&in, sizeof in}, &out), MP_OK);
     ck_assert_int_eq(out, 49);
@@ -141,8 +141,8 @@ START_TEST(exec_hands_back_output_and_status)
 {
     static const struct {
         const char *input;
-        size_t      size;
-        int         code;
+        size_t size;
+        int code;
         const char *out;
         const char *err;
         const char *message;
