@@ -1,0 +1,77 @@
+/* fuzz_wire: one message of a stranger's. What decodes must survive another round. */
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void take_payload(const mpx_header_t *header, mp_bytes_t payload)
+{
+    mp_bytes_t item;
+    mpx_record_t record;
+    mp_bytes_t rest = payload;
+    uint32_t count = 0;
+    mp_rc_t rc;
+    while ((rc = mpx_item_next(&rest, header->item_bytes, &item)) == MP_OK)
+        count++;
+    require(mpx_items_valid(payload, header->item_bytes, count) == (rc == MP_EOF));
+    rest = payload;
+    count = 0;
+    mpx_buf_t again = {0};
+    while ((rc = mpx_record_next(&rest, &record)) == MP_OK) {
+        require(mpx_record_add(&again, &record) == MP_OK);
+        count++;
+    }
+    require(rc != MP_EOF || again.size == payload.size);
+    require(mpx_records_valid(mpx_buf_bytes(&again), count));
+    mpx_buf_free(&again);
+}
+
+#define ROUND_TRIP(type)                                                                           \
+    do {                                                                                           \
+        mpx_##type##_t first, second;                                                              \
+        void *arena = NULL, *other = NULL;                                                         \
+        mpx_buf_t buf = {0};                                                                       \
+        if (mpx_##type##_unpack(payload, &first, &arena) == MP_OK) {                               \
+            mp_rc_t rc = mpx_##type##_pack(&first, &buf);                                          \
+            require(rc == MP_OK || rc == MP_ETOOLARGE);                                            \
+            if (rc == MP_OK)                                                                       \
+                require(mpx_##type##_unpack(mpx_buf_bytes(&buf), &second, &other) == MP_OK);       \
+        }                                                                                          \
+        mpx_buf_free(&buf);                                                                        \
+        free(arena);                                                                               \
+        free(other);                                                                               \
+    } while (0)
+
+static void take_bodies(mp_bytes_t payload)
+{
+    ROUND_TRIP(hello);
+    ROUND_TRIP(welcome);
+    ROUND_TRIP(problem);
+    ROUND_TRIP(open);
+    ROUND_TRIP(failure);
+    ROUND_TRIP(status);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    mpx_header_t header, back;
+    mp_bytes_t payload, nothing;
+    bool apart = false;
+    if (mpx_head_unpack((mp_bytes_t){data, size}, &header, &payload, &apart) != MP_OK)
+        return 0;
+    uint8_t head[MPX_HEAD_MAX];
+    size_t packed = mpx_head_pack(&header, apart, head);
+    require(mpx_head_unpack((mp_bytes_t){head, packed}, &back, &nothing, &apart) == MP_OK);
+    require(memcmp(&header.op, &back.op, sizeof header.op) == 0 && header.first == back.first);
+    take_payload(&header, payload);
+    take_bodies(payload);
+    return 0;
+}
