@@ -1,0 +1,148 @@
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mp/mp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *harness_where = "local";
+
+static pid_t broker_pid, worker_pid;
+static char  endpoint[256];
+static char  directory[64];
+
+enum { WAIT_MS = 20000, STEP_MS = 5 };
+
+bool harness_wait(bool (*ready)(void *), void *arg)
+{
+    for (int waited = 0; waited < WAIT_MS; waited += STEP_MS) {
+        if (ready(arg))
+            return true;
+        struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+bool harness_alive(pid_t pid)
+{
+    char path[64], state = 'X';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'X';
+    fclose(file);
+    return state != 'Z' && state != 'X';
+}
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(99);
+}
+
+/* Its stdout comes through *out, its stderr is dropped. */
+static pid_t start(char *const argv[], int *out)
+{
+    int   pair[2];
+    pid_t parent = getpid();
+    if (pipe2(pair, O_CLOEXEC) != 0)
+        fail("pipe");
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        int null = open("/dev/null", O_WRONLY);
+        dup2(pair[1], 1);
+        if (!getenv("MP_TEST_VERBOSE"))
+            dup2(null, 2);
+        execv(argv[0], argv);
+        _exit(127);
+    }
+    close(pair[1]);
+    *out = pair[0];
+    return pid;
+}
+
+static void read_endpoint(int out)
+{
+    char   line[300];
+    size_t size = 0;
+    while (size < sizeof line - 1 && read(out, line + size, 1) == 1 && line[size] != '\n')
+        size++;
+    line[size] = '\0';
+    close(out);
+    if (sscanf(line, "ready %255s", endpoint) != 1)
+        fail("the broker is not ready");
+}
+
+static bool has_executors(void *arg)
+{
+    mp_broker_info_t info;
+    return mp_broker_ping(endpoint, 1000, &info) == MP_OK && info.executors >= *(uint32_t *)arg;
+}
+
+const char *harness_broker(int executors)
+{
+    if (strcmp(harness_where, "local") == 0)
+        return NULL;
+    char listen[128] = "tcp://127.0.0.1:*", count[16];
+    int  out = -1;
+    strcpy(directory, "/tmp/mp-test-XXXXXX");
+    if (!mkdtemp(directory))
+        fail("mkdtemp");
+    if (strcmp(harness_where, "ipc") == 0)
+        snprintf(listen, sizeof listen, "ipc://%s/broker", directory);
+    char *broker[] = {getenv("MP_BROKER_BIN"), (char *)(uintptr_t) "--listen", listen, NULL};
+    broker_pid = start(broker, &out);
+    read_endpoint(out);
+    snprintf(count, sizeof count, "%d", executors);
+    char *worker[] = {(char *)(uintptr_t) "/proc/self/exe", (char *)(uintptr_t) "--mp-worker",
+                      endpoint, (char *)(uintptr_t) "--mp-procs", count, NULL};
+    worker_pid = start(worker, &out);
+    close(out);
+    uint32_t wanted = (uint32_t)executors;
+    if (!harness_wait(has_executors, &wanted))
+        fail("the worker did not join");
+    return endpoint;
+}
+
+static void end(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGTERM);
+        kill(*pid, SIGTERM);
+        while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    *pid = 0;
+}
+
+void harness_end(void)
+{
+    end(&worker_pid);
+    end(&broker_pid);
+    if (*directory && rmdir(directory) != 0)
+        fail(directory); /* a socket file was left behind */
+    directory[0] = '\0';
+}
+
+pid_t harness_worker_pid(void)
+{
+    return worker_pid;
+}
+
+pid_t harness_broker_pid(void)
+{
+    return broker_pid;
+}
