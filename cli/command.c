@@ -91,3 +91,10 @@ void command_outputs(mp_bytes_t value, mp_bytes_t *standard, mp_bytes_t *error)
     *standard = (mp_bytes_t){bytes + 4, length};
     *error = (mp_bytes_t){bytes + 4 + length, value.size - 4 - length};
 }
+
+int command_signal(const mp_outcome_t *outcome)
+{
+    static const char words[] = "killed by signal ";
+    bool was_killed = strncmp(outcome->message, words, sizeof words - 1) == 0;
+    return was_killed && outcome->code > 128 ? outcome->code - 128 : 0;
+}

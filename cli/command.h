@@ -2,7 +2,7 @@
 #ifndef MP_CLI_COMMAND_H
 #define MP_CLI_COMMAND_H
 
-#include <mp/task.h>
+#include <mp/pool.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,5 +27,9 @@ bool command_for(command_t *self, const char *line, size_t size, mp_bytes_t *out
 
 /* A value's two outputs; empty ones if it is malformed. */
 void command_outputs(mp_bytes_t value, mp_bytes_t *standard, mp_bytes_t *error);
+
+/* The signal that ended the command of a failed call; 0: none did. Only mp.exec's message
+ * tells 128 + a signal from an exit status of that number. */
+int command_signal(const mp_outcome_t *outcome);
 
 #endif

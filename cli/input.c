@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_BYTES = 65536 };
@@ -71,7 +72,7 @@ bool input_next(input_t *self, input_line_t *out)
         const char *from = self->buffer + self->searched;
         const char *newline = memchr(from, '\n', self->end - self->searched);
         size_t size = (newline ? (size_t)(newline - self->buffer) : self->end) - self->start;
-        bool whole = newline || (self->ended && size > 0);
+        bool whole = newline || (self->ended && !self->error && size > 0);
         self->searched = newline ? self->searched : self->end;
         if (self->skipping) {
             self->start += size + (newline != NULL);
@@ -98,5 +99,26 @@ bool input_next(input_t *self, input_line_t *out)
 
 bool input_done(const input_t *self)
 {
-    return self->ended && self->start == self->end;
+    return self->ended && (self->start == self->end || self->error);
+}
+
+uint64_t input_count(int fd)
+{
+    enum { COUNTED_BYTES_MAX = 1 << 30 };
+    struct stat status;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+        status.st_size - at > COUNTED_BYTES_MAX)
+        return 0;
+    char buffer[READ_BYTES];
+    char last = '\n';
+    uint64_t count = 0;
+    ssize_t n;
+    while ((n = pread(fd, buffer, sizeof buffer, at)) > 0) {
+        for (ssize_t i = 0; i < n; i++)
+            count += buffer[i] == '\n';
+        last = buffer[n - 1];
+        at += n;
+    }
+    return count + (last != '\n');
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define INPUT_LINE_MAX (1024 * 1024)
 
@@ -17,7 +18,7 @@ typedef struct input {
     size_t searched; /* no newline before here */
     bool skipping;   /* the rest of a line that was too long */
     bool ended;      /* the descriptor is at its end */
-    int error;       /* errno of a failed read */
+    int error;       /* errno of a failed read; the line that it cut off is dropped */
 } input_t;
 
 typedef struct input_line {
@@ -35,5 +36,9 @@ void input_fill(input_t *self);
 bool input_next(input_t *self, input_line_t *out);
 /* All lines were handed out and no more will come. */
 bool input_done(const input_t *self);
+
+/* How many lines a regular file has from here on; 0: it is none, or too large to be read
+ * just for that. Leaves the position alone. */
+uint64_t input_count(int fd);
 
 #endif

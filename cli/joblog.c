@@ -1,8 +1,8 @@
 #include "joblog.h"
 
-#include "report.h"
 #include "text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,15 +33,22 @@ static uint64_t hash_of(const char *bytes, size_t size)
     return hash;
 }
 
-static bool remember(joblog_t *self, uint64_t number, uint64_t hash)
+static joblog_done_t *find(const joblog_t *self, uint64_t number)
 {
     joblog_done_t *done = NULL;
     HASH_FIND(hh, self->done, &number, sizeof number, done);
-    if (done) {
-        done->hash = hash;
-        return true;
-    }
-    done = calloc(1, sizeof *done);
+    return done;
+}
+
+static void forget(joblog_t *self, joblog_done_t *done)
+{
+    HASH_DEL(self->done, done);
+    free(done);
+}
+
+static bool remember(joblog_t *self, uint64_t number, uint64_t hash)
+{
+    joblog_done_t *done = calloc(1, sizeof *done);
     if (!done)
         return false;
     done->number = number;
@@ -53,7 +60,7 @@ static bool remember(joblog_t *self, uint64_t number, uint64_t hash)
     return listed;
 }
 
-/* One line of an earlier run; the header and torn ones don't parse and are passed over. */
+/* One line of an earlier run; the header and what is no line of ours are passed over. */
 static bool take_line(joblog_t *self, const char *line)
 {
     unsigned long long number, finished, hash;
@@ -61,6 +68,9 @@ static bool take_line(joblog_t *self, const char *line)
     if (sscanf(line, "%llu\t%llu\t%15[a-z-]\t%*d\t%*d\t%*d\t%*[^\t]\t%16llx\t", &number, &finished,
                status, &hash) != 4)
         return true;
+    joblog_done_t *before = find(self, number);
+    if (before)
+        forget(self, before);
     return strcmp(status, "ok") != 0 || remember(self, number, hash);
 }
 
@@ -68,15 +78,19 @@ static bool read_earlier(joblog_t *self, const char *path)
 {
     FILE *file = fopen(path, "re");
     if (!file)
-        return true; /* there is no earlier run */
+        return errno == ENOENT; /* there is no earlier run */
     char *line = NULL;
     size_t room = 0;
+    ssize_t size;
     bool ok = true;
-    while (ok && getline(&line, &room, file) > 0)
-        if (line[strlen(line) - 1] == '\n')
+    while (ok && (size = getline(&line, &room, file)) > 0)
+        if (line[size - 1] == '\n')
             ok = take_line(self, line);
+    ok = ok && !ferror(file);
+    int error = errno;
     free(line);
     fclose(file);
+    errno = error;
     return ok;
 }
 
@@ -96,8 +110,9 @@ bool joblog_open(joblog_t *self, const char *path, bool resume)
     if (resume && !read_earlier(self, path))
         return false;
     int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0 || !output_init(&self->out, fd))
+    if (fd < 0)
         return false;
+    output_init(&self->out, fd, -1);
     off_t size = lseek(fd, 0, SEEK_END);
     if (size > 0)
         end_torn_line(self, fd, size);
@@ -109,10 +124,8 @@ bool joblog_open(joblog_t *self, const char *path, bool resume)
 void joblog_close(joblog_t *self)
 {
     joblog_done_t *done, *next;
-    HASH_ITER (hh, self->done, done, next) {
-        HASH_DEL(self->done, done);
-        free(done);
-    }
+    HASH_ITER (hh, self->done, done, next)
+        forget(self, done);
     if (self->out.fd >= 0)
         close(self->out.fd);
     output_free(&self->out);
@@ -120,13 +133,12 @@ void joblog_close(joblog_t *self)
 
 bool joblog_has(const joblog_t *self, uint64_t number, const char *line, size_t size)
 {
-    joblog_done_t *done = NULL;
-    HASH_FIND(hh, self->done, &number, sizeof number, done);
+    const joblog_done_t *done = find(self, number);
     return done && done->hash == hash_of(line, size);
 }
 
 void joblog_add(joblog_t *self, uint64_t number, const char *line, size_t size,
-                const mp_outcome_t *outcome)
+                const mp_outcome_t *outcome, ending_t ending)
 {
     if (self->out.fd < 0)
         return;
@@ -134,10 +146,9 @@ void joblog_add(joblog_t *self, uint64_t number, const char *line, size_t size,
     char shown[200];
     clock_gettime(CLOCK_REALTIME, &now);
     text_show(line, size, shown, sizeof shown);
-    int exit_status = outcome->rc == MP_EFAILED ? outcome->code : outcome->exit_status;
     output_printf(&self->out, "%llu\t%lld\t%s\t%d\t%d\t%d\t%s\t%016llx\t%s\n",
                   (unsigned long long)number, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-                  report_status(outcome->rc), exit_status, outcome->signal, outcome->attempt,
+                  ending.status, ending.exit, ending.signal, outcome->attempt,
                   *outcome->host ? outcome->host : "-", (unsigned long long)hash_of(line, size),
                   shown);
 }

@@ -1,8 +1,16 @@
+/* Before lines.h, which has uthash's handle. */
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->index = UINT64_MAX)
 #include "lines.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+
+static size_t memory_of(const line_t *line)
+{
+    return sizeof *line + line->size + 1;
+}
 
 bool lines_add(lines_t *self, uint64_t number, const char *text, size_t size, mp_rc_t refused)
 {
@@ -16,18 +24,19 @@ bool lines_add(lines_t *self, uint64_t number, const char *text, size_t size, mp
     if (size)
         memcpy(line->text, text, size);
     DL_APPEND(self->head, line);
-    self->bytes += size;
+    self->bytes += memory_of(line);
     if (!self->next_put)
         self->next_put = line;
     return true;
 }
 
-void lines_put(lines_t *self, uint64_t index)
+bool lines_put(lines_t *self, uint64_t index)
 {
     line_t *line = self->next_put;
     line->index = index;
     HASH_ADD(hh, self->by_index, index, sizeof line->index, line);
     self->next_put = line->next;
+    return line->index == index;
 }
 
 void lines_pass(lines_t *self)
@@ -47,7 +56,7 @@ void lines_remove(lines_t *self, line_t *line)
     if (line->index != UINT64_MAX)
         HASH_DEL(self->by_index, line);
     DL_DELETE(self->head, line);
-    self->bytes -= line->size;
+    self->bytes -= memory_of(line);
     free(line);
 }
 

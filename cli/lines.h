@@ -27,13 +27,14 @@ typedef struct lines {
     line_t *head;
     line_t *next_put; /* NULL: all were put */
     line_t *by_index;
-    size_t bytes; /* of all texts */
+    size_t bytes; /* of memory */
 } lines_t;
 
 /* false: out of memory. */
 bool lines_add(lines_t *self, uint64_t number, const char *text, size_t size, mp_rc_t refused);
-/* next_put went to the job under that number; or, refused, it stays for its turn. */
-void lines_put(lines_t *self, uint64_t index);
+/* next_put went to the job under that number (false: out of memory); or, refused, it stays
+ * for its turn. */
+bool lines_put(lines_t *self, uint64_t index);
 void lines_pass(lines_t *self);
 line_t *lines_find(const lines_t *self, uint64_t index);
 void lines_remove(lines_t *self, line_t *line);

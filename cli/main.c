@@ -2,9 +2,13 @@
 #include "commands.h"
 #include "exits.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <mp/version.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
     const char *name;
@@ -52,10 +56,19 @@ static int help_main(int argc, char **argv)
         command->help();
     else
         help(stdout);
-    return 0;
+    return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+/* A descriptor of the standard three that is closed would be taken by the next file that is
+ * opened. In its place comes one that can't be used either: reads and writes fail. */
+static void open_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         help(stderr);
@@ -63,14 +76,25 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         help(stdout);
-        return 0;
+        return EXIT_SUCCESS;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("mp (libmp) %s\n", mp_version());
-        return 0;
+        return EXIT_SUCCESS;
     }
     if (strcmp(argv[1], "help") == 0)
         return help_main(argc - 1, argv + 1);
     const struct command *command = find(argv[1]);
     return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_fds();
+    int status = run(argc, argv);
+    if (fflush(stdout) != 0 && status == EXIT_SUCCESS) {
+        fprintf(stderr, "mp: stdout: %s\n", strerror(errno));
+        status = EXIT_OUTPUT;
+    }
+    return status;
 }

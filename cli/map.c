@@ -31,16 +31,25 @@ typedef struct map {
     joblog_t joblog;
     progress_t progress;
     int signals;
-    uint64_t read; /* lines */
-    uint64_t put;  /* lines */
+    int news;       /* the job's descriptor */
+    uint64_t read;  /* lines */
+    uint64_t put;   /* lines */
+    uint64_t total; /* lines, where that can be known beforehand */
     uint64_t done;
     uint64_t failed;
-    bool stop; /* the loop is to end, with this exit status: */
+    bool shares_terminal; /* results and progress are seen on one */
+    bool closed;          /* the job has all inputs */
+    bool unwritten;       /* results or the log could not be written */
+    bool stop;            /* the loop is to end, with this exit status: */
     int status;
 } map_t;
 
-/* Lines are read ahead of their calls up to here, so that progress knows how many there are. */
+/* With a progress line, input is read ahead of the calls up to here, so that it can tell how
+ * much there is. Without one, only what can be put is read. */
 enum { READ_AHEAD_BYTES = 16 * 1024 * 1024 };
+
+/* Outcomes are gathered up to here before they are written. */
+enum { GATHERED_BYTES = 64 * 1024 };
 
 static void stop(map_t *self, int status)
 {
@@ -50,10 +59,83 @@ static void stop(map_t *self, int status)
     self->status = status;
 }
 
-static int unable(mp_rc_t rc)
+/* End for a reason that isn't a call's. */
+static void give_up(map_t *self, int status, const char *what, const char *why)
 {
-    fprintf(stderr, "mp map: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
-    return EXIT_UNABLE;
+    output_printf(&self->report.err, "mp: %s%s%s\n", what, *what ? ": " : "", why);
+    stop(self, status);
+}
+
+static const char *words_for(mp_rc_t rc)
+{
+    return *mp_errmsg() ? mp_errmsg() : mp_strerror(rc);
+}
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+static bool open_signals(map_t *self)
+{
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &stops, NULL) != 0)
+        return false;
+    self->signals = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    return self->signals >= 0;
+}
+
+/* 0: not known yet. */
+static uint64_t total(const map_t *self)
+{
+    if (self->input.ended)
+        return self->read;
+    return self->total > self->read ? self->total : 0;
+}
+
+static void on_signal(map_t *self)
+{
+    struct signalfd_siginfo info;
+    char of[40] = " lines";
+    if (read(self->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (total(self))
+        snprintf(of, sizeof of, " of %llu", (unsigned long long)total(self));
+    output_printf(&self->report.err, "mp: %s: %llu%s done\n",
+                  info.ssi_signo == SIGINT ? "interrupted" : "terminated",
+                  (unsigned long long)self->done, of);
+    stop(self, EXIT_SIGNAL + (int)info.ssi_signo);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static void on_write_error(map_t *self, const char *what, int error)
+{
+    if (self->unwritten)
+        return;
+    self->unwritten = true;
+    if (error == EINTR)
+        on_signal(self);
+    else if (error == EPIPE)
+        stop(self, EXIT_SIGNAL + SIGPIPE); /* nobody wants the results, so nobody is told */
+    else
+        give_up(self, EXIT_OUTPUT, what, strerror(error));
+}
+
+/* Results, then their lines in the log: who is killed in between repeats calls and loses
+ * none. A log isn't written for results that could not be. */
+static void flush(map_t *self)
+{
+    report_t *report = &self->report;
+    if (report->err.size || (report->out.size && self->shares_terminal))
+        progress_erase(&self->progress);
+    if (!output_flush(&report->out))
+        on_write_error(self, "stdout", report->out.error);
+    else if (!output_flush(&self->joblog.out))
+        on_write_error(self, self->options.joblog, self->joblog.out.error);
+    if (report->err.size)
+        progress_erase(&self->progress);
+    output_flush(&report->err);
 }
 
 /* ---- outcomes ---------------------------------------------------------------------------- */
@@ -67,14 +149,18 @@ static bool concerns_all(mp_rc_t rc)
 
 static void finish_line(map_t *self, line_t *line, const mp_outcome_t *outcome)
 {
+    report_t *report = &self->report;
     self->done++;
     if (outcome->rc != MP_OK)
         self->failed++;
-    report_outcome(&self->report, line->number, line->text, line->size, outcome);
-    joblog_add(&self->joblog, line->number, line->text, line->size, outcome);
+    report_outcome(report, line->number, line->text, line->size, outcome);
+    joblog_add(&self->joblog, line->number, line->text, line->size, outcome,
+               report_ending(report, outcome));
     if (outcome->rc != MP_OK && self->options.halt_on_error)
         stop(self, EXIT_FAILED);
     lines_remove(&self->lines, line);
+    if (report->out.size + report->err.size + self->joblog.out.size > GATHERED_BYTES)
+        flush(self);
 }
 
 static void finish_refused(map_t *self, line_t *line)
@@ -92,47 +178,27 @@ static void finish_refused_ahead(map_t *self)
         finish_refused(self, self->lines.head);
 }
 
-static void take_outcomes(map_t *self)
+/* All that there are now. Returns whether there were any. */
+static bool take_outcomes(map_t *self)
 {
+    bool took = false;
     while (!self->stop) {
         mp_outcome_t outcome;
         finish_refused_ahead(self);
         if (self->stop)
-            return;
+            break;
         mp_rc_t rc = mp_job_next(self->job, &outcome, 0);
         if (rc == MP_ETIMEDOUT || rc == MP_EOF)
-            return;
-        if (rc != MP_OK) {
-            stop(self, unable(rc));
-        } else if (concerns_all(outcome.rc)) {
-            progress_erase(&self->progress);
-            fprintf(stderr, "mp map: %s\n", outcome.message);
-            stop(self, EXIT_UNABLE);
-        } else {
+            break;
+        took = true;
+        if (rc != MP_OK)
+            give_up(self, EXIT_UNABLE, "", words_for(rc));
+        else if (concerns_all(outcome.rc))
+            give_up(self, EXIT_UNABLE, "", outcome.message);
+        else
             finish_line(self, lines_find(&self->lines, outcome.index), &outcome);
-        }
     }
-}
-
-/* Results, then their line in the log: who is killed in between repeats a call and loses
- * none. stderr is flushed as well, so that a failure is seen when it happens. */
-static void flush(map_t *self)
-{
-    if (self->report.err.size)
-        progress_erase(&self->progress);
-    bool wrote = output_flush(&self->report.out);
-    output_flush(&self->report.err);
-    if (!wrote && self->report.out.error == EPIPE) {
-        stop(self, EXIT_SIGNAL + SIGPIPE);
-    } else if (!wrote) {
-        progress_erase(&self->progress);
-        fprintf(stderr, "mp map: stdout: %s\n", strerror(self->report.out.error));
-        stop(self, EXIT_OUTPUT);
-    } else if (self->joblog.out.fd >= 0 && !output_flush(&self->joblog.out)) {
-        progress_erase(&self->progress);
-        fprintf(stderr, "mp map: %s: %s\n", self->options.joblog, strerror(self->joblog.out.error));
-        stop(self, EXIT_OUTPUT);
-    }
+    return took;
 }
 
 /* ---- input ------------------------------------------------------------------------------- */
@@ -151,7 +217,7 @@ static void take_line(map_t *self, const input_line_t *line)
     else if (self->options.command && memchr(line->text, '\0', line->size))
         refused = MP_EINVAL;
     if (!lines_add(&self->lines, self->read, line->text, line->size, refused))
-        stop(self, unable(MP_ENOMEM));
+        give_up(self, EXIT_UNABLE, "", mp_strerror(MP_ENOMEM));
 }
 
 static void read_lines(map_t *self)
@@ -159,10 +225,6 @@ static void read_lines(map_t *self)
     input_line_t line;
     while (!self->stop && input_next(&self->input, &line))
         take_line(self, &line);
-    if (self->input.error) {
-        fprintf(stderr, "mp map: stdin: %s\n", strerror(self->input.error));
-        stop(self, EXIT_UNABLE);
-    }
 }
 
 static bool input_of(map_t *self, const line_t *line, mp_bytes_t *out)
@@ -171,94 +233,89 @@ static bool input_of(map_t *self, const line_t *line, mp_bytes_t *out)
     return !self->options.command || command_for(&self->command, line->text, line->size, out);
 }
 
+static void put_line(map_t *self, mp_bytes_t input, bool *full)
+{
+    mp_rc_t rc = mp_job_put(self->job, input, 0);
+    *full = rc == MP_ETIMEDOUT;
+    if (rc == MP_OK && !lines_put(&self->lines, self->put++))
+        rc = MP_ENOMEM;
+    if (rc != MP_OK && !*full)
+        give_up(self, EXIT_UNABLE, "", rc == MP_ENOMEM ? mp_strerror(rc) : words_for(rc));
+}
+
 /* Hand lines to the job until its window is full. */
 static void put_lines(map_t *self)
 {
-    while (!self->stop && self->lines.next_put) {
+    bool full = false;
+    while (!self->stop && !full && self->lines.next_put) {
         line_t *line = self->lines.next_put;
         mp_bytes_t input;
         if (line->refused != MP_OK) {
             lines_pass(&self->lines);
             if (self->options.unordered)
                 finish_refused(self, line);
-            continue;
+        } else if (input_of(self, line, &input)) {
+            put_line(self, input, &full);
+        } else {
+            give_up(self, EXIT_UNABLE, "", mp_strerror(MP_ENOMEM));
         }
-        mp_rc_t rc = input_of(self, line, &input) ? mp_job_put(self->job, input, 0) : MP_ENOMEM;
-        if (rc == MP_ETIMEDOUT)
-            return;
-        if (rc == MP_OK)
-            lines_put(&self->lines, self->put++);
-        else
-            stop(self, unable(rc));
+    }
+    if (!self->closed && !self->lines.next_put && input_done(&self->input)) {
+        mp_job_close(self->job);
+        self->closed = true;
     }
 }
 
 /* ---- the loop ----------------------------------------------------------------------------- */
-
-static void on_signal(map_t *self)
-{
-    struct signalfd_siginfo info;
-    if (read(self->signals, &info, sizeof info) != (ssize_t)sizeof info)
-        return;
-    progress_erase(&self->progress);
-    fprintf(stderr, "mp map: %s: %llu lines done, %llu of them failed\n",
-            info.ssi_signo == SIGINT ? "interrupted" : "terminated", (unsigned long long)self->done,
-            (unsigned long long)self->failed);
-    stop(self, EXIT_SIGNAL + (int)info.ssi_signo);
-}
 
 static bool is_over(const map_t *self)
 {
     return input_done(&self->input) && !self->lines.head;
 }
 
-static void wait(map_t *self)
+static bool wants_input(const map_t *self)
 {
-    bool wants_input = !self->input.ended && self->lines.bytes < READ_AHEAD_BYTES;
+    if (self->input.ended)
+        return false;
+    return !self->lines.next_put || (self->progress.on && self->lines.bytes < READ_AHEAD_BYTES);
+}
+
+/* busy: there may be more to do already, so only look. */
+static void wait(map_t *self, bool busy)
+{
     struct pollfd fds[3] = {
-        {.fd = wants_input ? self->input.fd : -1, .events = POLLIN},
-        {.fd = mp_job_fileno(self->job), .events = POLLIN},
+        {.fd = wants_input(self) ? self->input.fd : -1, .events = POLLIN},
+        {.fd = self->news, .events = POLLIN},
         {.fd = self->signals, .events = POLLIN},
     };
-    int n = poll(fds, 3, self->progress.on ? PROGRESS_EVERY_MS : -1);
+    int timeout_ms = busy ? 0 : self->progress.on ? PROGRESS_EVERY_MS : -1;
+    int n = poll(fds, 3, timeout_ms);
     if (n < 0 && errno != EINTR)
-        stop(self, unable(MP_ESYSTEM));
+        give_up(self, EXIT_UNABLE, "poll", strerror(errno));
     if (n > 0 && fds[2].revents)
         on_signal(self);
     if (n > 0 && fds[0].revents)
         input_fill(&self->input);
 }
 
+/* The job's descriptor is silent about outcomes that came while an input was put, so the last
+ * word before a sleep is that there is none to take, and that taking made no room. */
 static void loop(map_t *self)
 {
     while (!self->stop) {
         read_lines(self);
         put_lines(self);
-        take_outcomes(self);
-        put_lines(self); /* taking made room */
+        bool busy = take_outcomes(self);
         flush(self);
         if (self->stop || is_over(self))
-            return;
-        progress_draw(&self->progress, self->done, self->failed,
-                      self->input.ended ? self->read : 0);
-        wait(self);
+            break;
+        progress_draw(&self->progress, self->done, self->failed, total(self));
+        wait(self, busy);
     }
+    flush(self);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
-
-static bool open_signals(map_t *self)
-{
-    sigset_t stops;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGINT);
-    sigaddset(&stops, SIGTERM);
-    signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &stops, NULL) != 0)
-        return false;
-    self->signals = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
-    return self->signals >= 0;
-}
 
 static mp_rc_t open_job(map_t *self)
 {
@@ -279,30 +336,52 @@ static mp_rc_t open_job(map_t *self)
     if (options->task)
         self->task.name = options->task;
     mp_rc_t rc = mp_pool_new(&pool, &self->pool);
-    return rc == MP_OK ? mp_job_new(self->pool, &self->task, &call, &self->job) : rc;
+    if (rc == MP_OK)
+        rc = mp_job_new(self->pool, &self->task, &call, &self->job);
+    if (rc != MP_OK)
+        return rc;
+    self->news = mp_job_fileno(self->job);
+    return self->news < 0 ? MP_ESYSTEM : MP_OK;
 }
 
-static bool open_all(map_t *self)
+static void open_report(map_t *self)
 {
     const map_options_t *options = &self->options;
+    output_init(&self->report.out, STDOUT_FILENO, self->signals);
+    output_init(&self->report.err, STDERR_FILENO, self->signals);
     self->report.json = options->json;
     self->report.commands = options->command;
+    self->report.remote = map_options_remote(options);
     self->report.timeout_ms = options->timeout_ms;
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    progress_init(&self->progress, options->progress || (terminal && !options->no_progress));
+    self->shares_terminal = isatty(STDOUT_FILENO) == 1;
+    if (self->progress.on)
+        self->total = input_count(STDIN_FILENO);
+}
+
+/* An exit status, 0 when all went well. The signals stay as they are while a broker is looked
+ * for: a Ctrl-C then just ends the process, with nothing lost. */
+static int open_all(map_t *self)
+{
+    const map_options_t *options = &self->options;
     command_init(&self->command, options->command, options->command_words, options->shell);
     if (!joblog_open(&self->joblog, options->joblog, options->resume)) {
-        fprintf(stderr, "mp map: %s: %s\n", options->joblog, strerror(errno));
-        return false;
+        fprintf(stderr, "mp: %s: %s\n", options->joblog, strerror(errno));
+        return EXIT_UNABLE;
     }
-    if (!open_signals(self) || !input_init(&self->input, STDIN_FILENO) ||
-        !output_init(&self->report.out, STDOUT_FILENO) ||
-        !output_init(&self->report.err, STDERR_FILENO)) {
-        fprintf(stderr, "mp map: %s\n", strerror(errno));
-        return false;
-    }
+    signal(SIGPIPE, SIG_IGN);
     mp_rc_t rc = open_job(self);
-    if (rc != MP_OK)
-        unable(rc);
-    return rc == MP_OK;
+    if (rc != MP_OK) {
+        fprintf(stderr, "mp: %s\n", words_for(rc));
+        return rc == MP_EINVAL ? EXIT_USAGE : EXIT_UNABLE;
+    }
+    if (!input_init(&self->input, STDIN_FILENO) || !open_signals(self)) {
+        fprintf(stderr, "mp: %s\n", strerror(errno));
+        return EXIT_UNABLE;
+    }
+    open_report(self);
+    return 0;
 }
 
 static void close_all(map_t *self)
@@ -323,8 +402,13 @@ static int conclude(map_t *self)
     if (self->stop)
         return self->status;
     if (self->failed)
-        fprintf(stderr, "mp map: %llu of %llu lines failed\n", (unsigned long long)self->failed,
-                (unsigned long long)self->done);
+        output_printf(&self->report.err, "mp: %llu of %llu lines failed\n",
+                      (unsigned long long)self->failed, (unsigned long long)self->done);
+    if (self->input.error)
+        give_up(self, EXIT_UNABLE, "stdin", strerror(self->input.error));
+    output_flush(&self->report.err);
+    if (self->stop)
+        return self->status;
     return self->failed ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
@@ -337,11 +421,8 @@ int map_main(int argc, char **argv)
         map_help();
         return EXIT_SUCCESS;
     }
-    int status = EXIT_UNABLE;
-    if (open_all(&self)) {
-        bool terminal = isatty(STDERR_FILENO) == 1;
-        progress_init(&self.progress,
-                      self.options.progress || (terminal && !self.options.no_progress));
+    int status = open_all(&self);
+    if (status == 0) {
         loop(&self);
         status = conclude(&self);
     }

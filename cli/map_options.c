@@ -60,9 +60,10 @@ void map_help(void)
            "input order. Each {} in the command is replaced by the line; without {} the line\n"
            "becomes the last argument.\n\nOptions:\n");
     options_print(specs, SPECS);
-    printf("\nExit status: 0 all lines ended well; 1 some failed; 2 wrong usage; 3 nothing could\n"
-           "be run; 4 results could not be written; 130 interrupted.\n"
-           "\nExample: find . -name '*.c' | mp map -- wc -l {}\n");
+    printf(
+        "\nExit status: 0 all lines ended well; 1 some failed; 2 wrong usage; 3 nothing could\n"
+        "be run; 4 results could not be written; 130 interrupted; 141 nobody reads the results.\n"
+        "\nExample: find . -name '*.c' | mp map -- wc -l {}\n");
 }
 
 static bool on_load(map_options_t *self, const char *path)
@@ -111,12 +112,6 @@ static bool on_option(void *arg, size_t index, const char *argument)
     return true;
 }
 
-static bool is_remote(const map_options_t *self)
-{
-    const char *broker = self->broker ? self->broker : getenv("MP_BROKER");
-    return broker && *broker && strcmp(broker, "local") != 0;
-}
-
 /* What is wrong with the whole of it, or NULL. */
 static const char *contradiction(const map_options_t *self)
 {
@@ -128,9 +123,10 @@ static const char *contradiction(const map_options_t *self)
         return "--shell needs a command";
     if (self->resume && !self->joblog)
         return "--resume needs the --joblog FILE of the run that it resumes";
-    if (self->processes && is_remote(self))
-        return "-j is for local workers; a broker's workers have their own --procs";
-    if (self->task && !self->loads && !is_remote(self))
+    if (self->processes && map_options_remote(self))
+        return self->broker ? "-j is for local workers; how many a broker has is up to mp-worker"
+                            : "-j is for local workers, and MP_BROKER is set; add --broker local";
+    if (self->task && !self->loads && !map_options_remote(self))
         return "--task needs the module that has it: --load LIB.so";
     return NULL;
 }
@@ -151,4 +147,10 @@ bool map_options_parse(map_options_t *self, int argc, char **argv)
     if (wrong)
         fprintf(stderr, "mp map: %s; see mp map --help\n", wrong);
     return !wrong;
+}
+
+bool map_options_remote(const map_options_t *self)
+{
+    const char *broker = self->broker ? self->broker : getenv("MP_BROKER");
+    return broker && *broker && strcmp(broker, "local") != 0;
 }

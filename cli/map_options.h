@@ -30,5 +30,7 @@ typedef struct map_options {
 
 /* false: it has said what is wrong. */
 bool map_options_parse(map_options_t *self, int argc, char **argv);
+/* Whether calls go to a broker, by option or environment. */
+bool map_options_remote(const map_options_t *self);
 
 #endif

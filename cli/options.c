@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -36,19 +37,35 @@ static size_t index_of(const option_spec_t *specs, size_t count, int option)
     return i;
 }
 
+/* getopt_long has met something that it can't take: say what. */
+static void complain(const char *command, const option_spec_t *specs, char **argv, int option)
+{
+    const char *wrong = option == ':' ? "needs an argument" : "is no option";
+    char name[64];
+    if (optopt >= LONG_FIRST) {
+        snprintf(name, sizeof name, "--%s", specs[optopt - LONG_FIRST].name);
+        wrong = option == ':' ? wrong : "takes no argument";
+    } else if (optopt > 0) {
+        snprintf(name, sizeof name, "-%c", optopt);
+    } else {
+        snprintf(name, sizeof name, "%s", argv[optind - 1]);
+    }
+    fprintf(stderr, "mp %s: %s %s; see mp %s --help\n", command, name, wrong, command);
+}
+
 int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,
                   char **argv, option_handler_t *handler, void *self)
 {
     struct option longs[SPECS_MAX + 1];
     char shorts[2 * SPECS_MAX + 3];
+    assert(count <= SPECS_MAX);
     convert(specs, count, longs, shorts);
     opterr = 0;
     optind = 0;
     int option;
     while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (option == ':' || option == '?') {
-            fprintf(stderr, "mp %s: %s %s; see mp %s --help\n", command, argv[optind - 1],
-                    option == ':' ? "needs an argument" : "is no option", command);
+            complain(command, specs, argv, option);
             return -1;
         }
         if (!handler(self, index_of(specs, count, option), optarg))

@@ -3,56 +3,55 @@
 #include "text.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 64 * 1024 };
+/* KEPT_BYTES: a buffer that had to become larger is given back once it is written. */
+enum { ROOM_BYTES = 8 * 1024, KEPT_BYTES = 1024 * 1024 };
 
-bool output_init(output_t *self, int fd)
+void output_init(output_t *self, int fd, int interrupt_fd)
 {
-    *self = (output_t){.fd = fd, .buffer = malloc(BUFFER_BYTES)};
-    return self->buffer != NULL;
+    struct stat status;
+    bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    *self =
+        (output_t){.fd = fd, .interrupt_fd = interrupt_fd, .piece = is_file ? SSIZE_MAX : PIPE_BUF};
 }
 
 void output_free(output_t *self)
 {
     free(self->buffer);
     self->buffer = NULL;
+    self->size = self->room = 0;
 }
 
-static void write_all(output_t *self, const char *bytes, size_t size)
+static bool make_room(output_t *self, size_t size)
 {
-    while (size > 0 && !self->error) {
-        ssize_t n = write(self->fd, bytes, size);
-        if (n < 0 && errno != EINTR)
-            self->error = errno;
-        if (n > 0) {
-            bytes += n;
-            size -= (size_t)n;
-        }
+    if (self->error)
+        return false;
+    if (size <= self->room - self->size)
+        return true;
+    size_t room = (self->size + size) * 2 + ROOM_BYTES;
+    char *buffer = realloc(self->buffer, room);
+    if (!buffer) {
+        self->error = ENOMEM;
+        return false;
     }
-}
-
-bool output_flush(output_t *self)
-{
-    write_all(self, self->buffer, self->size);
-    self->size = 0;
-    return self->error == 0;
+    self->buffer = buffer;
+    self->room = room;
+    return true;
 }
 
 void output_add(output_t *self, const void *bytes, size_t size)
 {
-    if (size > BUFFER_BYTES - self->size)
-        output_flush(self);
-    if (size > BUFFER_BYTES) {
-        write_all(self, bytes, size);
+    if (size == 0 || !make_room(self, size))
         return;
-    }
-    if (size)
-        memcpy(self->buffer + self->size, bytes, size);
+    memcpy(self->buffer + self->size, bytes, size);
     self->size += size;
 }
 
@@ -63,12 +62,16 @@ void output_text(output_t *self, const char *text)
 
 void output_printf(output_t *self, const char *format, ...)
 {
-    char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    output_text(self, text);
+    if (size < 0 || !make_room(self, (size_t)size + 1))
+        return;
+    va_start(args, format);
+    vsnprintf(self->buffer + self->size, (size_t)size + 1, format, args);
+    va_end(args);
+    self->size += (size_t)size;
 }
 
 void output_json(output_t *self, const void *bytes, size_t size)
@@ -106,4 +109,35 @@ void output_base64(output_t *self, const void *bytes, size_t size)
                         left > 2 ? digits[group & 63] : '='};
         output_add(self, quad, sizeof quad);
     }
+}
+
+/* errno, or 0 when a write won't have to wait. */
+static int wait_for_reader(const output_t *self)
+{
+    struct pollfd fds[2] = {{.fd = self->fd, .events = POLLOUT},
+                            {.fd = self->interrupt_fd, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0)
+        if (errno != EINTR)
+            return errno;
+    return fds[0].revents ? 0 : EINTR;
+}
+
+bool output_flush(output_t *self)
+{
+    size_t done = 0;
+    while (done < self->size && !self->error) {
+        size_t left = self->size - done;
+        self->error = wait_for_reader(self);
+        if (self->error)
+            break;
+        ssize_t n = write(self->fd, self->buffer + done, left < self->piece ? left : self->piece);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            self->error = errno;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    self->size = 0;
+    if (self->room > KEPT_BYTES)
+        output_free(self);
+    return self->error == 0;
 }

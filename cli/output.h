@@ -1,4 +1,8 @@
-/* output.h: bytes gathered for a descriptor, written in large pieces, and its errors kept. */
+/* output.h: bytes gathered for a descriptor, and its first error, which is kept.
+ *
+ * Nothing is written before output_flush, so that the caller decides what is written before
+ * what. A flush may have to wait for the descriptor's reader; news on another descriptor,
+ * such as a signalfd, then ends it. */
 #ifndef MP_CLI_OUTPUT_H
 #define MP_CLI_OUTPUT_H
 
@@ -7,12 +11,16 @@
 
 typedef struct output {
     int fd;
+    int interrupt_fd; /* ends a flush that waits; -1: nothing does */
+    size_t piece;     /* the most that one write may hold without having to wait */
     char *buffer;
     size_t size;
-    int error; /* errno of the first write that failed; nothing is written after it */
+    size_t room;
+    int error; /* errno of the first failure, EINTR for an interrupted flush; nothing is added
+                  or written after it */
 } output_t;
 
-bool output_init(output_t *self, int fd);
+void output_init(output_t *self, int fd, int interrupt_fd);
 void output_free(output_t *self);
 
 void output_add(output_t *self, const void *bytes, size_t size);

@@ -61,7 +61,7 @@ static const char *plural(unsigned long long n)
 static void print_text(const ping_t *self, const mp_broker_info_t *info)
 {
     printf("%s: %s, %u worker%s (%u executor%s), %u client%s, %llu queued, %llu running, up %llu "
-           "s, answered in %.1f ms\n",
+           "s, %.1f ms\n",
            self->broker, info->version, info->workers, plural(info->workers), info->executors,
            plural(info->executors), info->clients, plural(info->clients),
            (unsigned long long)info->calls_queued, (unsigned long long)info->calls_running,
@@ -71,8 +71,7 @@ static void print_text(const ping_t *self, const mp_broker_info_t *info)
 static int print_json(const ping_t *self, const mp_broker_info_t *info)
 {
     output_t out;
-    if (!output_init(&out, STDOUT_FILENO))
-        return EXIT_UNABLE;
+    output_init(&out, STDOUT_FILENO, -1);
     output_text(&out, "{\"broker\":");
     output_json(&out, self->broker, strlen(self->broker));
     output_text(&out, ",\"version\":");
@@ -85,7 +84,7 @@ static int print_json(const ping_t *self, const mp_broker_info_t *info)
                   (unsigned long long)info->calls_running, (unsigned long long)info->round_trip_us);
     bool ok = output_flush(&out);
     output_free(&out);
-    return ok ? 0 : EXIT_OUTPUT;
+    return ok ? EXIT_SUCCESS : EXIT_OUTPUT;
 }
 
 int ping_main(int argc, char **argv)
@@ -102,6 +101,10 @@ int ping_main(int argc, char **argv)
     }
     if (rest < argc) {
         fprintf(stderr, "mp ping: what is '%s'? See mp ping --help\n", argv[rest]);
+        return EXIT_USAGE;
+    }
+    if (strcmp(self.broker, "local") == 0) {
+        fprintf(stderr, "mp ping: 'local' is no broker; give --broker URL\n");
         return EXIT_USAGE;
     }
     mp_broker_info_t info;

@@ -44,7 +44,7 @@ static void describe_left(double seconds, char *out, size_t size)
 void progress_draw(progress_t *self, uint64_t done, uint64_t failed, uint64_t total)
 {
     int64_t now = now_ms();
-    if (!self->on || (self->shown && now - self->drawn_ms < PROGRESS_EVERY_MS))
+    if (!self->on || now - self->drawn_ms < PROGRESS_EVERY_MS)
         return;
     char line[200], rate_text[32], left_text[32] = "", failed_text[48] = "";
     double seconds = (double)(now - self->started_ms) / 1000;

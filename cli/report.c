@@ -3,10 +3,9 @@
 #include "command.h"
 #include "text.h"
 
-#include <stdio.h>
 #include <string.h>
 
-const char *report_status(mp_rc_t rc)
+static const char *status_of(mp_rc_t rc)
 {
     switch (rc) {
     case MP_OK:
@@ -25,6 +24,20 @@ const char *report_status(mp_rc_t rc)
     default:
         return "rejected";
     }
+}
+
+ending_t report_ending(const report_t *self, const mp_outcome_t *outcome)
+{
+    ending_t ending = {.status = status_of(outcome->rc)};
+    if (outcome->rc == MP_EFAILED)
+        ending.exit = outcome->code;
+    if (outcome->rc == MP_EFAILED && self->commands)
+        ending.signal = command_signal(outcome);
+    if (outcome->rc == MP_ECRASHED) {
+        ending.exit = outcome->exit_status;
+        ending.signal = outcome->signal;
+    }
+    return ending;
 }
 
 static bool is_utf8(mp_bytes_t bytes)
@@ -54,39 +67,49 @@ static void json_outcome(report_t *self, uint64_t number, mp_bytes_t line,
                          const mp_outcome_t *outcome, mp_bytes_t standard, mp_bytes_t error)
 {
     output_t *out = &self->out;
+    ending_t ending = report_ending(self, outcome);
     output_printf(out, "{\"line\":%llu", (unsigned long long)number);
     json_bytes(out, "input", line);
-    output_printf(out, ",\"status\":\"%s\"", report_status(outcome->rc));
+    output_printf(out, ",\"status\":\"%s\"", ending.status);
     json_bytes(out, "output", standard);
     if (self->commands)
         json_bytes(out, "stderr", error);
-    if (outcome->rc != MP_OK) {
-        int exit_status = outcome->rc == MP_EFAILED ? outcome->code : outcome->exit_status;
-        output_printf(out, ",\"exit\":%d,\"signal\":%d,\"attempt\":%d,\"host\":", exit_status,
-                      outcome->signal, outcome->attempt);
-        output_json(out, outcome->host, strlen(outcome->host));
-        output_printf(out, ",\"pid\":%d,\"error\":\"%s\",\"message\":", outcome->pid,
-                      mp_errname(outcome->rc));
-        output_json(out, outcome->message, strlen(outcome->message));
-    }
+    output_printf(out, ",\"exit\":%d,\"signal\":%d,\"attempt\":%d,\"host\":", ending.exit,
+                  ending.signal, outcome->attempt);
+    output_json(out, outcome->host, strlen(outcome->host));
+    output_printf(out, ",\"pid\":%d,\"error\":\"%s\",\"message\":", outcome->pid,
+                  outcome->rc == MP_OK ? "" : mp_errname(outcome->rc));
+    output_json(out, outcome->message, strlen(outcome->message));
     output_text(out, "}\n");
+}
+
+/* Words from a task or a worker: on one line, whatever is in them. */
+static void add_words(output_t *err, const char *words)
+{
+    enum { WORDS = 2048 };
+    char shown[WORDS];
+    text_show(words, strlen(words), shown, sizeof shown);
+    output_text(err, shown);
 }
 
 static void explain(report_t *self, uint64_t number, mp_bytes_t line, const mp_outcome_t *outcome)
 {
     enum { SHOWN = 120 };
+    output_t *err = &self->err;
     char shown[SHOWN];
     text_show(line.data, line.size, shown, sizeof shown);
-    output_printf(&self->err, "mp: line %llu: \"%s\": ", (unsigned long long)number, shown);
+    if (err->size && err->buffer[err->size - 1] != '\n')
+        output_text(err, "\n"); /* a command left its last line open */
+    output_printf(err, "mp: line %llu: \"%s\": ", (unsigned long long)number, shown);
     if (outcome->rc == MP_ETIMEDOUT)
-        output_printf(&self->err, "timed out after %d ms", self->timeout_ms);
+        output_printf(err, "timed out after %d ms", self->timeout_ms);
     else
-        output_text(&self->err, *outcome->message ? outcome->message : mp_strerror(outcome->rc));
+        add_words(err, *outcome->message ? outcome->message : mp_strerror(outcome->rc));
     if (outcome->attempt > 1)
-        output_printf(&self->err, " (attempt %d)", outcome->attempt);
-    if (*outcome->host && outcome->rc != MP_EFAILED)
-        output_printf(&self->err, ", on %s", outcome->host);
-    output_text(&self->err, "\n");
+        output_printf(err, ", attempt %d", outcome->attempt);
+    if (self->remote && *outcome->host && outcome->pid)
+        output_printf(err, ", on %s:%d", outcome->host, outcome->pid);
+    output_text(err, "\n");
 }
 
 void report_outcome(report_t *self, uint64_t number, const char *line, size_t size,
