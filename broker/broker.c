@@ -382,13 +382,17 @@ static void start_to_drain(mpx_broker_t *self)
     }
 }
 
+/* A client may not have submitted all calls of an open job yet. */
 static bool is_drained(const mpx_broker_t *self, int64_t now)
 {
     if (self->state != DRAINING)
         return false;
-    mpx_sched_counts_t counts;
-    mpx_engine_counts(self->engine, &counts);
-    return counts.queued + counts.given == 0 || now >= self->drain_until;
+    if (now >= self->drain_until)
+        return true;
+    for (const mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next)
+        if (peer->relay && mpx_relay_open_jobs(peer->relay) > 0)
+            return false;
+    return true;
 }
 
 static void say_bye(mpx_broker_t *self)

@@ -3,25 +3,68 @@
 #include "fault.h"
 
 #include <czmq.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* zconfig says which line it doesn't understand, and why, on stdout and nowhere else; and our
+ * stdout is for "ready" lines. So stdout is a piece of memory for as long as it reads. */
+typedef struct capture {
+    int stdout_fd; /* the real one */
+    int memory;
+} capture_t;
+
+static void capture_begin(capture_t *self)
+{
+    fflush(stdout);
+    self->memory = memfd_create("zconfig", MFD_CLOEXEC);
+    self->stdout_fd = self->memory < 0 ? -1 : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (self->stdout_fd >= 0)
+        dup2(self->memory, STDOUT_FILENO);
+}
+
+/* out: "(LINE) REASON" of "DATE TIME E (zconfig): (LINE) REASON 'the line'", or "". */
+static void capture_end(const capture_t *self, char *out, size_t size)
+{
+    char said[256];
+    fflush(stdout);
+    if (self->stdout_fd >= 0) {
+        dup2(self->stdout_fd, STDOUT_FILENO);
+        close(self->stdout_fd);
+    }
+    ssize_t length = pread(self->memory, said, sizeof said - 1, 0);
+    said[length > 0 ? length : 0] = '\0';
+    const char *colon = strstr(said, "): ");
+    const char *reason = colon ? colon + 3 : "";
+    snprintf(out, size, "%.*s", (int)strcspn(reason, "'\n"), reason);
+    if (self->memory >= 0)
+        close(self->memory);
+}
+
+static mp_rc_t offer(zconfig_t *item, mpx_settings_t *settings)
+{
+    const char *value = zconfig_value(item);
+    if (zconfig_child(item))
+        return mpx_fault(MP_EINVAL, "'%s' has indented lines below it", zconfig_name(item));
+    return mpx_settings_offer(settings, zconfig_name(item), value ? value : "", "file");
+}
 
 mp_rc_t mpx_config_load(const char *path, mpx_settings_t *settings)
 {
-    if (access(path, R_OK) != 0)
+    struct stat status;
+    if (stat(path, &status) != 0 || access(path, R_OK) != 0)
         return mpx_fault(MP_EINVAL, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return mpx_fault(MP_EINVAL, "%s: %s", path, strerror(EISDIR));
+    capture_t capture;
+    char why[128];
+    capture_begin(&capture);
     zconfig_t *root = zconfig_load(path);
+    capture_end(&capture, why, sizeof why);
     if (!root)
-        return mpx_fault(MP_EINVAL, "%s: this is not a config file of 'name = value' lines", path);
+        return mpx_fault(MP_EINVAL, "%s: not a file of 'name = value' lines: %s", path, why);
     mp_rc_t rc = MP_OK;
-    for (zconfig_t *item = zconfig_child(root); item && rc == MP_OK; item = zconfig_next(item)) {
-        const char *value = zconfig_value(item);
-        if (zconfig_child(item))
-            rc = mpx_fault(MP_EINVAL, "%s: '%s' has indented lines below it", path,
-                           zconfig_name(item));
-        else
-            rc = mpx_settings_offer(settings, zconfig_name(item), value ? value : "", "file");
-        if (rc == MP_EINVAL)
-            rc = mpx_fault(rc, "%s: %s", path, mp_errmsg());
-    }
+    for (zconfig_t *item = zconfig_child(root); item && rc == MP_OK; item = zconfig_next(item))
+        rc = offer(item, settings);
     zconfig_destroy(&root);
-    return rc;
+    return rc == MP_EINVAL ? mpx_fault(rc, "%s: %s", path, mp_errmsg()) : rc;
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048 };
+enum { LINE_MAX_BYTES = 4096, VALUE_MAX_BYTES = 512 };
 
 typedef struct line {
     char text[LINE_MAX_BYTES];
@@ -53,25 +53,52 @@ static void add_text(line_t *line, const char *text)
 
 static bool is_plain(const char *value)
 {
-    for (const char *c = value; *c; c++)
-        if ((unsigned char)*c <= ' ' || *c == '"' || *c == '=' || *c == '\\' || *c == 0x7f)
-            return false;
-    return *value != '\0';
+    const char *c = value;
+    while ((unsigned char)*c > ' ' && (unsigned char)*c < 0x7f && !strchr("\"=\\", *c))
+        c++;
+    return *c == '\0' && c > value && c - value <= VALUE_MAX_BYTES;
+}
+
+/* How many bytes a printable character of UTF-8 has here; 0 if it is none. Overlong forms
+ * and surrogates are let through: no terminal takes them for a control character. */
+static size_t printable(const char *at)
+{
+    unsigned char c = (unsigned char)*at;
+    if (c < 0x80)
+        return c >= ' ' && c != 0x7f;
+    size_t size = c >= 0xf0 && c < 0xf5   ? 4
+                  : c >= 0xe0 && c < 0xf0 ? 3
+                  : c >= 0xc2 && c < 0xe0 ? 2
+                                          : 0;
+    for (size_t i = 1; i < size; i++)
+        if (((unsigned char)at[i] & 0xc0) != 0x80)
+            return 0;
+    return c == 0xc2 && (unsigned char)at[1] < 0xa0 ? 0 : size; /* C1 controls */
+}
+
+static void add_quoted(line_t *line, const char *value)
+{
+    const char *end = value + VALUE_MAX_BYTES;
+    add_char(line, '"');
+    while (*value && value < end) {
+        size_t size = printable(value);
+        if (*value == '"' || *value == '\\')
+            add_char(line, '\\');
+        if (size == 0)
+            add_char(line, '?');
+        for (size_t i = 0; i < size; i++)
+            add_char(line, value[i]);
+        value += size ? size : 1;
+    }
+    add_text(line, *value ? "...\"" : "\"");
 }
 
 static void add_value(line_t *line, const char *value)
 {
-    if (is_plain(value)) {
+    if (is_plain(value))
         add_text(line, value);
-        return;
-    }
-    add_char(line, '"');
-    for (; *value; value++) {
-        if (*value == '"' || *value == '\\')
-            add_char(line, '\\');
-        add_char(line, (unsigned char)*value < ' ' || *value == 0x7f ? '?' : *value);
-    }
-    add_char(line, '"');
+    else
+        add_quoted(line, value);
 }
 
 static void add_head(line_t *line, mp_log_level_t level, const char *event)

@@ -2,8 +2,8 @@
  *
  *     ts=2026-11-23T08:00:00.123Z level=info event=worker_joined worker=host:12
  *
- * Events that peers can cause without end are limited to MPX_LOG_RATE lines a second each;
- * how many were left out is said when the second is over. */
+ * Peers can cause events without end, so each is limited to MPX_LOG_RATE lines a second;
+ * how many were left out is said before its next line. */
 #ifndef MPX_LOG_H
 #define MPX_LOG_H
 
@@ -32,8 +32,9 @@ void mpx_log_init(mpx_log_t *self, mp_log_level_t level, int fd);
 /* "error", "warning", "info", "debug". MP_OK; MP_EINVAL. */
 mp_rc_t mpx_log_level_of(const char *name, mp_log_level_t *out);
 
-/* Pairs of key and value follow the event, then NULL. Values are quoted where they must be,
- * and control characters in them replaced, so that a line stays one. One write(2). */
+/* Pairs of key and value follow the event, then NULL. Values are quoted where they must be;
+ * control characters in them and bytes that are no UTF-8 become '?', so that a line stays
+ * one, and long values are cut. One write(2). */
 void mpx_log(mpx_log_t *self, mp_log_level_t level, const char *event, ...)
     __attribute__((sentinel));
 

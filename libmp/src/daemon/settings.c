@@ -62,7 +62,7 @@ static mp_rc_t check(const mpx_setting_t *setting, const char *text)
                          text, (long long)setting->min, (long long)setting->max);
     if (setting->type == MPX_SWITCH && !parse_switch(text, &on))
         return mpx_fault(MP_EINVAL, "%s: '%s' is neither yes nor no", setting->flag, text);
-    if (setting->type != MPX_LIST && !*text)
+    if (text[strspn(text, setting->type == MPX_LIST ? "," : "")] == '\0')
         return mpx_fault(MP_EINVAL, "%s: the value is empty", setting->flag);
     return MP_OK;
 }
@@ -103,7 +103,7 @@ mp_rc_t mpx_settings_offer(mpx_settings_t *self, const char *flag, const char *t
     size_t index = 0;
     const mpx_setting_t *setting = find(self->program, flag, &index);
     if (!setting)
-        return mpx_fault(MP_EINVAL, "there is no setting '%s'", flag);
+        return mpx_fault(MP_EINVAL, "there is no setting '%.64s'", flag);
     mp_rc_t rc = check(setting, text);
     if (rc != MP_OK)
         return rc;
@@ -164,6 +164,10 @@ static mp_rc_t read_flags(mpx_settings_t *self, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (option == ':')
             return mpx_fault(MP_EINVAL, "%s needs an argument; see --help", argv[optind - 1]);
+        if (option == '?' && optopt >= OPT_CONFIG)
+            return mpx_fault(MP_EINVAL, "%s takes no argument; see --help", argv[optind - 1]);
+        if (option == '?' && optopt)
+            return mpx_fault(MP_EINVAL, "there is no option -%c; see --help", optopt);
         if (option == '?')
             return mpx_fault(MP_EINVAL, "there is no option %s; see --help", argv[optind - 1]);
         mp_rc_t rc = on_option(self, option, optarg);
@@ -181,7 +185,8 @@ static mp_rc_t read_environment(mpx_settings_t *self)
     for (size_t i = 0; i < self->program->settings_count; i++) {
         const mpx_setting_t *setting = &self->program->settings[i];
         const char *text = setting->env ? getenv(setting->env) : NULL;
-        mp_rc_t rc = text ? mpx_settings_offer(self, setting->flag, text, "environment") : MP_OK;
+        mp_rc_t rc =
+            text && *text ? mpx_settings_offer(self, setting->flag, text, "environment") : MP_OK;
         if (rc != MP_OK)
             return rc == MP_EINVAL ? mpx_fault(rc, "$%s: %s", setting->env, mp_errmsg()) : rc;
     }

@@ -3,7 +3,7 @@
  *
  * The table makes --help, --check-config and the checks, so they can't drift apart. Values
  * are kept as the text that was given, with where it came from; the readers below parse
- * what settings_load has checked.
+ * what mpx_settings_load has checked. An environment variable that is empty counts as unset.
  */
 #ifndef MPX_SETTINGS_H
 #define MPX_SETTINGS_H

@@ -457,6 +457,11 @@ void mpx_relay_drain(mpx_relay_t *self)
     self->draining = true;
 }
 
+uint32_t mpx_relay_open_jobs(const mpx_relay_t *self)
+{
+    return HASH_COUNT(self->jobs);
+}
+
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self)
 {
     return self->open_calls;

@@ -43,6 +43,8 @@ mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now);
 
 /* From now on refuse OPEN with MP_EDRAINING. */
 void mpx_relay_drain(mpx_relay_t *self);
+/* Jobs opened and not yet closed. */
+uint32_t mpx_relay_open_jobs(const mpx_relay_t *self);
 /* Calls submitted and not yet answered. */
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
 
