@@ -372,7 +372,6 @@ static void start_to_drain(mpx_broker_t *self)
     mpx_log(self->options.log, MP_LOG_INFO, "draining", NULL);
     self->state = DRAINING;
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
-    mpx_link_stop_listening(self->link);
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
         if (peer->state == MPX_PEER_CLIENT)

@@ -86,10 +86,10 @@ static int run(const mpx_settings_t *chosen)
     mp_rc_t rc = mpx_signals_open(&options.stop_fd);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_OSERR);
-    rc = mp_worker_run(&options);
+    rc = mp_worker_run(&options); /* the log has said what is wrong */
     if (rc == MP_EINVAL)
-        return complain(rc, MPX_EXIT_CONFIG);
-    return rc == MP_OK ? MPX_EXIT_OK : complain(rc, MPX_EXIT_UNAVAILABLE);
+        return MPX_EXIT_CONFIG;
+    return rc == MP_OK ? MPX_EXIT_OK : MPX_EXIT_UNAVAILABLE;
 }
 
 int main(int argc, char **argv)

@@ -29,8 +29,8 @@ typedef struct mp_worker_options {
     int stop_fd;             /* readable once: drain; again: end at once. A signalfd, an
                                 eventfd or a pipe; each read takes 128 bytes at most.
                                 0: none */
-    /* Told what happens, one line without newline; NULL: silence. Called in the
-     * thread that runs mp_worker_run. */
+    /* Told what happens, one line without newline, at last why it can't go on
+     * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
     void *log_arg;
 } mp_worker_options_t;

@@ -179,11 +179,23 @@ static void forget_dial_fd(mpx_link_t *self)
     self->dial_fd = -1;
 }
 
+/* libzmq's unbind cuts the connections that were accepted there as well: only for the end. */
+static void stop_listening(mpx_link_t *self)
+{
+    if (!self->listening)
+        return;
+    self->listening = false;
+    for (size_t i = 0; i < self->endpoints_count; i++) {
+        zmq_unbind(self->socket, self->endpoints[i]);
+        mpx_ipc_end(&self->ipc[i]);
+    }
+}
+
 static void close_socket(mpx_link_t *self, int linger_ms)
 {
     forget_frames(self);
     forget_dial_fd(self);
-    mpx_link_stop_listening(self);
+    stop_listening(self);
     if (self->socket) {
         mpx_monitor_stop(self->socket, &self->monitor);
         set_int(self->socket, ZMQ_LINGER, linger_ms);
@@ -288,17 +300,6 @@ mp_rc_t mpx_link_listen(void *context, const char *const *endpoints, size_t endp
 const char *mpx_link_endpoint(const mpx_link_t *self, size_t i)
 {
     return i < self->endpoints_count ? self->endpoints[i] : NULL;
-}
-
-void mpx_link_stop_listening(mpx_link_t *self)
-{
-    if (!self->listening)
-        return;
-    self->listening = false;
-    for (size_t i = 0; i < self->endpoints_count; i++) {
-        zmq_unbind(self->socket, self->endpoints[i]);
-        mpx_ipc_end(&self->ipc[i]);
-    }
 }
 
 mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_options_t *options,

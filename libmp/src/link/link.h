@@ -44,8 +44,6 @@ mp_rc_t mpx_link_listen(void *context, const char *const *endpoints, size_t endp
                         const mpx_link_options_t *options, mpx_link_t **out);
 /* The endpoint as bound, with the real port; NULL past the last. */
 const char *mpx_link_endpoint(const mpx_link_t *self, size_t i);
-/* Bind no longer: connected peers stay, new ones are refused. */
-void mpx_link_stop_listening(mpx_link_t *self);
 
 /* Start to connect a dial. UP or DOWN tells how it went.
  * MP_OK; MP_EINVAL; MP_ESYSTEM; MP_ENOMEM. */

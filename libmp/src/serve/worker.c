@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "crew.h"
 #include "fault.h"
+#include "link.h"
 #include "relay.h"
 #include "session.h"
 
@@ -315,19 +316,30 @@ static mp_rc_t start(worker_t *self)
     return rc == MP_OK ? mpx_crew_new(&crew, &self->crew) : rc;
 }
 
-mp_rc_t mp_worker_run(const mp_worker_options_t *options)
+static mp_rc_t check(const mp_worker_options_t *options)
 {
-    if (!options || !options->broker)
+    if (!options->broker)
         return mpx_fault(MP_EINVAL, "a worker needs a broker's endpoint");
     if (options->processes < 0)
         return mpx_fault(MP_EINVAL, "a worker can't have %d processes", options->processes);
+    return mpx_endpoint_check(options->broker, false);
+}
+
+mp_rc_t mp_worker_run(const mp_worker_options_t *options)
+{
+    if (!options)
+        return mpx_fault(MP_EINVAL, "a worker needs options");
     worker_t self = {.options = options, .state = STARTING};
-    mp_rc_t rc = start(&self);
+    mp_rc_t rc = check(options);
+    if (rc == MP_OK)
+        rc = start(&self);
     while (rc == MP_OK && self.state != OVER) {
         rc = turn(&self);
         if (rc == MP_OK && self.state != OVER)
             rc = wait(&self);
     }
+    if (rc != MP_OK)
+        say(&self, MP_LOG_ERROR, "%s", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
     mpx_relay_destroy(&self.relay, mpx_now());
     mpx_session_destroy(&self.session);
     mpx_crew_destroy(&self.crew);

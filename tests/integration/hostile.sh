@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Strangers at the broker's port, and a client at strangers' ports.
+. "$(dirname "$0")/lib.sh"
+
+start_broker
+port=${url##*:}
+start_worker one --procs 1 --load "$MP_FILESUM"
+echo /etc/passwd >line
+ok "$MP" map --broker "$url" --task filesum <line >wanted
+
+python3 - "$port" <<'PY'
+import os, random, socket, struct, sys
+port = int(sys.argv[1])
+random.seed(7)
+
+def connect():
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+def send(sock, data):
+    try:
+        sock.sendall(data)
+    except OSError:
+        pass
+
+# No ZeroMQ at all.
+for junk in (b"", b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b"\0" * 100000, b"\xff" * 5):
+    with connect() as sock:
+        send(sock, junk)
+
+# Enough ZeroMQ to be let in: ZMTP 3.0, NULL mechanism, a DEALER.
+GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + b"\0" * 31
+READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+
+def peer():
+    sock = connect()
+    sock.sendall(GREETING + bytes([4, len(READY)]) + READY)
+    return sock
+
+def frame(body, more=False):
+    if len(body) < 256:
+        return bytes([1 if more else 0, len(body)]) + body
+    return bytes([3 if more else 2]) + struct.pack(">Q", len(body)) + body
+
+def head(fields, flags=0, version=1):
+    packed = bytes([version, flags, len(fields) & 255, len(fields) >> 8]) + fields
+    return packed + b"\0" * (-len(packed) % 16)
+
+HELLO = head(b"\x08\x01") + b"\x08\x01\x10\x01\x18\x01"
+
+messages = [b"", b"\x01", os.urandom(64), head(b""), head(b"\x08\x63"), head(b"\x08\x07" * 64),
+            head(b"\x08\x01", version=9), head(b"\x08\x01", flags=1), head(b"\x08\x07"),
+            head(b"\x08\x01") + os.urandom(60000), head(b"\x08\x01") + b"\x08\x63",
+            head(b"\x08\x01") + b"\x08\x01\x10\x05\x18\x06"]
+for message in messages:
+    with peer() as sock:
+        send(sock, frame(message))
+
+# A client that says HELLO and then nonsense.
+submit = b"\x08\x07\x10\x01\x18\x01\x28\xff\xff\xff\xff\x0f\x38\x04"
+for message in (head(b"\x08\x01"), head(b"\x08\x02"), head(b"\x08\x07"), head(submit),
+                head(b"\x08\x0c\x58\x7f"), head(b"\x08\x06"), head(b"\x08\x09"),
+                head(b"\x08\x06\x10\x01") + os.urandom(100), os.urandom(50)):
+    with peer() as sock:
+        send(sock, frame(HELLO))
+        send(sock, frame(message))
+        send(sock, frame(message))
+for _ in range(300):
+    with peer() as sock:
+        send(sock, frame(HELLO))
+        send(sock, frame(bytes([1, 0, 12, 0, 8, random.randrange(1, 15)]) + os.urandom(58)))
+
+# Frames without end, frames too large, and half a frame.
+with peer() as sock:
+    for _ in range(2000):
+        send(sock, frame(b"x", more=True))
+    send(sock, frame(b"x"))
+with peer() as sock:
+    send(sock, frame(HELLO))
+    send(sock, bytes([2]) + struct.pack(">Q", 1 << 50) + b"x" * 1000)
+with peer() as sock:
+    send(sock, frame(HELLO) + bytes([0, 200]) + b"half")
+
+# A crowd that says nothing.
+crowd = [connect() for _ in range(200)]
+for sock in crowd:
+    sock.close()
+PY
+
+alive "$broker" || fail "the broker is dead: $(tail -n 5 broker.err)"
+ok "$MP" map --broker "$url" --task filesum <line >got
+same got wanted
+wait_for bash -c "'$MP' ping --broker '$url' | grep -q ', 1 client,'"
+says broker.err 'event=peer_dismissed'
+LC_ALL=C grep -q '[^[:print:]]' broker.err && fail "control characters in the log"
+[ "$(wc -l <broker.err)" -lt 1500 ] || fail "the log was flooded: $(wc -l <broker.err) lines"
+[ "$(awk '/VmRSS/ { print $2 }' "/proc/$broker/status")" -lt 200000 ] || fail "it has grown"
+
+# -- a client at ports of others
+python3 - >ports <<'PY' &
+import socket, sys, time
+def listen():
+    sock = socket.create_server(("127.0.0.1", 0))
+    print(sock.getsockname()[1], flush=True)
+    return sock
+mute, web = listen(), listen()
+web.settimeout(0.1)
+end = time.time() + 60
+while time.time() < end:
+    try:
+        peer, _ = web.accept()
+        peer.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+        peer.close()
+    except OSError:
+        pass
+PY
+started+=($!)
+wait_for bash -c '[ $(wc -l <ports) = 2 ]'
+for port in $(cat ports); do
+    status 1 "$MP" ping --broker "tcp://127.0.0.1:$port" --timeout-ms 800
+    says err "tcp://127.0.0.1:$port"
+done
+status 1 "$MP" ping --broker "tcp://127.0.0.1:1" --timeout-ms 300
+status 1 "$MP" ping --broker "ipc://$work/nobody" --timeout-ms 300

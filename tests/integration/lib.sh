@@ -1,0 +1,122 @@
+# lib.sh: what the scripts share. Source it; it makes a folder, ends what was started, and
+# fails the test if anything of ours is left behind.
+# shellcheck shell=bash
+set -euo pipefail
+
+work=$(mktemp -d /tmp/mp-test-XXXXXX)
+cd "$work"
+started=()
+checks=0
+unset MP_BROKER
+
+fail() {
+    echo "FAIL: $*" >&2
+    exit 1
+}
+
+# ok COMMAND...: it must succeed.
+ok() {
+    checks=$((checks + 1))
+    "$@" || fail "$*"
+}
+
+# status N COMMAND...: it must exit with N. Output in out and err.
+status() {
+    local wanted=$1 got=0
+    shift
+    checks=$((checks + 1))
+    "$@" >out 2>err || got=$?
+    [ "$got" = "$wanted" ] || fail "exit status $got, not $wanted: $*
+$(head -c 2000 err)"
+}
+
+# says FILE PATTERN: a line of the file matches.
+says() {
+    checks=$((checks + 1))
+    grep -q -e "$2" "$1" || fail "$1 does not say '$2': $(head -c 2000 "$1")"
+}
+
+# same FILE FILE
+same() {
+    checks=$((checks + 1))
+    cmp "$1" "$2" || fail "$1 and $2 differ"
+}
+
+# wait_for COMMAND...: until it succeeds, 20 s at most.
+wait_for() {
+    local deadline=$((SECONDS + 20))
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || fail "waited in vain for: $*"
+        sleep 0.02
+    done
+}
+
+alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
+gone() { ! alive "$1"; }
+
+# background NAME COMMAND...: its output in NAME.out and NAME.err, its pid in $pid.
+background() {
+    local name=$1
+    shift
+    "$@" >"$name.out" 2>"$name.err" </dev/null &
+    pid=$!
+    started+=("$pid")
+}
+
+# start_broker [OPTION]...: sets url and broker.
+start_broker() {
+    background broker "$MP_BROKER_BIN" --listen 'tcp://127.0.0.1:*' "$@"
+    broker=$pid
+    wait_for grep -q '^ready ' broker.out
+    url=$(sed -n 's/^ready //p' broker.out)
+}
+
+# start_worker NAME [OPTION]...: sets worker.
+start_worker() {
+    local name=$1
+    shift
+    background "$name" "$MP_WORKER_BIN" --broker "$url" "$@"
+    worker=$pid
+    wait_for grep -q '^ready ' "$name.out"
+}
+
+# children NAME PID: pids of the processes called NAME whose ancestor PID is.
+children() {
+    local name=$1 parent=$2 child
+    for child in $(ps -o pid= --ppid "$parent"); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" != "$name" ] || echo "$child"
+        children "$name" "$child"
+    done
+}
+
+# exits PID STATUS: wait for it; it must end so.
+exits() {
+    local got=0
+    checks=$((checks + 1))
+    wait "$1" || got=$?
+    [ "$got" = "$2" ] || fail "process $1 ended with $got, not $2"
+}
+
+finish() {
+    local result=$? pid left
+    trap - EXIT
+    for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do
+        timeout 10 tail --pid="$pid" -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
+    done
+    left=$(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | grep -v "/$$/" || true)
+    if [ $result = 0 ] && [ -n "$left" ]; then
+        sleep 1 # what was killed a moment ago is still being taken down
+        left=$(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | grep -v "/$$/" || true)
+        for pid in $(echo "$left" | cut -d/ -f3); do
+            alive "$pid" || continue
+            echo "FAIL: left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" >&2
+            result=1
+        done
+    fi
+    cd /
+    rm -rf "$work"
+    [ $result != 0 ] || echo "$checks checks passed"
+    exit $result
+}
+trap finish EXIT
