@@ -1,0 +1,90 @@
+/* bench_pool: a pool of two local workers. Usage: bench_pool map | latency WHERE */
+#include <mp/mp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+MP_TASK(square, int, int)
+{
+    *out = (int)((unsigned)*in * (unsigned)*in);
+    return MP_OK;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void report(const char *name, const char *unit, double value)
+{
+    printf("RES\tlibmp\t%s\t%s\t%.3f\n", name, unit, value);
+    fflush(stdout);
+}
+
+static void require(mp_rc_t rc)
+{
+    if (rc == MP_OK)
+        return;
+    fprintf(stderr, "bench_pool: %s\n", mp_errmsg());
+    exit(1);
+}
+
+static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
+{
+    int              *xs = calloc((size_t)n, sizeof *xs);
+    int              *ys = calloc((size_t)n, sizeof *ys);
+    mp_call_options_t options = {.chunksize = chunksize};
+    for (int i = 0; i < n; i++)
+        xs[i] = i;
+    require(mp_pool_map(pool, &square, xs, 1000, ys, -1));
+    double begin = seconds();
+    require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
+    report(name, "k/s", n / (seconds() - begin) / 1000);
+    if (ys[n - 1] != (int)((unsigned)(n - 1) * (unsigned)(n - 1)))
+        exit(1);
+    free(xs);
+    free(ys);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static void bench_latency(mp_pool_t *pool, const char *where)
+{
+    enum { N = 2000 };
+    static double times[N];
+    char          name[64];
+    for (int i = 0; i < N; i++) {
+        int    y;
+        double begin = seconds();
+        require(mp_pool_apply(pool, &square, &i, &y, -1));
+        times[i] = (seconds() - begin) * 1e6;
+    }
+    qsort(times, N, sizeof *times, compare);
+    snprintf(name, sizeof name, "apply p50, %s", where);
+    report(name, "us", times[N / 2]);
+    snprintf(name, sizeof name, "apply p99, %s", where);
+    report(name, "us", times[N * 99 / 100]);
+}
+
+int main(int argc, char **argv)
+{
+    mp_pool_t *pool = NULL;
+    if (argc < 2)
+        return 64;
+    require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
+    if (strcmp(argv[1], "map") == 0) {
+        bench_map(pool, 20000, 1, "map 20k ints, chunk 1");
+        bench_map(pool, 1000000, 0, "map 1M ints, automatic");
+    } else {
+        bench_latency(pool, argc > 2 ? argv[2] : "free");
+    }
+    mp_pool_destroy(&pool);
+    return 0;
+}
