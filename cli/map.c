@@ -90,7 +90,7 @@ static uint64_t total(const map_t *self)
 {
     if (self->input.ended)
         return self->read;
-    return self->total > self->read ? self->total : 0;
+    return self->total >= self->read ? self->total : 0;
 }
 
 static void on_signal(map_t *self)

@@ -15,7 +15,7 @@ cmake --build --preset "$preset"
 # gcc 12's ThreadSanitizer can't start threads after a fork from a threaded process; clang's
 # can, when told not to give up at the fork. libzmq is not instrumented.
 export TSAN_OPTIONS="die_after_fork=0:suppressions=$top/tests/tsan.supp:halt_on_error=1"
-export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1"
+export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export CK_FORK=yes
 

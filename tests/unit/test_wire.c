@@ -150,6 +150,78 @@ START_TEST(broken_heads_are_refused)
 }
 END_TEST
 
+/* first + count may not wrap around: whoever reads a range adds them. */
+START_TEST(numbers_out_of_range_are_refused)
+{
+    static const struct {
+        uint64_t first;
+        uint32_t count;
+        mp_rc_t rc;
+    } rows[] = {
+        {UINT64_MAX, 0, MP_OK},
+        {UINT64_MAX - 1, 1, MP_OK},
+        {UINT64_MAX, 1, MP_EPROTO},
+        {UINT64_MAX - UINT32_MAX + 1, UINT32_MAX, MP_EPROTO},
+        {UINT64_MAX - UINT32_MAX, UINT32_MAX, MP_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mpx_header_t header = {.op = MPX_OP_SUBMIT, .first = rows[i].first, .count = rows[i].count};
+        uint8_t head[MPX_HEAD_MAX];
+        size_t size = mpx_head_pack(&header, false, head);
+        mp_bytes_t payload;
+        bool apart;
+        mp_rc_t rc = mpx_head_unpack((mp_bytes_t){head, size}, &header, &payload, &apart);
+        ck_assert_msg(rc == rows[i].rc, "row %zu: %s", i, mp_errname(rc));
+    }
+}
+END_TEST
+
+/* Ten bytes are a varint's most, and its last one has one bit. */
+START_TEST(overlong_varints_are_refused)
+{
+    uint8_t head[16 + 16] = {1, 0, 13, 0, 8, 7, 2 << 3};
+    memset(head + 7, 0xff, 9);
+    mpx_header_t header;
+    mp_bytes_t payload;
+    bool apart;
+    for (unsigned last = 0; last < 256; last++) {
+        head[16] = (uint8_t)last;
+        mp_rc_t rc = mpx_head_unpack((mp_bytes_t){head, 32}, &header, &payload, &apart);
+        ck_assert_msg(rc == (last <= 1 ? MP_OK : MP_EPROTO), "%u: %s", last, mp_errname(rc));
+    }
+    head[2] = 129; /* more than a header may have */
+    uint8_t long_head[256] = {0};
+    memcpy(long_head, head, sizeof head);
+    ck_assert_int_eq(
+        mpx_head_unpack((mp_bytes_t){long_head, sizeof long_head}, &header, &payload, &apart),
+        MP_EPROTO);
+}
+END_TEST
+
+START_TEST(cut_heads_are_refused_and_leave_the_outputs_alone)
+{
+    unsigned seed = 2;
+    for (int i = 0; i < 200; i++) {
+        mpx_header_t header = any_header(&seed);
+        uint8_t head[MPX_HEAD_MAX];
+        size_t size = mpx_head_pack(&header, i % 2, head);
+        for (size_t cut = 0; cut < size; cut++) {
+            mpx_header_t back = {.job = 99};
+            mp_bytes_t payload = {.size = 99};
+            bool apart = false;
+            uint8_t *copy = malloc(cut + 1); /* so that a sanitizer sees what is read */
+            memcpy(copy, head, cut);
+            ck_assert_int_eq(mpx_head_unpack((mp_bytes_t){copy, cut}, &back, &payload, &apart),
+                             MP_EPROTO);
+            ck_assert_uint_eq(back.job, 99);
+            ck_assert_uint_eq(payload.size, 99);
+            ck_assert(*mp_errmsg());
+            free(copy);
+        }
+    }
+}
+END_TEST
+
 START_TEST(bit_flips_give_a_code_or_a_message)
 {
     unsigned seed = 3;
@@ -329,18 +401,282 @@ START_TEST(bodies_are_bounded)
 }
 END_TEST
 
+/* ---- strings ---------------------------------------------------------------------------- */
+
+START_TEST(strings_come_out_fit_to_be_shown)
+{
+    static const struct {
+        const char *in;
+        const char *out;
+    } rows[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"tab\there\r\n\033[31m\177", "tab?here???[31m?"},
+        {"\302\205\302\233\302\240", "????\302\240"}, /* C1, and the first behind */
+        {"\303\266\342\202\254\360\237\230\200", "\303\266\342\202\254\360\237\230\200"},
+        {"\300\257", "??"},                /* overlong */
+        {"\340\200\257", "???"},           /* overlong */
+        {"\355\240\200", "???"},           /* a surrogate */
+        {"\364\220\200\200", "????"},      /* behind the last one */
+        {"\370\210\200\200\200", "?????"}, /* five bytes */
+        {"cut\342\202", "cut??"},
+        {"cut\360\237\230", "cut???"},
+        {"\200", "?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mpx_buf_t buf = {0};
+        mpx_problem_t problem = {.message = rows[i].in}, back;
+        void *arena = NULL;
+        size_t length = strlen(rows[i].in);
+        ck_assert_int_eq(mpx_problem_pack(&problem, &buf), MP_OK);
+        if (length) /* readers in other languages see UTF-8 as well */
+            ck_assert_msg(memcmp(buf.data + 2, rows[i].out, length) == 0, "row %zu, packed", i);
+        if (length)
+            memcpy(buf.data + 2, rows[i].in, length); /* a careless sender */
+        ck_assert_int_eq(mpx_problem_unpack(mpx_buf_bytes(&buf), &back, &arena), MP_OK);
+        ck_assert_str_eq(back.message, rows[i].out);
+        free(arena);
+        mpx_buf_free(&buf);
+    }
+}
+END_TEST
+
+START_TEST(a_nul_in_a_string_is_refused)
+{
+    mpx_hello_t hello;
+    mpx_open_t open;
+    void *arena = NULL;
+    ck_assert_int_eq(mpx_open_unpack((mp_bytes_t){"\12\3a\0b", 5}, &open, &arena), MP_EPROTO);
+    ck_assert_int_eq(mpx_open_unpack((mp_bytes_t){"\12\3abc", 5}, &open, &arena), MP_OK);
+    free(arena);
+    /* In a task of a Hello. */
+    ck_assert_int_eq(mpx_hello_unpack((mp_bytes_t){"\112\5\12\3a\0b", 7}, &hello, &arena),
+                     MP_EPROTO);
+    ck_assert_int_eq(mpx_hello_unpack((mp_bytes_t){"\112\5\12\3abc", 7}, &hello, &arena), MP_OK);
+    ck_assert_str_eq(hello.tasks[0].name, "abc");
+    free(arena);
+}
+END_TEST
+
+static mp_rc_t unpack_of(size_t length)
+{
+    mpx_buf_t buf = {0};
+    uint8_t head[] = {10, (uint8_t)(length | 0x80), (uint8_t)(length >> 7)};
+    mpx_problem_t back;
+    void *arena = NULL;
+    ck_assert_int_eq(mpx_buf_add(&buf, head, sizeof head), MP_OK);
+    memset(mpx_buf_reserve(&buf, length), 'x', length);
+    buf.size += length;
+    mp_rc_t rc = mpx_problem_unpack(mpx_buf_bytes(&buf), &back, &arena);
+    free(arena);
+    mpx_buf_free(&buf);
+    return rc;
+}
+
+START_TEST(long_strings_are_refused)
+{
+    ck_assert_int_eq(unpack_of(MPX_STRING_MAX), MP_OK);
+    ck_assert_int_eq(unpack_of(MPX_STRING_MAX + 1), MP_EPROTO);
+
+    /* What a reader would refuse isn't sent. */
+    char name[MPX_STRING_MAX + 2];
+    memset(name, 'n', sizeof name);
+    name[MPX_STRING_MAX] = '\0';
+    mpx_buf_t buf = {0};
+    mpx_open_t open = {.task = name, .signature = ""};
+    ck_assert_int_eq(mpx_open_pack(&open, &buf), MP_OK);
+    mpx_buf_clear(&buf);
+    name[MPX_STRING_MAX] = 'n';
+    name[MPX_STRING_MAX + 1] = '\0';
+    ck_assert_int_eq(mpx_open_pack(&open, &buf), MP_ETOOLARGE);
+    ck_assert_uint_eq(buf.size, 0);
+    ck_assert(*mp_errmsg());
+    buf.max = 10;
+    name[100] = '\0';
+    ck_assert_int_eq(mpx_open_pack(&open, &buf), MP_ETOOLARGE);
+    mpx_buf_free(&buf);
+}
+END_TEST
+
+/* `count` times the two bytes of an empty string or message. */
+static mp_rc_t hello_of(const char *pair, size_t count)
+{
+    mpx_buf_t buf = {0};
+    mpx_hello_t hello;
+    void *arena = NULL;
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(mpx_buf_add(&buf, pair, 2), MP_OK);
+    mp_rc_t rc = mpx_hello_unpack(mpx_buf_bytes(&buf), &hello, &arena);
+    if (rc == MP_OK)
+        ck_assert_uint_eq(hello.tasks_count + hello.refused_count, count);
+    free(arena);
+    mpx_buf_free(&buf);
+    return rc;
+}
+
+START_TEST(a_crowd_of_tiny_values_is_refused)
+{
+    static const char *const pairs[] = {"\112\0", "\122\0"}; /* tasks, refused */
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(hello_of(pairs[i], MPX_TASKS_MAX), MP_OK);
+        ck_assert_int_eq(hello_of(pairs[i], MPX_TASKS_MAX + 1), MP_EPROTO);
+        ck_assert_int_eq(hello_of(pairs[i], MPX_BODY_MAX / 2), MP_EPROTO);
+        ck_assert_int_eq(hello_of(pairs[i], 1000000), MP_EPROTO);
+    }
+}
+END_TEST
+
+/* ---- every body, broken everywhere -------------------------------------------------------- */
+
+typedef mp_rc_t try_t(mp_bytes_t body);
+
+#define TRY(type)                                                                                  \
+    static mp_rc_t try_##type(mp_bytes_t body)                                                     \
+    {                                                                                              \
+        mpx_##type##_t out;                                                                        \
+        void *arena = NULL;                                                                        \
+        mp_rc_t rc = mpx_##type##_unpack(body, &out, &arena);                                      \
+        ck_assert((rc == MP_OK) == (arena != NULL));                                               \
+        free(arena);                                                                               \
+        return rc;                                                                                 \
+    }
+TRY(hello)
+TRY(welcome)
+TRY(problem)
+TRY(open)
+TRY(failure)
+TRY(status)
+
+static void break_everywhere(mpx_buf_t *buf, try_t *attempt)
+{
+    ck_assert_int_eq(attempt(mpx_buf_bytes(buf)), MP_OK);
+    for (size_t bit = 0; bit < buf->size * 8; bit++) {
+        buf->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        mp_rc_t rc = attempt(mpx_buf_bytes(buf));
+        ck_assert(rc == MP_OK || rc == MP_EPROTO);
+        buf->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t size = 0; size < buf->size; size++) {
+        uint8_t *copy = malloc(size + 1);
+        memcpy(copy, buf->data, size);
+        mp_rc_t rc = attempt((mp_bytes_t){copy, size});
+        ck_assert(rc == MP_OK || rc == MP_EPROTO);
+        free(copy);
+    }
+    mpx_buf_clear(buf);
+}
+
+START_TEST(broken_bodies_give_a_code_or_a_body)
+{
+    static const mpx_offer_t tasks[] = {{"square", "int[4,4] -> int[4,4] little"}, {"a", "b"}};
+    static const char *const refused[] = {"mp.exec", "other"};
+    mpx_hello_t hello = {.role = MPX_ROLE_WORKER,
+                         .version_min = 1,
+                         .version_max = 300,
+                         .software = "some 1",
+                         .host = "here",
+                         .pid = 1u << 31,
+                         .name = "w",
+                         .slots = 4,
+                         .tasks = tasks,
+                         .tasks_count = 2,
+                         .refused = refused,
+                         .refused_count = 2};
+    mpx_welcome_t welcome = {1, "s", UINT64_MAX, 80u << 20, 1u << 28, 1u << 28, 3, 12};
+    mpx_problem_t problem = {"what \303\266 what"};
+    mpx_open_t open = {"square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX};
+    mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255};
+    mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
+    mpx_buf_t buf = {0};
+    ck_assert_int_eq(mpx_hello_pack(&hello, &buf), MP_OK);
+    break_everywhere(&buf, try_hello);
+    ck_assert_int_eq(mpx_welcome_pack(&welcome, &buf), MP_OK);
+    break_everywhere(&buf, try_welcome);
+    ck_assert_int_eq(mpx_problem_pack(&problem, &buf), MP_OK);
+    break_everywhere(&buf, try_problem);
+    ck_assert_int_eq(mpx_open_pack(&open, &buf), MP_OK);
+    break_everywhere(&buf, try_open);
+    ck_assert_int_eq(mpx_failure_pack(&failure, &buf), MP_OK);
+    break_everywhere(&buf, try_failure);
+    ck_assert_int_eq(mpx_status_pack(&status, &buf), MP_OK);
+    break_everywhere(&buf, try_status);
+    mpx_buf_free(&buf);
+}
+END_TEST
+
+START_TEST(every_field_of_a_body_arrives)
+{
+    mpx_buf_t buf = {0};
+    void *arena = NULL;
+    mpx_welcome_t w = {1, "soft", 2, 3, 4, 5, 6, 7}, w2;
+    ck_assert_int_eq(mpx_welcome_pack(&w, &buf), MP_OK);
+    ck_assert_int_eq(mpx_welcome_unpack(mpx_buf_bytes(&buf), &w2, &arena), MP_OK);
+    ck_assert(w2.version == 1 && w2.session == 2 && w2.max_message_bytes == 3);
+    ck_assert(w2.submit_bytes == 4 && w2.result_bytes == 5 && w2.workers == 6 && w2.executors == 7);
+    ck_assert_str_eq(w2.software, "soft");
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_open_t o = {"t", "s", 1, 2}, o2;
+    ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
+    ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
+    ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2);
+    ck_assert_str_eq(o2.signature, "s");
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_failure_t f = {"m", "h", 1, 2, INT32_MIN, 4, 5}, f2;
+    ck_assert_int_eq(mpx_failure_pack(&f, &buf), MP_OK);
+    ck_assert_int_eq(mpx_failure_unpack(mpx_buf_bytes(&buf), &f2, &arena), MP_OK);
+    ck_assert(f2.pid == 1 && f2.attempt == 2 && f2.code == INT32_MIN);
+    ck_assert(f2.signal == 4 && f2.exit_status == 5);
+    ck_assert_str_eq(f2.message, "m");
+    ck_assert_str_eq(f2.host, "h");
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_status_t s = {"s", 1, 2, 3, 4, 5, 6}, s2;
+    ck_assert_int_eq(mpx_status_pack(&s, &buf), MP_OK);
+    ck_assert_int_eq(mpx_status_unpack(mpx_buf_bytes(&buf), &s2, &arena), MP_OK);
+    ck_assert(s2.uptime_ms == 1 && s2.workers == 2 && s2.executors == 3 && s2.clients == 4);
+    ck_assert(s2.calls_queued == 5 && s2.calls_running == 6);
+    free(arena);
+    mpx_buf_free(&buf);
+}
+END_TEST
+
+START_TEST(codes_of_newer_peers_are_kept)
+{
+    mpx_buf_t buf = {0};
+    mpx_record_t record = {.rc = (mp_rc_t)-1000}, back;
+    ck_assert_int_eq(mpx_record_add(&buf, &record), MP_OK);
+    mp_bytes_t rest = mpx_buf_bytes(&buf);
+    ck_assert_int_eq(mpx_record_next(&rest, &back), MP_OK);
+    ck_assert_int_eq((int)back.rc, -1000);
+    ck_assert_int_eq(mpx_record_next(&rest, &back), MP_EOF);
+    mpx_buf_free(&buf);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         headers_are_the_bytes_that_protobuf_makes,
         the_documented_example_is_true,
         broken_heads_are_refused,
+        numbers_out_of_range_are_refused,
+        overlong_varints_are_refused,
+        cut_heads_are_refused_and_leave_the_outputs_alone,
         bit_flips_give_a_code_or_a_message,
         items_are_taken_apart,
         records_are_taken_apart,
         a_hello_survives_the_journey,
         the_other_bodies_survive_it_too,
         bodies_are_bounded,
+        strings_come_out_fit_to_be_shown,
+        a_nul_in_a_string_is_refused,
+        long_strings_are_refused,
+        a_crowd_of_tiny_values_is_refused,
+        broken_bodies_give_a_code_or_a_body,
+        every_field_of_a_body_arrives,
+        codes_of_newer_peers_are_kept,
         NULL,
     };
     return suite_run("wire", tests, 60);
