@@ -1,13 +1,13 @@
 /* body.c: the bodies of the rarer messages, by protobuf-c.
  *
- * protobuf-c trusts lengths that are inside the buffer, so what it allocates is bounded by
- * a constant times the body's size: repeated fields cost a pointer and a struct for each
- * two bytes. Its allocations come from a budget, so that a body of 64 KiB can't take more
- * than BUDGET_BYTES. What it returns is copied into one block of ours.
+ * A body's size, strings and counts are checked before protobuf-c sees it (utf8.h). What it
+ * allocates is then bounded by a constant times the body's size; a budget makes sure of that.
+ * What it returns is copied into one block of ours.
  */
 #include "wire.h"
 
 #include "fault.h"
+#include "utf8.h"
 
 #include "mp.pb-c.h"
 
@@ -18,15 +18,22 @@ enum { BUDGET_BYTES = 4 * 1024 * 1024, ALLOC_HEAD = 16 };
 
 /* ---- unpacking within a budget ---------------------------------------------------------- */
 
+typedef struct budget {
+    size_t left;
+    bool no_memory; /* malloc failed, so the body need not be malformed */
+} budget_t;
+
 static void *budget_alloc(void *data, size_t size)
 {
-    size_t *left = data;
-    if (size > *left)
+    budget_t *budget = data;
+    if (size > budget->left)
         return NULL;
     size_t *block = malloc(size + ALLOC_HEAD);
-    if (!block)
+    if (!block) {
+        budget->no_memory = true;
         return NULL;
-    *left -= size;
+    }
+    budget->left -= size;
     *block = size;
     return (unsigned char *)block + ALLOC_HEAD;
 }
@@ -35,55 +42,13 @@ static void budget_free(void *data, void *pointer)
 {
     if (!pointer)
         return;
-    size_t *left = data;
+    budget_t *budget = data;
     size_t *block = (size_t *)(void *)((unsigned char *)pointer - ALLOC_HEAD);
-    *left += *block;
+    budget->left += *block;
     free(block);
 }
 
-/* ---- strings ---------------------------------------------------------------------------- */
-
-/* The bytes of the UTF-8 sequence at s, by the table of well-formed ones in The Unicode
- * Standard, 3.9; 0: it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
-                    : (s[0] & 0xf0) == 0xe0        ? 3
-                    : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
-                                                   : 0;
-    if (s[0] == 0xe0)
-        low = 0xa0;
-    else if (s[0] == 0xed)
-        high = 0x9f;
-    else if (s[0] == 0xf0)
-        low = 0x90;
-    else if (s[0] == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < length; i++) {
-        if (s[i] < low || s[i] > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return length;
-}
-
-/* Make it fit to be shown, in place. Anything else than UTF-8 and printable goes. */
-static void launder(char *string)
-{
-    unsigned char *s = (unsigned char *)string;
-    while (*s) {
-        size_t length = utf8_length(s);
-        if (length == 0 || *s < 0x20 || *s == 0x7f) {
-            *s++ = '?';
-            continue;
-        }
-        s += length;
-    }
-}
+/* ---- one block for the strings ------------------------------------------------------------ */
 
 typedef struct arena {
     unsigned char *block;
@@ -116,38 +81,51 @@ static const char *arena_string(arena_t *self, const char *string)
     size_t size = strlen(string) + 1;
     char *copy = arena_take(self, size);
     memcpy(copy, string, size);
-    launder(copy);
+    mpx_utf8_launder((uint8_t *)copy, size - 1);
     return copy;
 }
 
-static bool string_fits(const char *string)
+/* ---- whole bodies ----------------------------------------------------------------------- */
+
+static mp_rc_t no_memory(void)
 {
-    return strlen(string) <= MPX_STRING_MAX;
+    return mpx_fault(MP_ENOMEM, "out of memory for a message");
 }
 
-static mp_rc_t malformed(const char *what)
+/* Why unpack returned NULL. */
+static mp_rc_t malformed(const budget_t *budget, const char *what)
 {
+    if (budget->no_memory)
+        return no_memory();
     return mpx_fault(MP_EPROTO, "the body of a %s is malformed", what);
 }
 
+/* NULL: malformed, or too much of it for the budget. */
 static void *unpack(const ProtobufCMessageDescriptor *type, mp_bytes_t body,
                     ProtobufCAllocator *allocator)
 {
-    if (body.size > MPX_BODY_MAX)
-        return NULL;
     static const uint8_t nothing;
-    return protobuf_c_message_unpack(type, allocator, body.size, body.data ? body.data : &nothing);
+    if (body.size > MPX_BODY_MAX || !mpx_utf8_check(type, body))
+        return NULL;
+    return protobuf_c_message_unpack(type, allocator, body.size, body.size ? body.data : &nothing);
 }
 
-static mp_rc_t pack(const void *message, mpx_buf_t *out)
+static mp_rc_t pack(const ProtobufCMessage *message, mpx_buf_t *out)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    if (size > MPX_BODY_MAX)
+    if (size > MPX_BODY_MAX || (out->max && size > out->max - out->size))
         return mpx_fault(MP_ETOOLARGE, "a message body of %zu bytes", size);
     uint8_t *at = mpx_buf_reserve(out, size);
     if (!at)
-        return MP_ENOMEM;
-    out->size += protobuf_c_message_pack(message, at);
+        return no_memory();
+    protobuf_c_message_pack(message, at);
+    if (!mpx_utf8_check(message->descriptor, (mp_bytes_t){at, size}))
+        return mpx_fault(MP_ETOOLARGE,
+                         "a string of a message is longer than %u bytes, or there "
+                         "are more than %u of them",
+                         MPX_STRING_MAX, MPX_TASKS_MAX);
+    mpx_utf8_launder_all(message->descriptor, at, size);
+    out->size += size;
     return MP_OK;
 }
 
@@ -160,7 +138,7 @@ static char *text(const char *string)
 /* Cut at a length that the reader accepts. */
 static char *short_text(const char *string, char copy[MPX_STRING_MAX + 1])
 {
-    if (!string || string_fits(string))
+    if (!string || strnlen(string, MPX_STRING_MAX + 1) <= MPX_STRING_MAX)
         return text(string);
     memcpy(copy, string, MPX_STRING_MAX);
     copy[MPX_STRING_MAX] = '\0';
@@ -168,7 +146,7 @@ static char *short_text(const char *string, char copy[MPX_STRING_MAX + 1])
 }
 
 #define UNPACK_BEGIN(Type, descriptor)                                                             \
-    size_t budget = BUDGET_BYTES;                                                                  \
+    budget_t budget = {.left = BUDGET_BYTES};                                                      \
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};                           \
     Type *message = unpack(&descriptor, body, &allocator)
 
@@ -176,8 +154,8 @@ static char *short_text(const char *string, char copy[MPX_STRING_MAX + 1])
 
 /* ---- Hello ------------------------------------------------------------------------------ */
 
-static mp_rc_t hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *tasks,
-                          Mp__Task **task_pointers)
+static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *tasks,
+                       Mp__Task **task_pointers)
 {
     for (size_t i = 0; i < self->tasks_count; i++) {
         mp__task__init(&tasks[i]);
@@ -198,38 +176,23 @@ static mp_rc_t hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task 
     message->tasks = task_pointers;
     message->n_refused = self->refused_count;
     message->refused = (char **)(uintptr_t)self->refused;
-    return MP_OK;
 }
 
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
 {
     Mp__Task *tasks = calloc(self->tasks_count + 1, sizeof *tasks);
     Mp__Task **pointers = calloc(self->tasks_count + 1, sizeof(Mp__Task *));
-    mp_rc_t rc = MP_ENOMEM;
+    mp_rc_t rc = MP_OK;
     if (tasks && pointers) {
         Mp__Hello message;
-        rc = hello_fill(self, &message, tasks, pointers);
-        if (rc == MP_OK)
-            rc = pack(&message, out);
+        hello_fill(self, &message, tasks, pointers);
+        rc = pack(&message.base, out);
+    } else {
+        rc = no_memory();
     }
     free(pointers);
     free(tasks);
     return rc;
-}
-
-static bool hello_fits(const Mp__Hello *message)
-{
-    if (message->n_tasks > MPX_TASKS_MAX || message->n_refused > MPX_TASKS_MAX ||
-        !string_fits(message->software) || !string_fits(message->host) ||
-        !string_fits(message->name))
-        return false;
-    for (size_t i = 0; i < message->n_tasks; i++)
-        if (!string_fits(message->tasks[i]->name) || !string_fits(message->tasks[i]->signature))
-            return false;
-    for (size_t i = 0; i < message->n_refused; i++)
-        if (!string_fits(message->refused[i]))
-            return false;
-    return true;
 }
 
 static size_t hello_size(const Mp__Hello *message)
@@ -273,31 +236,25 @@ mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena_out)
 {
     UNPACK_BEGIN(Mp__Hello, mp__hello__descriptor);
     if (!message)
-        return malformed("HELLO");
+        return malformed(&budget, "HELLO");
     arena_t arena = {0};
-    mp_rc_t rc = MP_OK;
-    if (!hello_fits(message))
-        rc = malformed("HELLO");
-    else if (!arena_new(&arena, hello_size(message)))
-        rc = MP_ENOMEM;
-    if (rc == MP_OK) {
+    bool ok = arena_new(&arena, hello_size(message));
+    if (ok) {
         hello_copy(message, &arena, out);
         *arena_out = arena.block;
     }
     UNPACK_END();
-    return rc;
+    return ok ? MP_OK : no_memory();
 }
 
 /* ---- the others have at most two strings ------------------------------------------------ */
 
 /* Copies a and b (which may be "") into a new arena. */
-static mp_rc_t copy_strings(const char *what, const char **a, const char **b, void **arena_out)
+static mp_rc_t copy_strings(const char **a, const char **b, void **arena_out)
 {
     arena_t arena = {0};
-    if (!string_fits(*a) || !string_fits(*b))
-        return malformed(what);
     if (!arena_new(&arena, arena_size(*a) + arena_size(*b)))
-        return MP_ENOMEM;
+        return no_memory();
     *a = arena_string(&arena, *a);
     *b = arena_string(&arena, *b);
     *arena_out = arena.block;
@@ -316,17 +273,17 @@ mp_rc_t mpx_welcome_pack(const mpx_welcome_t *self, mpx_buf_t *out)
     message.result_bytes = self->result_bytes;
     message.workers = self->workers;
     message.executors = self->executors;
-    return pack(&message, out);
+    return pack(&message.base, out);
 }
 
 mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena)
 {
     UNPACK_BEGIN(Mp__Welcome, mp__welcome__descriptor);
     if (!message)
-        return malformed("WELCOME");
+        return malformed(&budget, "WELCOME");
     const char *software = message->software;
     const char *nothing = "";
-    mp_rc_t rc = copy_strings("WELCOME", &software, &nothing, arena);
+    mp_rc_t rc = copy_strings(&software, &nothing, arena);
     if (rc == MP_OK)
         *out = (mpx_welcome_t){
             .version = message->version,
@@ -348,17 +305,17 @@ mp_rc_t mpx_problem_pack(const mpx_problem_t *self, mpx_buf_t *out)
     Mp__Problem message;
     mp__problem__init(&message);
     message.message = short_text(self->message, copy);
-    return pack(&message, out);
+    return pack(&message.base, out);
 }
 
 mp_rc_t mpx_problem_unpack(mp_bytes_t body, mpx_problem_t *out, void **arena)
 {
     UNPACK_BEGIN(Mp__Problem, mp__problem__descriptor);
     if (!message)
-        return malformed("ERROR");
+        return malformed(&budget, "ERROR");
     const char *words = message->message;
     const char *nothing = "";
-    mp_rc_t rc = copy_strings("ERROR", &words, &nothing, arena);
+    mp_rc_t rc = copy_strings(&words, &nothing, arena);
     if (rc == MP_OK)
         *out = (mpx_problem_t){.message = words};
     UNPACK_END();
@@ -373,17 +330,17 @@ mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
     message.signature = text(self->signature);
     message.call_limit_ms = self->call_limit_ms;
     message.wait_ms = self->wait_ms;
-    return pack(&message, out);
+    return pack(&message.base, out);
 }
 
 mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
 {
     UNPACK_BEGIN(Mp__Open, mp__open__descriptor);
     if (!message)
-        return malformed("OPEN");
+        return malformed(&budget, "OPEN");
     const char *task = message->task;
     const char *signature = message->signature;
-    mp_rc_t rc = copy_strings("OPEN", &task, &signature, arena);
+    mp_rc_t rc = copy_strings(&task, &signature, arena);
     if (rc == MP_OK)
         *out = (mpx_open_t){
             .task = task,
@@ -407,17 +364,17 @@ mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out)
     message.code = self->code;
     message.signal = self->signal;
     message.exit_status = self->exit_status;
-    return pack(&message, out);
+    return pack(&message.base, out);
 }
 
 mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena)
 {
     UNPACK_BEGIN(Mp__Failure, mp__failure__descriptor);
     if (!message)
-        return malformed("failure record");
+        return malformed(&budget, "failure record");
     const char *words = message->message;
     const char *host = message->host;
-    mp_rc_t rc = copy_strings("failure record", &words, &host, arena);
+    mp_rc_t rc = copy_strings(&words, &host, arena);
     if (rc == MP_OK)
         *out = (mpx_failure_t){
             .message = words,
@@ -443,17 +400,17 @@ mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out)
     message.clients = self->clients;
     message.calls_queued = self->calls_queued;
     message.calls_running = self->calls_running;
-    return pack(&message, out);
+    return pack(&message.base, out);
 }
 
 mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena)
 {
     UNPACK_BEGIN(Mp__Status, mp__status__descriptor);
     if (!message)
-        return malformed("PONG");
+        return malformed(&budget, "PONG");
     const char *software = message->software;
     const char *nothing = "";
-    mp_rc_t rc = copy_strings("PONG", &software, &nothing, arena);
+    mp_rc_t rc = copy_strings(&software, &nothing, arena);
     if (rc == MP_OK)
         *out = (mpx_status_t){
             .software = software,

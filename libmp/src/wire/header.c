@@ -2,11 +2,9 @@
 #include "wire.h"
 
 #include "fault.h"
+#include "varint.h"
 
 #include <string.h>
-
-/* Protobuf's wire types. */
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
 enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 12 };
 
@@ -37,7 +35,7 @@ static uint8_t *put(uint8_t *at, unsigned field, uint64_t value)
 {
     if (value == 0)
         return at;
-    *at++ = (uint8_t)(field << 3 | VARINT);
+    *at++ = (uint8_t)(field << 3 | MPX_VARINT);
     for (; value > 0x7f; value >>= 7)
         *at++ = (uint8_t)(value | 0x80);
     *at++ = (uint8_t)value;
@@ -68,63 +66,19 @@ size_t mpx_head_pack(const mpx_header_t *header, bool apart, uint8_t out[MPX_HEA
     return padded;
 }
 
-typedef struct reader {
-    const uint8_t *at;
-    const uint8_t *end;
-} reader_t;
-
-static bool get_varint(reader_t *reader, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
-        uint8_t byte = *reader->at++;
-        if (shift == 63 && byte > 1)
-            return false;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool skip(reader_t *reader, unsigned type)
-{
-    uint64_t size = 0;
-    switch (type) {
-    case VARINT:
-        return get_varint(reader, &size);
-    case FIXED64:
-        size = 8;
-        break;
-    case FIXED32:
-        size = 4;
-        break;
-    case BYTES:
-        if (!get_varint(reader, &size))
-            return false;
-        break;
-    default:
-        return false;
-    }
-    if (size > (uint64_t)(reader->end - reader->at))
-        return false;
-    reader->at += size;
-    return true;
-}
-
 /* Fields that this version doesn't know are passed over, as protobuf does. */
-static bool get_fields(reader_t *reader, uint64_t fields[FIELDS_END])
+static bool get_fields(mpx_reader_t *reader, uint64_t fields[FIELDS_END])
 {
     while (reader->at < reader->end) {
-        uint64_t tag = 0;
-        if (!get_varint(reader, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+        uint32_t number = 0;
+        unsigned type = 0;
+        mpx_reader_t value;
+        if (!mpx_tag_get(reader, &number, &type))
             return false;
-        if (tag >> 3 >= FIELDS_END) {
-            if (!skip(reader, tag & 7))
+        if (number >= FIELDS_END) {
+            if (!mpx_value_get(reader, type, &value))
                 return false;
-        } else if ((tag & 7) != VARINT || !get_varint(reader, &fields[tag >> 3])) {
+        } else if (type != MPX_VARINT || !mpx_varint_get(reader, &fields[number])) {
             return false;
         }
     }
@@ -170,7 +124,7 @@ mp_rc_t mpx_head_unpack(mp_bytes_t message, mpx_header_t *out, mp_bytes_t *paylo
     if (length > HEADER_MAX || padded > message.size)
         return mpx_fault(MP_EPROTO, "a message of %zu bytes has a header of %zu", message.size,
                          length);
-    reader_t reader = {bytes + PREAMBLE, bytes + PREAMBLE + length};
+    mpx_reader_t reader = {bytes + PREAMBLE, bytes + PREAMBLE + length};
     uint64_t fields[FIELDS_END] = {0};
     if (!get_fields(&reader, fields))
         return mpx_fault(MP_EPROTO, "a message's header is not protobuf of ours");

@@ -37,7 +37,7 @@ mp_rc_t mpx_item_next(mp_bytes_t *rest, uint32_t item_bytes, mp_bytes_t *out)
 mp_rc_t mpx_item_add(mpx_buf_t *out, mp_bytes_t item)
 {
     if (item.size > UINT32_MAX)
-        return MP_ETOOLARGE;
+        return mpx_fault(MP_ETOOLARGE, "an item of %zu bytes", item.size);
     size_t before = out->size;
     mp_rc_t rc = mpx_buf_add_u32(out, (uint32_t)item.size);
     if (rc == MP_OK)
@@ -81,7 +81,7 @@ mp_rc_t mpx_record_next(mp_bytes_t *rest, mpx_record_t *out)
 mp_rc_t mpx_record_add(mpx_buf_t *out, const mpx_record_t *record)
 {
     if (record->detail.size > UINT32_MAX || record->value.size > UINT32_MAX)
-        return MP_ETOOLARGE;
+        return mpx_fault(MP_ETOOLARGE, "a result of %zu bytes", record->value.size);
     size_t total = RECORD_HEAD + record->detail.size + record->value.size;
     if (!mpx_buf_reserve(out, total))
         return MP_ENOMEM;

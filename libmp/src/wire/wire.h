@@ -26,7 +26,7 @@
 #define MPX_HEAD_MAX     144 /* 4 + 128 rounded up */
 #define MPX_BODY_MAX     (64u * 1024u)
 #define MPX_STRING_MAX   4096u /* of one string in a body */
-#define MPX_TASKS_MAX    4096u /* in a Hello */
+#define MPX_TASKS_MAX    4096u /* in a Hello: offered and refused ones together */
 
 typedef enum mpx_op {
     MPX_OP_HELLO = 1,
@@ -81,7 +81,9 @@ mp_rc_t mpx_item_add(mpx_buf_t *out, mp_bytes_t item); /* with its length */
 bool mpx_items_valid(mp_bytes_t payload, uint32_t item_bytes, uint32_t count);
 
 /* Records of a RESULT payload with item_bytes 0:
- * i32 rc | u32 detail length | u32 value length | detail (a Failure) | value. */
+ * i32 rc | u32 detail length | u32 value length | detail (a Failure) | value.
+ * Negative codes that this version doesn't know are kept, so that newer peers may have
+ * more of them; positive ones are MP_EPROTO. */
 typedef struct mpx_record {
     mp_rc_t rc;
     mp_bytes_t detail; /* packed Failure; empty for MP_OK */
@@ -93,8 +95,12 @@ bool mpx_records_valid(mp_bytes_t payload, uint32_t count);
 
 /* Bodies. _pack appends to a buffer: MP_OK, MP_ETOOLARGE, MP_ENOMEM. _unpack fills the
  * struct, whose strings point into *arena, which the caller frees with free(): MP_OK,
- * MP_EPROTO, MP_ENOMEM. Strings are never NULL, contain no NUL and are valid UTF-8;
- * control characters in them are replaced, so they can be shown to people. */
+ * MP_EPROTO, MP_ENOMEM.
+ *
+ * Both ways strings come out as valid UTF-8 without control characters: what isn't is
+ * replaced by '?', so they can be shown to people, and read in any language. A NUL in a
+ * string is MP_EPROTO: it would hide the rest of a name. NULL is packed as "", and never
+ * comes out. The messages of a problem and a failure are cut at MPX_STRING_MAX. */
 typedef struct mpx_offer {
     const char *name;
     const char *signature;
