@@ -57,8 +57,9 @@ MP_API MP_MUST_CHECK mp_rc_t mp_job_next(mp_job_t *self, mp_outcome_t *out, int 
 MP_API void mp_job_cancel(mp_job_t *self);
 
 /* A descriptor that polls readable when mp_job_next(…, 0) or mp_job_put(…, 0) may
- * get further. It belongs to the pool: poll it, nothing else. After it fires, call
- * mp_job_next(…, 0) until it returns MP_ETIMEDOUT before polling again. */
+ * get further. It belongs to the pool: poll it, nothing else. Before each
+ * poll, also after mp_job_put, call mp_job_next(…, 0) until it returns MP_ETIMEDOUT: any
+ * call may have taken in what the descriptor would have told. */
 MP_API int mp_job_fileno(const mp_job_t *self);
 
 /* Cancel what is open and free the job. NULL-safe, idempotent; sets *self to NULL. */

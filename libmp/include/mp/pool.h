@@ -59,9 +59,9 @@ typedef struct mp_outcome {
     uint64_t index;      /* position of the input, from 0 */
     mp_bytes_t value;    /* the result; for MP_EFAILED what the task wrote before */
     const char *message; /* never NULL; "" for MP_OK */
-    const char *host;    /* where it ran, "" when it did not run */
-    int pid;             /* the worker process, 0 when it did not run */
-    int attempt;         /* from 1 */
+    const char *host;    /* of a failed call: where it ran; else "" */
+    int pid;             /* of a failed call: the worker process; else 0 */
+    int attempt;         /* of a failed call: from 1; else 1 */
     int code;            /* MP_EFAILED: what the task returned */
     int signal;          /* MP_ECRASHED: the signal that ended the worker, else 0 */
     int exit_status;     /* MP_ECRASHED: its exit status when no signal did */

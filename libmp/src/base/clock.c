@@ -24,6 +24,6 @@ int mpx_poll_ms(int64_t now, int64_t deadline)
         return -1;
     if (deadline <= now)
         return 0;
-    int64_t left = (deadline - now + MPX_MS - 1) / MPX_MS;
+    int64_t left = (deadline - now) / MPX_MS + ((deadline - now) % MPX_MS != 0);
     return left > INT_MAX ? INT_MAX : (int)left;
 }

@@ -226,7 +226,10 @@ mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const cha
                  name);
         return MP_EPERM;
     }
-    snprintf(text, text_size, "none of the %u connected worker%s offers a task '%s'", workers,
-             workers == 1 ? "" : "s", name);
+    if (workers == 1)
+        snprintf(text, text_size, "the only connected worker offers no task '%s'", name);
+    else
+        snprintf(text, text_size, "none of the %u connected workers offers a task '%s'", workers,
+                 name);
     return MP_ENOTASK;
 }
