@@ -22,6 +22,9 @@ install(FILES ${PROJECT_BINARY_DIR}/mpConfig.cmake ${PROJECT_BINARY_DIR}/mpConfi
 # libmp.pc finds its prefix from where it lies itself.
 file(RELATIVE_PATH pc_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" pc_up "${pc_up}")
+list(JOIN ZMQ_LDFLAGS " " pc_private)
+list(JOIN PROTOBUF_C_LDFLAGS " " pc_protobuf)
+string(APPEND pc_private " ${pc_protobuf}")
 configure_file(cmake/libmp.pc.in libmp.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/libmp.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
@@ -29,7 +32,7 @@ install(FILES ${PROJECT_BINARY_DIR}/libmp.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}
 if(MP_BUILD_TOOLS)
     file(RELATIVE_PATH rpath "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
     set_target_properties(mp mp-worker PROPERTIES INSTALL_RPATH "$ORIGIN/${rpath}")
-    file(GLOB pages ${PROJECT_SOURCE_DIR}/docs/man/*.[1-8])
+    file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.[1-8])
     foreach(page IN LISTS pages)
         string(REGEX REPLACE ".*\\." "" section ${page})
         install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})

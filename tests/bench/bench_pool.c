@@ -34,8 +34,8 @@ static void require(mp_rc_t rc)
 
 static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
 {
-    int              *xs = calloc((size_t)n, sizeof *xs);
-    int              *ys = calloc((size_t)n, sizeof *ys);
+    int *xs = calloc((size_t)n, sizeof *xs);
+    int *ys = calloc((size_t)n, sizeof *ys);
     mp_call_options_t options = {.chunksize = chunksize};
     for (int i = 0; i < n; i++)
         xs[i] = i;
@@ -59,9 +59,9 @@ static void bench_latency(mp_pool_t *pool, const char *where)
 {
     enum { N = 2000 };
     static double times[N];
-    char          name[64];
+    char name[64];
     for (int i = 0; i < N; i++) {
-        int    y;
+        int y;
         double begin = seconds();
         require(mp_pool_apply(pool, &square, &i, &y, -1));
         times[i] = (seconds() - begin) * 1e6;

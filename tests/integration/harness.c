@@ -15,8 +15,8 @@
 const char *harness_where = "local";
 
 static pid_t broker_pid, worker_pid;
-static char  endpoint[256];
-static char  directory[64];
+static char endpoint[256];
+static char directory[64];
 
 enum { WAIT_MS = 20000, STEP_MS = 5 };
 
@@ -53,7 +53,7 @@ static void fail(const char *what)
 /* Its stdout comes through *out, its stderr is dropped. */
 static pid_t start(char *const argv[], int *out)
 {
-    int   pair[2];
+    int pair[2];
     pid_t parent = getpid();
     if (pipe2(pair, O_CLOEXEC) != 0)
         fail("pipe");
@@ -76,7 +76,7 @@ static pid_t start(char *const argv[], int *out)
 
 static void read_endpoint(int out)
 {
-    char   line[300];
+    char line[300];
     size_t size = 0;
     while (size < sizeof line - 1 && read(out, line + size, 1) == 1 && line[size] != '\n')
         size++;
@@ -97,7 +97,7 @@ const char *harness_broker(int executors)
     if (strcmp(harness_where, "local") == 0)
         return NULL;
     char listen[128] = "tcp://127.0.0.1:*", count[16];
-    int  out = -1;
+    int out = -1;
     strcpy(directory, "/tmp/mp-test-XXXXXX");
     if (!mkdtemp(directory))
         fail("mkdtemp");
@@ -107,8 +107,12 @@ const char *harness_broker(int executors)
     broker_pid = start(broker, &out);
     read_endpoint(out);
     snprintf(count, sizeof count, "%d", executors);
-    char *worker[] = {(char *)(uintptr_t) "/proc/self/exe", (char *)(uintptr_t) "--mp-worker",
-                      endpoint, (char *)(uintptr_t) "--mp-procs", count, NULL};
+    char *worker[] = {(char *)(uintptr_t) "/proc/self/exe",
+                      (char *)(uintptr_t) "--mp-worker",
+                      endpoint,
+                      (char *)(uintptr_t) "--mp-procs",
+                      count,
+                      NULL};
     worker_pid = start(worker, &out);
     close(out);
     uint32_t wanted = (uint32_t)executors;

@@ -11,7 +11,7 @@ extern const char *harness_where;
 /* For a broker's run: start it and a worker of this very binary (--mp-worker) with that many
  * executors, and return its endpoint. For a local run: NULL. Both die with the test. */
 const char *harness_broker(int executors);
-void        harness_end(void);
+void harness_end(void);
 /* The worker's process, to be killed; 0 for a local run. */
 pid_t harness_worker_pid(void);
 pid_t harness_broker_pid(void);

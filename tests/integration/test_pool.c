@@ -23,7 +23,7 @@ MP_TASK(square, int, int)
 
 typedef struct point {
     double x, y;
-    char   tag;
+    char tag;
 } point_t;
 
 MP_TASK(mirror, point_t, point_t)
@@ -117,7 +117,7 @@ MP_TASK_BYTES(swell)
 }
 
 typedef struct vast {
-    int    n;
+    int n;
     double fill[50000];
 } vast_t;
 
@@ -136,7 +136,7 @@ static const mp_task_t square_of_longs = {"square", MP_RECORD_OF(long), MP_RECOR
 static mp_pool_t *make_pool(int processes)
 {
     mp_pool_options_t options = {.processes = processes, .broker = harness_broker(processes)};
-    mp_pool_t        *pool = NULL;
+    mp_pool_t *pool = NULL;
     if (options.broker)
         options.processes = 0;
     else
@@ -170,7 +170,7 @@ START_TEST(a_map_gives_every_result_in_its_place)
     enum { N = 50000 };
     static int xs[N], ys[N];
     static const int chunks[] = {0, 1, 7, 1000};
-    mp_pool_t       *pool = make_pool(3);
+    mp_pool_t *pool = make_pool(3);
     ck_assert_int_eq(mp_pool_processes(pool), 3);
     for (int i = 0; i < N; i++)
         xs[i] = i % 40000;
@@ -188,8 +188,8 @@ END_TEST
 
 START_TEST(structs_and_large_records_travel)
 {
-    mp_pool_t     *pool = make_pool(2);
-    point_t        in = {1.5, -2, 'q'}, out;
+    mp_pool_t *pool = make_pool(2);
+    point_t in = {1.5, -2, 'q'}, out;
     static vast_t vast_in[3], vast_out[3];
     ck_assert_int_eq(mp_pool_apply(pool, &mirror, &in, &out, 10000), MP_OK);
     ck_assert(out.x == -2 && out.y == 1.5 && out.tag == 'q');
@@ -209,10 +209,10 @@ END_TEST
 START_TEST(a_crash_costs_its_call_and_nothing_else)
 {
     enum { N = 30 };
-    int              xs[N], ys[N];
-    mp_rc_t          rcs[N];
+    int xs[N], ys[N];
+    mp_rc_t rcs[N];
     static const int chunks[] = {0, 1, N};
-    mp_pool_t       *pool = make_pool(2);
+    mp_pool_t *pool = make_pool(2);
     for (int i = 0; i < N; i++)
         xs[i] = i == SPIN ? 0 : i;
     for (size_t c = 0; c < 3; c++) {
@@ -222,7 +222,7 @@ START_TEST(a_crash_costs_its_call_and_nothing_else)
         ck_assert_msg(strstr(mp_errmsg(), "moody: call 7") && strstr(mp_errmsg(), "signal 11"),
                       "%s", mp_errmsg());
         for (int i = 0; i < N; i++) {
-            mp_rc_t expected = i == FAIL ? MP_EFAILED
+            mp_rc_t expected = i == FAIL                                           ? MP_EFAILED
                                : i == SEGV || i == EXIT || i == KILL || i == ABORT ? MP_ECRASHED
                                                                                    : MP_OK;
             ck_assert_msg(rcs[i] == expected, "call %d: %s", i, mp_errname(rcs[i]));
@@ -235,9 +235,9 @@ END_TEST
 
 START_TEST(a_call_over_its_time_limit_is_killed)
 {
-    int               xs[] = {1, SPIN, 2, 3}, ys[4];
-    mp_rc_t           rcs[4];
-    mp_pool_t        *pool = make_pool(2);
+    int xs[] = {1, SPIN, 2, 3}, ys[4];
+    mp_rc_t rcs[4];
+    mp_pool_t *pool = make_pool(2);
     mp_call_options_t options = {.call_timeout_ms = 150};
     ck_assert_int_eq(mp_pool_map_with(pool, &moody, xs, 4, ys, rcs, &options, 20000), MP_ETIMEDOUT);
     ck_assert_ptr_nonnull(strstr(mp_errmsg(), "150 ms"));
@@ -250,7 +250,7 @@ END_TEST
 
 START_TEST(a_wait_ends_in_time_and_cancels)
 {
-    int        xs[] = {SPIN, SPIN, SPIN}, ys[3], x = 5, y = 0;
+    int xs[] = {SPIN, SPIN, SPIN}, ys[3], x = 5, y = 0;
     mp_pool_t *pool = make_pool(2);
     ck_assert_int_eq(mp_pool_map(pool, &moody, xs, 3, ys, 200), MP_ETIMEDOUT);
     ck_assert_ptr_nonnull(strstr(mp_errmsg(), "3 of 3"));
@@ -263,9 +263,9 @@ END_TEST
 
 START_TEST(retries_are_made_and_counted)
 {
-    int               xs[] = {1, 2, 3, 4}, ys[4];
-    mp_rc_t           rcs[4];
-    mp_pool_t        *pool = make_pool(2);
+    int xs[] = {1, 2, 3, 4}, ys[4];
+    mp_rc_t rcs[4];
+    mp_pool_t *pool = make_pool(2);
     mp_call_options_t options = {.retries = 2};
     ck_assert_int_eq(mp_pool_map_with(pool, &stubborn, xs, 4, ys, rcs, &options, 20000),
                      MP_EFAILED);
@@ -281,8 +281,8 @@ END_TEST
 
 START_TEST(what_cannot_run_is_refused_with_its_reason)
 {
-    int        x = 1, y = 0;
-    long       l = 1, m = 0;
+    int x = 1, y = 0;
+    long l = 1, m = 0;
     mp_pool_t *pool = make_pool(2);
     ck_assert_int_eq(mp_pool_apply(pool, &absent, &x, &y, 20000), MP_ENOTASK);
     ck_assert_ptr_nonnull(strstr(mp_errmsg(), "absent"));
@@ -302,7 +302,7 @@ END_TEST
 
 START_TEST(rude_tasks_hurt_only_themselves)
 {
-    int        xs[40], ys[40];
+    int xs[40], ys[40];
     mp_pool_t *pool = make_pool(2);
     for (int i = 0; i < 40; i++)
         xs[i] = i;
@@ -318,19 +318,20 @@ START_TEST(rude_tasks_hurt_only_themselves)
 }
 END_TEST
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------
+ */
 
 START_TEST(a_job_streams_in_order)
 {
     enum { N = 3000 };
-    mp_pool_t   *pool = make_pool(3);
-    mp_job_t    *job = NULL;
+    mp_pool_t *pool = make_pool(3);
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
-    char         text[32];
-    uint64_t     taken = 0;
+    char text[32];
+    uint64_t taken = 0;
     ck_assert_int_eq(mp_job_new(pool, &reversed, NULL, &job), MP_OK);
     for (int i = 0; i < N;) {
-        int     size = snprintf(text, sizeof text, "%d", i);
+        int size = snprintf(text, sizeof text, "%d", i);
         mp_rc_t rc = mp_job_put(job, (mp_bytes_t){text, (size_t)size}, 0);
         if (rc == MP_OK) {
             i++;
@@ -358,11 +359,11 @@ END_TEST
 
 START_TEST(an_unordered_job_overtakes_the_slow)
 {
-    mp_pool_t        *pool = make_pool(2);
-    mp_job_t         *job = NULL;
+    mp_pool_t *pool = make_pool(2);
+    mp_job_t *job = NULL;
     mp_call_options_t options = {.unordered = 1, .chunksize = 1};
-    mp_outcome_t      outcome;
-    int               ms = 700, none = 0;
+    mp_outcome_t outcome;
+    int ms = 700, none = 0;
     ck_assert_int_eq(mp_job_new(pool, &nap_ms, &options, &job), MP_OK);
     ck_assert_int_eq(mp_job_put(job, (mp_bytes_t){&ms, sizeof ms}, 0), MP_OK);
     for (int i = 0; i < 20; i++)
@@ -383,11 +384,11 @@ END_TEST
 
 START_TEST(large_values_and_empty_ones_travel)
 {
-    mp_pool_t   *pool = make_pool(2);
-    mp_job_t    *job = NULL;
+    mp_pool_t *pool = make_pool(2);
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
-    size_t       size = 5000000;
-    char        *big = malloc(size);
+    size_t size = 5000000;
+    char *big = malloc(size);
     memset(big, 'b', size);
     big[0] = 'a';
     ck_assert_int_eq(mp_job_new(pool, &reversed, NULL, &job), MP_OK);
@@ -417,10 +418,10 @@ END_TEST
 
 START_TEST(outcomes_say_who_and_why)
 {
-    mp_pool_t   *pool = make_pool(1);
-    mp_job_t    *job = NULL;
+    mp_pool_t *pool = make_pool(1);
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
-    static int   moods[] = {FAIL, KILL, EXIT, 1};
+    static int moods[] = {FAIL, KILL, EXIT, 1};
     ck_assert_int_eq(mp_job_new(pool, &moody, NULL, &job), MP_OK);
     ck_assert_int_eq(mp_job_put(job, (mp_bytes_t){moods, 3}, 0), MP_EINVAL);
     for (int i = 0; i < 4; i++)
@@ -447,10 +448,10 @@ END_TEST
 
 START_TEST(cancel_ends_queued_and_running_calls)
 {
-    mp_pool_t   *pool = make_pool(2);
-    mp_job_t    *job = NULL;
+    mp_pool_t *pool = make_pool(2);
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
-    int          mood = SPIN, x = 6, y = 0;
+    int mood = SPIN, x = 6, y = 0;
     ck_assert_int_eq(mp_job_new(pool, &moody, NULL, &job), MP_OK);
     for (int i = 0; i < 50; i++)
         ck_assert_int_eq(mp_job_put(job, (mp_bytes_t){&mood, sizeof mood}, 0), MP_OK);
@@ -470,10 +471,10 @@ END_TEST
 
 START_TEST(a_job_outlives_its_pool)
 {
-    mp_pool_t   *pool = make_pool(2);
-    mp_job_t    *job = NULL;
+    mp_pool_t *pool = make_pool(2);
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
-    int          mood = SPIN;
+    int mood = SPIN;
     ck_assert_int_eq(mp_job_new(pool, &moody, NULL, &job), MP_OK);
     ck_assert_int_eq(mp_job_put(job, (mp_bytes_t){&mood, sizeof mood}, 0), MP_OK);
     end_pool(&pool);
@@ -492,7 +493,7 @@ static void *map_in_thread(void *arg)
 {
     enum { N = 3000 };
     mp_pool_t *pool = arg;
-    int        xs[N], ys[N];
+    int xs[N], ys[N];
     for (int i = 0; i < N; i++)
         xs[i] = i;
     for (int round = 0; round < 5; round++) {
@@ -508,7 +509,7 @@ static void *map_in_thread(void *arg)
 START_TEST(threads_share_a_pool)
 {
     enum { THREADS = 4 };
-    pthread_t  threads[THREADS];
+    pthread_t threads[THREADS];
     mp_pool_t *pool = make_pool(2);
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, map_in_thread, pool), 0);
@@ -523,20 +524,20 @@ END_TEST
 
 START_TEST(a_forked_child_is_told_that_the_pool_is_not_its_own)
 {
-    int        x = 3, y = 0;
+    int x = 3, y = 0;
     mp_pool_t *pool = make_pool(2);
-    mp_job_t  *job = NULL;
+    mp_job_t *job = NULL;
     ck_assert_int_eq(mp_job_new(pool, &square, NULL, &job), MP_OK);
     pid_t pid = fork();
     if (pid == 0) {
         mp_outcome_t outcome;
-        bool         ok = mp_pool_apply(pool, &square, &x, &y, 0) == MP_EFORKED &&
+        bool ok = mp_pool_apply(pool, &square, &x, &y, 0) == MP_EFORKED &&
                   mp_job_next(job, &outcome, 0) == MP_EFORKED &&
                   mp_job_put(job, (mp_bytes_t){&x, sizeof x}, 0) == MP_EFORKED;
         mp_job_destroy(&job);
         mp_pool_destroy(&pool);
-        ok = ok && mp_pool_new(&(mp_pool_options_t){.processes = 1, .broker = "local"}, &pool) ==
-                       MP_OK;
+        ok = ok &&
+             mp_pool_new(&(mp_pool_options_t){.processes = 1, .broker = "local"}, &pool) == MP_OK;
         ok = ok && mp_pool_apply(pool, &square, &x, &y, 20000) == MP_OK && y == 9;
         mp_pool_destroy(&pool);
         _exit(ok ? 0 : 1);
@@ -551,11 +552,12 @@ START_TEST(a_forked_child_is_told_that_the_pool_is_not_its_own)
 }
 END_TEST
 
-/* ---- kill -9 ----------------------------------------------------------------------------------- */
+/* ---- kill -9 -----------------------------------------------------------------------------------
+ */
 
 START_TEST(an_idle_worker_is_replaced_when_killed)
 {
-    int        zero = 0, pid = 0, next = 0;
+    int zero = 0, pid = 0, next = 0;
     mp_pool_t *pool = make_pool(1);
     ck_assert_int_eq(mp_pool_apply(pool, &who, &zero, &pid, 20000), MP_OK);
     kill(pid, SIGKILL);
@@ -570,12 +572,12 @@ END_TEST
 /* The pids of all processes of ours that bear a name. */
 static int find_processes(const char *name, pid_t *pids, int max)
 {
-    DIR                 *proc = opendir("/proc");
+    DIR *proc = opendir("/proc");
     const struct dirent *entry;
-    int                  count = 0;
+    int count = 0;
     while ((entry = readdir(proc)) && count < max) {
         char path[300], comm[32] = "";
-        int  ppid = 0;
+        int ppid = 0;
         snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
         FILE *file = fopen(path, "r");
         if (!file)
@@ -593,8 +595,8 @@ START_TEST(a_killed_nursery_is_replaced)
 {
     if (!is_local())
         return;
-    int        x = 4, y = 0, pid = 0;
-    pid_t      nursery = 0;
+    int x = 4, y = 0, pid = 0;
+    pid_t nursery = 0;
     mp_pool_t *pool = make_pool(2);
     ck_assert_int_eq(mp_pool_apply(pool, &who, &x, &pid, 20000), MP_OK);
     ck_assert_int_eq(find_processes("mp-nursery", &nursery, 1), 1);
@@ -609,9 +611,9 @@ END_TEST
 /* In a process of its own: make a pool, start a call that never ends, tell the pid. */
 static void be_an_owner(int out)
 {
-    int        mood = SPIN, pid = 0;
+    int mood = SPIN, pid = 0;
     mp_pool_t *pool = NULL;
-    mp_job_t  *job = NULL;
+    mp_job_t *job = NULL;
     mp_outcome_t outcome;
     if (mp_pool_new(&(mp_pool_options_t){.processes = 1, .broker = "local"}, &pool) != MP_OK ||
         mp_pool_apply(pool, &who, &mood, &pid, 20000) != MP_OK ||
@@ -644,7 +646,7 @@ END_TEST
 
 static int count_descriptors(void)
 {
-    int  count = 0;
+    int count = 0;
     DIR *dir = opendir("/proc/self/fd");
     while (readdir(dir))
         count++;
@@ -655,13 +657,13 @@ static int count_descriptors(void)
 START_TEST(pools_leave_nothing_behind)
 {
     mp_pool_t *pool = make_pool(2);
-    int        x = 2, y = 0;
+    int x = 2, y = 0;
     end_pool(&pool);
     int before = count_descriptors();
     for (int i = 0; i < 20; i++) {
         pid_t left = 0;
-        ck_assert_int_eq(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool),
-                         MP_OK);
+        ck_assert_int_eq(
+            mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool), MP_OK);
         ck_assert_int_eq(mp_pool_apply(pool, &square, &x, &y, 20000), MP_OK);
         mp_pool_destroy(&pool);
         ck_assert_int_eq(find_processes("mp-nursery", &left, 1), 0);
@@ -678,8 +680,8 @@ START_TEST(bad_options_and_places_are_refused)
     static const char *const broken[] = {"/etc/passwd", NULL};
     const struct {
         mp_pool_options_t options;
-        mp_rc_t           rc;
-        const char       *says;
+        mp_rc_t rc;
+        const char *says;
     } rows[] = {
         {{.processes = -1}, MP_EINVAL, "processes"},
         {{.connect_timeout_ms = -1}, MP_EINVAL, "connect_timeout_ms"},
@@ -693,7 +695,7 @@ START_TEST(bad_options_and_places_are_refused)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         mp_pool_t *pool = NULL;
-        mp_rc_t    rc = mp_pool_new(&rows[i].options, &pool);
+        mp_rc_t rc = mp_pool_new(&rows[i].options, &pool);
         ck_assert_msg(rc == rows[i].rc, "row %zu: %s (%s)", i, mp_errname(rc), mp_errmsg());
         ck_assert_msg(strstr(mp_errmsg(), rows[i].says), "row %zu: %s", i, mp_errmsg());
         ck_assert_ptr_null(pool);

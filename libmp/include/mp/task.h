@@ -37,7 +37,7 @@ extern "C" {
 /* Borrowed bytes: `size` of them at `data`, which may be NULL when size is 0. */
 typedef struct mp_bytes {
     const void *data;
-    size_t      size;
+    size_t size;
 } mp_bytes_t;
 
 /* One running call, as its task sees it. Only valid inside the task. */
@@ -45,9 +45,9 @@ typedef struct mp_call mp_call_t;
 
 /* One side of a signature. */
 typedef struct mp_record {
-    const char *type;  /* the C type's name; "bytes" for any length */
-    uint32_t    bytes; /* sizeof, 0 for bytes of any length */
-    uint32_t    align; /* alignof, 1 for bytes of any length */
+    const char *type; /* the C type's name; "bytes" for any length */
+    uint32_t bytes;   /* sizeof, 0 for bytes of any length */
+    uint32_t align;   /* alignof, 1 for bytes of any length */
 } mp_record_t;
 
 typedef struct mp_task {
@@ -57,17 +57,17 @@ typedef struct mp_task {
     int (*run)(mp_call_t *call, mp_bytes_t in, void *out); /* NULL: run elsewhere only */
 } mp_task_t;
 
-#define MP_TASK_NAME_MAX       127
+#define MP_TASK_NAME_MAX 127
 #define MP_RECORD_OF(Type)                                                                         \
     {                                                                                              \
-        #Type, (uint32_t)sizeof(Type), (uint32_t)__alignof__(Type)                                 \
+#Type, (uint32_t)sizeof(Type), (uint32_t) __alignof__(Type)                                \
     }
 #define MP_RECORD_BYTES                                                                            \
     {                                                                                              \
         "bytes", 0, 1                                                                              \
     }
 
-#define MP_TASK_DECLARE(task)  extern const mp_task_t task
+#define MP_TASK_DECLARE(task) extern const mp_task_t task
 #define MP_TASK_ENTER_(task)                                                                       \
     __attribute__((constructor)) static void task##_mp_enter(void)                                 \
     {                                                                                              \
@@ -83,8 +83,7 @@ typedef struct mp_task {
     }                                                                                              \
     const mp_task_t task = {#task, MP_RECORD_OF(In), MP_RECORD_OF(Out), task##_mp_run};            \
     MP_TASK_ENTER_(task)                                                                           \
-    static int task##_mp_body(MP_UNUSED mp_call_t *call, MP_UNUSED const In *in,                   \
-                              MP_UNUSED Out *out)
+    static int task##_mp_body(MP_UNUSED mp_call_t *call, MP_UNUSED const In *in, MP_UNUSED Out *out)
 
 #define MP_TASK_BYTES(task)                                                                        \
     MP_TASK_DECLARE(task);                                                                         \

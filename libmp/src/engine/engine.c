@@ -417,7 +417,7 @@ static mp_rc_t take_code(mpx_engine_t *self, int64_t now, const job_t *job,
                          mp_bytes_t payload)
 {
     mpx_record_t record = {.rc = (mp_rc_t)header->code, .detail = payload};
-    mp_rc_t      rc = MP_OK;
+    mp_rc_t rc = MP_OK;
     for (uint32_t i = 0; i < header->count && rc == MP_OK; i++)
         rc = take_record(self, now, job, chunk, header->chunk, header->first + i, &record, 0);
     return rc;

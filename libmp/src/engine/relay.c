@@ -396,11 +396,11 @@ static mp_rc_t on_close(mpx_relay_t *self, int64_t now, const mpx_header_t *head
     if (!job)
         return MP_OK;
     send_gathered(self);
-    mp_rc_t         rc = mpx_engine_job_close(self->engine, now, job->engine_id);
+    mp_rc_t rc = mpx_engine_job_close(self->engine, now, job->engine_id);
     const submit_t *submit;
-    DL_FOREACH(job->submits, submit)
-    answer_with_code(self, submit->chunk, submit->first + submit->answered,
-                     submit->count - submit->answered, MP_ECANCELLED);
+    DL_FOREACH (job->submits, submit)
+        answer_with_code(self, submit->chunk, submit->first + submit->answered,
+                         submit->count - submit->answered, MP_ECANCELLED);
     job_free(self, job);
     return rc;
 }
