@@ -1,34 +1,165 @@
-/* check.c: the invariants of the scheduler's state, for tests. */
-#include "state.h"
+/* check.c: the invariants of the scheduler's state, for tests. Slow on purpose: it counts
+ * everything anew and believes no field. */
+#include "sched_private.h"
 
-static const char *check_job(const mpx_sched_t *self, const job_t *job)
+static starving_t starving_of(const mpx_sched_t *self, const need_t *need)
+{
+    return need->takers ? FED : self->takers ? NO_CAPABLE_WORKER : NO_WORKER;
+}
+
+/* ---- jobs --------------------------------------------------------------------------- */
+
+static bool overlap(uint64_t a, uint64_t a_count, uint64_t b, uint64_t b_count)
+{
+    return a < b + b_count && b < a + a_count;
+}
+
+/* Whether a call of the range also is in a chunk after that one. */
+static bool in_chunks(const chunk_t *chunk, uint64_t first, uint64_t count)
+{
+    for (; chunk; chunk = chunk->job_next)
+        if (!chunk->orphan &&
+            overlap(first, count, chunk->first + chunk->done, chunk->count - chunk->done))
+            return true;
+    return false;
+}
+
+static const char *check_places(const job_t *job)
+{
+    for (const span_t *span = job->spans; span; span = span->next) {
+        if (in_chunks(job->chunks, span->first, span->count))
+            return "a call is queued and given";
+        for (const span_t *other = span->next; other; other = other->next)
+            if (overlap(span->first, span->count, other->first, other->count))
+                return "a call is queued twice";
+    }
+    for (const chunk_t *chunk = job->chunks; chunk; chunk = chunk->job_next)
+        if (!chunk->orphan &&
+            in_chunks(chunk->job_next, chunk->first + chunk->done, chunk->count - chunk->done))
+            return "a call is given twice";
+    return NULL;
+}
+
+static const char *check_spans(const job_t *job)
 {
     uint64_t queued = 0;
-    uint64_t given = 0;
-    uint32_t capable = 0;
-    const span_t *span;
-    DL_FOREACH (job->spans, span) {
+    bool cursor = !job->cursor;
+    for (const span_t *span = job->spans; span; span = span->next) {
+        const span_t *next = span->next;
         if (span->count == 0)
             return "a span is empty";
+        if (next && next->returned && (!span->returned || span->first >= next->first))
+            return "a returned span is out of order";
+        cursor = cursor || (span == job->cursor && span->returned);
         queued += span->count;
     }
-    const chunk_t *chunk;
-    DL_FOREACH2(job->chunks, chunk, job_next)
-    {
-        if (chunk->job != job)
+    if (!cursor)
+        return "a job's cursor is astray";
+    return queued == job->queued ? NULL : "a job's queued calls are miscounted";
+}
+
+static const char *check_patience(const job_t *job)
+{
+    starving_t starving = job->queued ? job->need->starving : FED;
+    int64_t limit = starving == NO_WORKER           ? job->policy.wait_ns
+                    : starving == NO_CAPABLE_WORKER ? job->policy.absent_ns
+                                                    : 0;
+    if (job->starving != starving)
+        return "a job doesn't know whether it starves";
+    if ((job->patience.slot != 0) != (limit != 0))
+        return "a job waits without end, or for nothing";
+    if (limit && job->patience.at != mpx_after(job->since[starving], limit))
+        return "a job's patience ends at another time";
+    return NULL;
+}
+
+static const char *check_job(const job_t *job)
+{
+    uint64_t given = 0;
+    for (const chunk_t *chunk = job->chunks; chunk; chunk = chunk->job_next) {
+        if (chunk->job != job || chunk->job_id != job->id)
             return "a job lists another's chunk";
         given += chunk->orphan ? 0 : chunk->count - chunk->done;
     }
-    for (const worker_t *worker = self->workers; worker; worker = worker->hh.next)
-        capable += !worker->draining && mpx_worker_can(worker, job);
-    if (queued != job->queued)
-        return "a job's queued calls are miscounted";
     if (given != job->given)
         return "a job's given calls are miscounted";
-    if (capable != job->capable)
-        return "a job's capable workers are miscounted";
     if (job->in_ring != (job->queued > 0 && !job->held))
         return "a job is in the ring and should not be, or the other way round";
+    const char *wrong = check_spans(job);
+    if (!wrong)
+        wrong = check_patience(job);
+    return wrong ? wrong : check_places(job);
+}
+
+static const char *check_need(const mpx_sched_t *self, const need_t *need)
+{
+    uint64_t takers = 0;
+    uint64_t slots = 0;
+    uint64_t ready = 0;
+    uint64_t turn = 0;
+    for (const worker_t *worker = self->workers; worker; worker = worker->hh.next) {
+        if (worker->draining || !mpx_kind_can(worker->kind, need))
+            continue;
+        takers++;
+        slots += worker->slots;
+    }
+    if (takers != need->takers || slots != need->slots || need->starving != starving_of(self, need))
+        return "a need's workers are miscounted";
+    for (const job_t *job = need->jobs; job; job = job->need_next) {
+        if (job->need != need || job->policy.task != need->task)
+            return "a need lists another's job";
+        ready += job->in_ring;
+    }
+    for (const job_t *job = need->ring; job; job = job->ring_next, ready--) {
+        if (job->turn <= turn)
+            return "a ring is out of order";
+        turn = job->turn;
+    }
+    return ready ? "a ring lacks a job" : NULL;
+}
+
+/* ---- workers ------------------------------------------------------------------------ */
+
+static const char *check_chunk(const mpx_sched_t *self, const chunk_t *chunk)
+{
+    if (mpx_table_find(&self->chunks, chunk->id) != chunk)
+        return "a chunk can't be found";
+    if (chunk->done >= chunk->count)
+        return "a chunk that is over is still listed";
+    if (!chunk->job && !chunk->orphan)
+        return "a chunk lost its job";
+    bool limited = chunk->job && chunk->job->policy.call_limit_ns && chunk->started &&
+                   !chunk->orphan && !chunk->stopped;
+    return limited == (chunk->deadline.slot != 0) ? NULL : "a chunk's deadline is astray";
+}
+
+static bool listed(const worker_t *worker)
+{
+    const worker_t *other = *worker->list;
+    while (other && other != worker)
+        other = other->list_next;
+    return other != NULL;
+}
+
+/* A worker waits where it belongs, and none with nothing to do misses a call. */
+static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker)
+{
+    bool idle = worker->chunks_count == 0;
+    bool work = false;
+    for (const need_t *need = self->ready; need; need = need->ready_next)
+        work = work || mpx_kind_can(worker->kind, need);
+    if (worker->list && (worker->draining || !listed(worker)))
+        return "a worker waits in a list and should not";
+    if (worker->draining)
+        return NULL;
+    if (idle && (work || worker->list != &worker->kind->hungry[1]))
+        return "a worker idles while there is a call that it could run";
+    if (!idle && worker->list == &worker->kind->hungry[1])
+        return "a busy worker counts as idle";
+    if (worker->list == &self->cramped ? !work : worker->list && work)
+        return "a worker waits in the wrong list";
+    if (!worker->list && worker->chunks_count < worker->slots)
+        return "a worker with an idle slot waits in no list";
     return NULL;
 }
 
@@ -36,49 +167,56 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
 {
     uint64_t bytes = 0;
     uint32_t count = 0;
-    const chunk_t *chunk;
-    DL_FOREACH2(worker->chunks, chunk, worker_next)
-    {
+    uint32_t slow = 0;
+    for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next) {
+        const char *wrong = check_chunk(self, chunk);
+        if (wrong)
+            return wrong;
         if (chunk->worker != worker)
             return "a worker lists another's chunk";
-        if (chunk->done >= chunk->count)
-            return "a chunk that is over is still listed";
         bytes += chunk->bytes;
+        slow += chunk->slow;
         count++;
     }
-    if (bytes != worker->bytes || count != worker->chunks_count)
+    if (bytes != worker->bytes || count != worker->chunks_count || slow != worker->slow_count)
         return "a worker's chunks are miscounted";
-    if (count > 1 && bytes > worker->spec.credit_bytes)
+    if (count > 1 && bytes > worker->credit_bytes)
         return "a worker was given more than its credit";
-    if (worker->hungry && worker->draining)
-        return "a draining worker is hungry";
-    if (worker->draining || count > 0)
-        return NULL;
-    const job_t *job;
-    DL_FOREACH2(self->ring, job, ring_next)
-    if (mpx_worker_can(worker, job))
-        return "a worker idles while there is a call that it could run";
+    return check_waiting(self, worker);
+}
+
+/* ---- all ---------------------------------------------------------------------------- */
+
+static const char *check_totals(const mpx_sched_t *self)
+{
+    uint64_t queued = 0;
+    uint64_t given = 0;
+    uint64_t slots = 0;
+    uint64_t takers = 0;
+    uint64_t chunks = 0;
+    for (const job_t *job = self->jobs; job; job = job->hh.next) {
+        queued += job->queued;
+        given += job->given;
+    }
+    for (const worker_t *worker = self->workers; worker; worker = worker->hh.next) {
+        slots += worker->slots;
+        takers += !worker->draining;
+        chunks += worker->chunks_count;
+    }
+    if (queued != self->queued || given != self->given || slots != self->slots ||
+        takers != self->takers || chunks != self->chunks.count)
+        return "the totals are wrong";
     return NULL;
 }
 
 const char *mpx_sched_check(const mpx_sched_t *self)
 {
-    const char *wrong = NULL;
-    uint64_t queued = 0;
-    uint64_t given = 0;
-    uint64_t slots = 0;
-    for (const job_t *job = self->jobs; job && !wrong; job = job->hh.next) {
-        wrong = check_job(self, job);
-        queued += job->queued;
-        given += job->given;
-    }
-    for (const worker_t *worker = self->workers; worker && !wrong; worker = worker->hh.next) {
+    const char *wrong = check_totals(self);
+    for (const need_t *need = self->needs; need && !wrong; need = need->hh.next)
+        wrong = check_need(self, need);
+    for (const job_t *job = self->jobs; job && !wrong; job = job->hh.next)
+        wrong = check_job(job);
+    for (const worker_t *worker = self->workers; worker && !wrong; worker = worker->hh.next)
         wrong = check_worker(self, worker);
-        slots += worker->spec.slots;
-    }
-    if (wrong)
-        return wrong;
-    if (queued != self->queued || given != self->given || slots != self->slots)
-        return "the totals are wrong";
-    return NULL;
+    return wrong;
 }

@@ -1,241 +1,232 @@
 /* handout.c: which job is next, how large its chunk, and which worker gets it.
  *
- * Jobs with queued calls stand in a ring; each chunk is taken from the first one in the
- * ring that the worker can run and has room for, and that job then goes to the ring's end:
- * so jobs share workers chunk by chunk. A worker that had room when nothing was left for it
- * is hungry, and gets its chance when work comes; one without room gets it with its own next
- * result, because it has at least one chunk in flight.
+ * A worker with room takes a chunk of the job that it can do and whose turn it is, and the
+ * job then goes to the ring's end: so jobs share workers chunk by chunk. When there is no
+ * room for that job, the worker doesn't take another's instead: its room would be refilled
+ * by small chunks for ever, and the job whose chunk needs more of it would never come in.
+ *
+ * Every worker that isn't draining is in one of these states:
+ *   hungry   had room when nothing was left for it: gets its chance when work comes
+ *   cramped  has an idle slot, but no credit for the job whose turn it is: looks again
+ *            whenever the ring has changed
+ *   neither  has work for all its slots: gets its chance when a chunk of it is over
  */
-#include "state.h"
-
-#include <stdlib.h>
+#include "sched_private.h"
 
 enum {
     CHUNK_TARGET_NS = 1000000, /* run time that makes the cost of a chunk vanish */
     CHUNK_BYTES = 64 * 1024,
-    CHUNK_GROWTH = 4, /* at most, from one chunk to the next: the first calls may mislead */
+    CHUNK_GROWTH = 4, /* at most, over the largest one so far: the first calls may mislead */
+    DEPTH_MIN = 2,
     DEPTH_MAX = 256
 };
 
-static int compare_tasks(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
+/* ---- sizes -------------------------------------------------------------------------- */
 
-bool mpx_worker_can(const worker_t *worker, const job_t *job)
+static uint64_t smaller(uint64_t a, uint64_t b)
 {
-    if (job->policy.task == 0 || !worker->tasks)
-        return true;
-    return bsearch(&job->policy.task, worker->tasks, worker->spec.tasks_count,
-                   sizeof *worker->tasks, compare_tasks) != NULL;
-}
-
-void mpx_ring_update(mpx_sched_t *self, job_t *job)
-{
-    bool belongs = job->queued > 0 && !job->held;
-    if (belongs && !job->in_ring)
-        DL_APPEND2(self->ring, job, ring_prev, ring_next);
-    else if (!belongs && job->in_ring)
-        DL_DELETE2(self->ring, job, ring_prev, ring_next);
-    job->in_ring = belongs;
-}
-
-void mpx_hungry_leave(mpx_sched_t *self, worker_t *worker)
-{
-    if (worker->hungry)
-        DL_DELETE2(self->hungry[worker->hungry_idle], worker, hungry_prev, hungry_next);
-    worker->hungry = false;
-}
-
-static void become_hungry(mpx_sched_t *self, worker_t *worker)
-{
-    mpx_hungry_leave(self, worker);
-    worker->hungry = true;
-    worker->hungry_idle = worker->chunks_count == 0;
-    DL_APPEND2(self->hungry[worker->hungry_idle], worker, hungry_prev, hungry_next);
-}
-
-static uint64_t share_of_bytes(const span_t *span, uint32_t count)
-{
-    return count == span->count ? span->bytes : span->bytes / span->count * count;
+    return a < b ? a : b;
 }
 
 /* Calls that take about CHUNK_TARGET_NS, but no straggler near the job's end. */
-static uint64_t adapted_size(const mpx_sched_t *self, const job_t *job, const span_t *span)
+static uint64_t adapted_size(const job_t *job)
 {
-    uint64_t size = 1;
-    if (job->service_ns > 0) {
-        uint64_t grown = (uint64_t)job->largest * CHUNK_GROWTH;
-        size = CHUNK_TARGET_NS / (uint64_t)job->service_ns;
-        size = size < grown ? size : grown;
-    }
-    uint64_t slots = self->slots ? self->slots : 1;
-    uint64_t fair = (job->queued + 2 * slots - 1) / (2 * slots);
-    size = size < fair ? size : fair;
-    uint64_t call_bytes = span->bytes / span->count;
-    if (call_bytes && size * call_bytes > CHUNK_BYTES)
-        size = CHUNK_BYTES / call_bytes;
+    if (job->service_ns == 0 || job->largest == 0)
+        return 1;
+    uint64_t size = CHUNK_TARGET_NS / (uint64_t)job->service_ns;
+    size = smaller(size, (uint64_t)job->largest * CHUNK_GROWTH);
+    uint64_t portions = 2 * (job->need->slots ? job->need->slots : 1);
+    size = smaller(size, (job->queued + portions - 1) / portions);
+    uint64_t call_bytes = job->spans->bytes / job->spans->count;
+    if (call_bytes > 0)
+        size = smaller(size, CHUNK_BYTES / call_bytes);
     return size ? size : 1;
 }
 
-static uint32_t chunk_size(const mpx_sched_t *self, const job_t *job)
+static uint32_t chunk_size(const job_t *job)
 {
     const span_t *span = job->spans;
     uint64_t size = job->policy.chunk_calls;
-    if (job->policy.call_limit_ns && size != MPX_CHUNK_WHOLE)
-        size = 1;
+    bool limited = job->policy.call_limit_ns && size != MPX_CHUNK_WHOLE;
+    if (limited || span->attempt > 1)
+        size = 1; /* a call that failed before must not take others along */
     else if (size == 0)
-        size = adapted_size(self, job, span);
-    return size < span->count ? (uint32_t)size : span->count;
+        size = adapted_size(job);
+    return (uint32_t)smaller(size, span->count);
 }
 
-/* Chunks of that run time to have at a worker's slot. */
+/* Chunks of that many calls to have at each slot of the worker. */
 static uint64_t depth(const worker_t *worker, const job_t *job, uint32_t size)
 {
-    if (job->service_ns == 0)
+    if (job->service_ns == 0 || job->service_ns > INT64_MAX / size)
         return 1;
-    int64_t horizon = worker->spec.horizon_ns;
-    int64_t calls = size;
-    if (job->service_ns > INT64_MAX / calls || job->service_ns * calls > horizon / 2 * 5)
-        return 1;
-    int64_t chunks = horizon / (job->service_ns * calls);
-    return chunks < 2 ? 2 : chunks > DEPTH_MAX ? DEPTH_MAX : (uint64_t)chunks;
+    int64_t chunk_ns = job->service_ns * size;
+    if (chunk_ns / 5 > worker->horizon_ns / 2 || chunk_ns * 2 > worker->horizon_ns * 5)
+        return 1; /* it would strand behind the one before */
+    int64_t chunks = worker->horizon_ns / chunk_ns;
+    return chunks < DEPTH_MIN ? DEPTH_MIN : smaller((uint64_t)chunks, DEPTH_MAX);
 }
 
+/* A slot that is busy with a slow chunk gets nothing put behind it. */
 static bool has_room(const worker_t *worker, const job_t *job, uint32_t size)
 {
     if (worker->chunks_count == 0)
         return true;
-    uint64_t bytes = share_of_bytes(job->spans, size);
-    if (bytes > worker->spec.credit_bytes || worker->bytes > worker->spec.credit_bytes - bytes)
+    uint64_t bytes = mpx_span_share(job->spans, size);
+    if (bytes > worker->credit_bytes || worker->bytes > worker->credit_bytes - bytes)
         return false;
-    return worker->chunks_count < depth(worker, job, size) * worker->spec.slots;
+    uint64_t slow = smaller(worker->slow_count, worker->slots);
+    return worker->chunks_count < slow + depth(worker, job, size) * (worker->slots - slow);
 }
 
-/* Take `size` calls off the job's first span. */
-static void cut(mpx_sched_t *self, job_t *job, chunk_t *chunk, uint32_t size)
+/* ---- giving ------------------------------------------------------------------------- */
+
+void mpx_handout_leave(worker_t *worker)
 {
-    span_t *span = job->spans;
-    chunk->first = span->first;
-    chunk->count = size;
-    chunk->attempt = span->attempt;
-    chunk->tag = span->tag;
-    chunk->bytes = share_of_bytes(span, size);
-    span->first += size;
-    span->count -= size;
-    span->bytes -= chunk->bytes;
-    if (span->count == 0) {
-        DL_DELETE(job->spans, span);
-        free(span);
-    }
-    job->queued -= size;
-    job->given += size;
-    self->queued -= size;
-    self->given += size;
+    if (worker->list)
+        DL_DELETE2(*worker->list, worker, list_prev, list_next);
+    worker->list = NULL;
 }
 
-static chunk_t *chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job)
+static void wait_in(worker_t **list, worker_t *worker)
 {
-    chunk_t *chunk = calloc(1, sizeof *chunk);
-    if (!chunk)
-        return NULL;
-    chunk->id = ++self->last_chunk;
-    chunk->worker = worker;
-    chunk->job = job;
-    chunk->job_id = job->id;
-    HASH_ADD(hh, self->chunks, id, sizeof chunk->id, chunk);
-    if (chunk->unlisted) {
-        free(chunk);
-        return NULL;
+    mpx_handout_leave(worker);
+    worker->list = list;
+    DL_APPEND2(*list, worker, list_prev, list_next);
+}
+
+/* Turns are counted over all needs, so the lowest is the first one in a ring of all jobs. */
+static job_t *earlier_turn(job_t *next, const need_t *need)
+{
+    return need && need->ring && (!next || need->ring->turn < next->turn) ? need->ring : next;
+}
+
+static job_t *next_job(const mpx_sched_t *self, const kind_t *kind)
+{
+    job_t *next = NULL;
+    if (kind->all || self->ready_count <= kind->tasks_count) {
+        for (const need_t *need = self->ready; need; need = need->ready_next)
+            if (mpx_kind_can(kind, need))
+                next = earlier_turn(next, need);
+        return next;
     }
-    return chunk;
+    for (size_t i = 0; i < kind->tasks_count; i++)
+        next = earlier_turn(next, mpx_need_find(self, kind->tasks[i]));
+    return earlier_turn(next, mpx_need_find(self, 0));
 }
 
 static mp_rc_t give(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t size)
 {
-    chunk_t *chunk = chunk_make(self, worker, job);
+    bool slow = depth(worker, job, size) == 1;
+    chunk_t *chunk = mpx_chunk_make(self, worker, job, size);
     if (!chunk)
         return MP_ENOMEM;
-    cut(self, job, chunk, size);
-    DL_APPEND2(worker->chunks, chunk, worker_prev, worker_next);
-    DL_APPEND2(job->chunks, chunk, job_prev, job_next);
-    worker->chunks_count++;
-    worker->bytes += chunk->bytes;
-    if (job->in_ring) {
-        DL_DELETE2(self->ring, job, ring_prev, ring_next);
-        job->in_ring = false;
-    }
-    mpx_ring_update(self, job);
-    mpx_effect_t effect = {
-        .kind = MPX_RUN,
-        .worker = worker->id,
-        .chunk = chunk->id,
-        .job = job->id,
-        .tag = chunk->tag,
-        .first = chunk->first,
-        .count = chunk->count,
-        .attempt = chunk->attempt,
-    };
-    return mpx_effects_add(&self->effects, &effect);
+    chunk->slow = slow;
+    worker->slow_count += slow;
+    mpx_need_to_back(self, job);
+    return mpx_effects_chunk(&self->effects, MPX_RUN, chunk, MP_OK);
 }
 
-typedef enum verdict { GAVE, NOTHING_FOR_IT, NO_ROOM } verdict_t;
-
-static mp_rc_t give_one(mpx_sched_t *self, worker_t *worker, verdict_t *verdict)
+/* Give it a chunk, or have it wait in the right list. */
+static mp_rc_t give_one(mpx_sched_t *self, worker_t *worker, bool *gave)
 {
-    *verdict = NOTHING_FOR_IT;
-    if (worker->draining)
+    *gave = false;
+    mpx_handout_leave(worker);
+    job_t *job = next_job(self, worker->kind);
+    if (!job) {
+        wait_in(&worker->kind->hungry[worker->chunks_count == 0], worker);
         return MP_OK;
-    job_t *job;
-    DL_FOREACH2(self->ring, job, ring_next)
-    {
-        if (!mpx_worker_can(worker, job))
-            continue;
-        uint32_t size = chunk_size(self, job);
-        if (has_room(worker, job, size)) {
-            *verdict = GAVE;
-            return give(self, worker, job, size);
-        }
-        *verdict = NO_ROOM;
     }
+    uint32_t size = chunk_size(job);
+    if (has_room(worker, job, size)) {
+        *gave = true;
+        return give(self, worker, job, size);
+    }
+    if (worker->chunks_count < worker->slots)
+        wait_in(&self->cramped, worker);
     return MP_OK;
 }
 
-mp_rc_t mpx_hand_out_to(mpx_sched_t *self, worker_t *worker)
+static mp_rc_t fill(mpx_sched_t *self, worker_t *worker)
 {
-    verdict_t verdict = GAVE;
-    mpx_hungry_leave(self, worker);
-    while (verdict == GAVE) {
-        mp_rc_t rc = give_one(self, worker, &verdict);
-        if (rc != MP_OK)
-            return rc;
-    }
-    if (verdict == NOTHING_FOR_IT && !worker->draining)
-        become_hungry(self, worker);
-    return MP_OK;
-}
-
-/* One chunk each, idle ones first, until work or room is at its end. A worker for which
- * there is nothing is set aside, so that the loop ends. */
-mp_rc_t mpx_hand_out(mpx_sched_t *self)
-{
-    worker_t *aside = NULL;
+    bool gave = !worker->draining;
     mp_rc_t rc = MP_OK;
-    while (rc == MP_OK && self->ring && (self->hungry[1] || self->hungry[0])) {
-        worker_t *worker = self->hungry[1] ? self->hungry[1] : self->hungry[0];
-        verdict_t verdict;
-        mpx_hungry_leave(self, worker);
-        rc = give_one(self, worker, &verdict);
-        if (rc == MP_OK && verdict == GAVE)
-            become_hungry(self, worker);
-        else if (rc == MP_OK && verdict == NOTHING_FOR_IT)
-            DL_APPEND2(aside, worker, hungry_prev, hungry_next);
+    while (gave && rc == MP_OK)
+        rc = give_one(self, worker, &gave);
+    return rc;
+}
+
+static mp_rc_t fill_cramped(mpx_sched_t *self)
+{
+    const worker_t *last = self->cramped->list_prev;
+    const worker_t *worker = NULL;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && worker != last) {
+        worker = self->cramped;
+        rc = fill(self, self->cramped); /* it leaves the list or goes to its end */
     }
-    while (aside) {
-        worker_t *worker = aside;
-        DL_DELETE2(aside, worker, hungry_prev, hungry_next);
-        become_hungry(self, worker);
+    return rc;
+}
+
+mp_rc_t mpx_handout_cramped(mpx_sched_t *self)
+{
+    uint64_t chunks;
+    mp_rc_t rc = MP_OK;
+    do { /* what one of them gets changes the ring for those before it */
+        chunks = self->last_chunk;
+        if (self->cramped)
+            rc = fill_cramped(self);
+    } while (rc == MP_OK && self->last_chunk != chunks);
+    return rc;
+}
+
+mp_rc_t mpx_handout_worker(mpx_sched_t *self, worker_t *worker)
+{
+    mp_rc_t rc = fill(self, worker);
+    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
+}
+
+/* The first hungry worker of a kind, which can run something that is in the ring. */
+static mp_rc_t feed_first(mpx_sched_t *self, kind_t *kind, int idle)
+{
+    bool gave;
+    worker_t *worker = kind->hungry[idle];
+    mp_rc_t rc = give_one(self, worker, &gave);
+    if (rc == MP_OK && gave)
+        wait_in(&kind->hungry[0], worker);
+    return rc;
+}
+
+/* One chunk for a worker of each kind, again and again, until work or room ends: a worker
+ * that gets none leaves the list. */
+static mp_rc_t feed(mpx_sched_t *self, const need_t *need, int idle)
+{
+    bool any = true;
+    mp_rc_t rc = MP_OK;
+    while (any && rc == MP_OK) {
+        any = false;
+        for (kind_t *kind = self->kinds; kind && need->ring && rc == MP_OK; kind = kind->next) {
+            if (!kind->hungry[idle] || !mpx_kind_can(kind, need))
+                continue;
+            rc = feed_first(self, kind, idle);
+            any = true;
+        }
     }
+    return rc;
+}
+
+mp_rc_t mpx_handout_need(mpx_sched_t *self, const need_t *need)
+{
+    mp_rc_t rc = feed(self, need, 1);
+    if (rc == MP_OK)
+        rc = feed(self, need, 0);
+    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
+}
+
+mp_rc_t mpx_handout_needs(mpx_sched_t *self)
+{
+    mp_rc_t rc = MP_OK;
+    for (const need_t *need = self->needs; need && rc == MP_OK; need = need->hh.next)
+        rc = mpx_handout_need(self, need);
     return rc;
 }

@@ -1,0 +1,152 @@
+/* job.c: jobs are opened, filled, held, cancelled and closed. */
+#include "sched_private.h"
+
+#include <stdlib.h>
+
+job_t *mpx_job_find(const mpx_sched_t *self, uint64_t id)
+{
+    job_t *job = NULL;
+    HASH_FIND(hh, self->jobs, &id, sizeof id, job);
+    return job;
+}
+
+void mpx_job_free(mpx_sched_t *self, job_t *job)
+{
+    while (job->chunks) { /* orphans: each is on its own now */
+        chunk_t *chunk = job->chunks;
+        DL_DELETE2(job->chunks, chunk, job_prev, job_next);
+        chunk->job = NULL;
+    }
+    mpx_spans_free(job);
+    job->queued = 0;
+    mpx_need_update_ring(self, job);
+    mpx_need_leave(self, job);
+    mpx_heap_remove(&self->patience, &job->patience);
+    HASH_DEL(self->jobs, job);
+    free(job);
+}
+
+mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mpx_policy_t *policy)
+{
+    (void)now;
+    if (id == 0 || policy->call_limit_ns < 0 || policy->wait_ns < 0 || policy->absent_ns < 0)
+        return MP_EINVAL;
+    if (mpx_job_find(self, id))
+        return MP_EEXIST;
+    job_t *job = calloc(1, sizeof *job);
+    if (!job)
+        return MP_ENOMEM;
+    job->id = id;
+    job->policy = *policy;
+    for (int i = 0; i < STARVING_END; i++)
+        job->since[i] = MPX_NEVER;
+    if (!mpx_need_join(self, job)) {
+        free(job);
+        return MP_ENOMEM;
+    }
+    HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
+    if (job->unlisted) {
+        mpx_need_leave(self, job);
+        free(job);
+        return MP_ENOMEM;
+    }
+    return MP_OK;
+}
+
+static mp_rc_t queue_changed(mpx_sched_t *self, int64_t now, job_t *job, uint64_t change)
+{
+    job->queued += change;
+    self->queued += change;
+    mpx_need_update_ring(self, job);
+    return mpx_patience_update(self, now, job);
+}
+
+mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first, uint32_t count,
+                      uint64_t bytes, uint64_t tag)
+{
+    job_t *job = mpx_job_find(self, id);
+    if (!job || count == 0 || first > UINT64_MAX - count)
+        return MP_EINVAL;
+    mp_rc_t rc = mpx_spans_put(job, first, count, bytes, tag);
+    if (rc == MP_OK)
+        rc = queue_changed(self, now, job, count);
+    return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
+}
+
+mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint64_t first,
+                        uint32_t count, uint32_t attempt)
+{
+    if (count == 0)
+        return MP_OK;
+    mp_rc_t rc = mpx_spans_return(chunk->job, chunk, first, count, attempt);
+    return rc == MP_OK ? queue_changed(self, now, chunk->job, count) : rc;
+}
+
+mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t id, bool held)
+{
+    (void)now;
+    job_t *job = mpx_job_find(self, id);
+    if (!job)
+        return MP_EINVAL;
+    job->held = held;
+    mpx_need_update_ring(self, job);
+    return held ? mpx_handout_cramped(self) : mpx_handout_need(self, job->need);
+}
+
+mp_rc_t mpx_job_end_queued(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
+                           mp_rc_t rc)
+{
+    uint64_t ended = 0;
+    mp_rc_t result = mpx_spans_end(self, job, first, end, rc, &ended);
+    return result == MP_OK ? queue_changed(self, now, job, -ended) : result;
+}
+
+static bool lies_within(const chunk_t *chunk, uint64_t first, uint64_t end)
+{
+    return chunk->first + chunk->done >= first && chunk->first + chunk->count <= end;
+}
+
+static mp_rc_t cancel(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
+                      mp_rc_t rc)
+{
+    mp_rc_t result = mpx_job_end_queued(self, now, job, first, end, rc);
+    for (chunk_t *chunk = job->chunks; chunk && result == MP_OK; chunk = chunk->job_next)
+        if (!chunk->orphan && lies_within(chunk, first, end))
+            result = mpx_chunk_orphan(self, chunk, rc);
+    return result == MP_OK ? mpx_handout_cramped(self) : result;
+}
+
+mp_rc_t mpx_sched_job_cancel(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc)
+{
+    job_t *job = mpx_job_find(self, id);
+    if (!job || rc == MP_OK)
+        return MP_EINVAL;
+    return cancel(self, now, job, 0, UINT64_MAX, rc);
+}
+
+mp_rc_t mpx_sched_cancel(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first,
+                         uint32_t count, mp_rc_t rc)
+{
+    job_t *job = mpx_job_find(self, id);
+    if (!job || first > UINT64_MAX - count || rc == MP_OK)
+        return MP_EINVAL;
+    return cancel(self, now, job, first, first + count, rc);
+}
+
+mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t id)
+{
+    (void)now;
+    job_t *job = mpx_job_find(self, id);
+    if (!job)
+        return MP_EINVAL;
+    if (job->queued + job->given > 0)
+        return MP_EBUSY;
+    mpx_job_free(self, job);
+    return MP_OK;
+}
+
+uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t id)
+{
+    const job_t *job = mpx_job_find(self, id);
+    return job ? job->queued + job->given : 0;
+}

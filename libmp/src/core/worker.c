@@ -1,0 +1,105 @@
+/* worker.c: workers come, change and go. */
+#include "sched_private.h"
+
+#include <stdlib.h>
+
+/* Above it, the time that makes a chunk a slow one would not fit its type. */
+static const int64_t horizon_max = INT64_MAX / 5;
+
+static worker_t *find_worker(const mpx_sched_t *self, uint64_t id)
+{
+    worker_t *worker = NULL;
+    HASH_FIND(hh, self->workers, &id, sizeof id, worker);
+    return worker;
+}
+
+static worker_t *worker_make(mpx_sched_t *self, uint64_t id, const mpx_worker_spec_t *spec)
+{
+    worker_t *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    worker->id = id;
+    worker->slots = spec->slots;
+    worker->horizon_ns = spec->horizon_ns;
+    worker->credit_bytes = spec->credit_bytes;
+    worker->kind = mpx_kind_join(self, spec);
+    if (!worker->kind) {
+        free(worker);
+        return NULL;
+    }
+    HASH_ADD(hh, self->workers, id, sizeof worker->id, worker);
+    if (worker->unlisted) {
+        mpx_kind_leave(self, worker->kind);
+        free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+void mpx_worker_free(mpx_sched_t *self, worker_t *worker)
+{
+    mpx_handout_leave(worker);
+    HASH_DEL(self->workers, worker);
+    mpx_kind_leave(self, worker->kind);
+    free(worker);
+}
+
+mp_rc_t mpx_sched_worker_join(mpx_sched_t *self, int64_t now, uint64_t id,
+                              const mpx_worker_spec_t *spec)
+{
+    if (id == 0 || spec->slots == 0 || spec->horizon_ns < 0 || spec->horizon_ns > horizon_max)
+        return MP_EINVAL;
+    if (find_worker(self, id))
+        return MP_EEXIST;
+    worker_t *worker = worker_make(self, id, spec);
+    if (!worker)
+        return MP_ENOMEM;
+    self->slots += spec->slots;
+    mp_rc_t rc = mpx_kind_count(self, now, worker->kind, 1, spec->slots);
+    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
+}
+
+mp_rc_t mpx_sched_worker_slots(mpx_sched_t *self, int64_t now, uint64_t id, uint32_t slots)
+{
+    worker_t *worker = find_worker(self, id);
+    if (!worker || slots == 0)
+        return MP_EINVAL;
+    int64_t more = (int64_t)slots - worker->slots;
+    self->slots += (uint64_t)more;
+    worker->slots = slots;
+    if (worker->draining)
+        return MP_OK;
+    mp_rc_t rc = mpx_kind_count(self, now, worker->kind, 0, more);
+    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
+}
+
+static mp_rc_t retire(mpx_sched_t *self, int64_t now, worker_t *worker)
+{
+    if (worker->draining)
+        return MP_OK;
+    worker->draining = true;
+    mpx_handout_leave(worker);
+    return mpx_kind_count(self, now, worker->kind, -1, -(int64_t)worker->slots);
+}
+
+mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t id)
+{
+    worker_t *worker = find_worker(self, id);
+    return worker ? retire(self, now, worker) : MP_EINVAL;
+}
+
+mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t id, mpx_charge_t charge,
+                              mp_rc_t rc)
+{
+    worker_t *worker = find_worker(self, id);
+    if (!worker || rc == MP_OK)
+        return MP_EINVAL;
+    mp_rc_t result = retire(self, now, worker);
+    while (worker->chunks && result == MP_OK)
+        result = mpx_chunk_lose(self, now, worker->chunks, charge, rc);
+    if (result != MP_OK)
+        return result;
+    self->slots -= worker->slots;
+    mpx_worker_free(self, worker);
+    return mpx_handout_needs(self);
+}
