@@ -9,7 +9,7 @@ echo /etc/passwd >line
 ok "$MP" map --broker "$url" --task filesum <line >wanted
 
 python3 - "$port" <<'PY'
-import os, random, socket, struct, sys
+import contextlib, os, random, socket, struct, sys
 port = int(sys.argv[1])
 random.seed(7)
 
@@ -31,10 +31,16 @@ for junk in (b"", b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b"\0" * 100000, b
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + b"\0" * 31
 READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
 
+@contextlib.contextmanager
 def peer():
-    sock = connect()
-    sock.sendall(GREETING + bytes([4, len(READY)]) + READY)
-    return sock
+    with connect() as sock:
+        sock.sendall(GREETING + bytes([4, len(READY)]) + READY)
+        yield sock
+        # Closing now would reset the connection, and what was sent might never be read.
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
 
 def frame(body, more=False):
     if len(body) < 256:

@@ -83,10 +83,27 @@ start_worker() {
 # children NAME PID: pids of the processes called NAME whose ancestor PID is.
 children() {
     local name=$1 parent=$2 child
-    for child in $(ps -o pid= --ppid "$parent"); do
+    for child in $(ps -o pid= --ppid "$parent" || true); do
         [ "$(cat "/proc/$child/comm" 2>/dev/null)" != "$name" ] || echo "$child"
         children "$name" "$child"
     done
+}
+
+# first_child NAME PID: one of them.
+first_child() {
+    local all
+    all=$(children "$@")
+    [ -n "$all" ] || fail "$2 has no child called $1"
+    echo "${all%%$'\n'*}"
+}
+
+# kill_at_work PID: kill -9 a process that has a child, at a moment when it has one.
+kill_at_work() {
+    until kill -STOP "$1" && pgrep -P "$1" >/dev/null; do
+        kill -CONT "$1"
+        sleep 0.01
+    done
+    kill -KILL "$1"
 }
 
 # exits PID STATUS: wait for it; it must end so.
@@ -120,3 +137,6 @@ finish() {
     exit $result
 }
 trap finish EXIT
+# What ends a script without a word of its own names itself.
+set -E
+trap 'echo "FAIL: $(basename "$0") line $LINENO: $BASH_COMMAND" >&2' ERR

@@ -30,14 +30,14 @@ start_broker
 # -- an executor: its call, nothing else
 start_worker one --procs 2 --load "$MP_FILESUM"
 run executor
-kill -9 "$(children mp-executor "$worker" | head -n 1)"
+kill -9 "$(first_child mp-executor "$worker")"
 wait $map || true
 complete executor
 [ "$(wc -l <failed)" -le 1 ] || fail "an executor's death cost $(wc -l <failed) calls"
 
 # -- with a retry it costs nothing
 run retried --retries 1
-kill -9 "$(children mp-executor "$worker" | head -n 1)"
+kill -9 "$(first_child mp-executor "$worker")"
 exits $map 0
 same retried wanted
 

@@ -186,9 +186,7 @@ seq 100 >lines
 "$MP" map -j 2 --chunk 1 --shell -- 'sleep 0.1; echo {}' <lines >killed.out 2>killed.err &
 map=$!
 wait_for test -s killed.out
-victim=$(children mp-executor $map | head -n 1)
-wait_for pgrep -P "$victim" >/dev/null # it runs a call
-kill -9 "$victim"
+kill_at_work "$(first_child mp-executor $map)"
 exits $map 1
 says killed.err 'killed by signal 9 (Killed)'
 [ "$(grep -c '^mp: line' killed.err)" = 1 ] || fail "more than one line: $(cat killed.err)"
