@@ -7,12 +7,15 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -22,7 +25,7 @@
 #include <utlist.h>
 
 /* libzmq makes identities of five bytes; nobody else can set one that we would accept. */
-enum { IDENTITY_MAX = 32, ENDPOINTS_MAX = 16, SPARE_DESCRIPTORS = 32 };
+enum { IDENTITY_MAX = 32, ENDPOINTS_MAX = 16, SPARE_DESCRIPTORS = 32, STRAYS = 16 };
 
 /* One connection of a hub, since its first message. */
 typedef struct peer {
@@ -30,6 +33,7 @@ typedef struct peer {
     unsigned char identity[IDENTITY_MAX];
     size_t identity_size;
     int fd;
+    ino_t inode; /* of the socket that had this number then */
     bool kicked;
     bool gone; /* in `down`; what it had sent before is handed out first */
     bool unlisted;
@@ -56,8 +60,9 @@ struct mpx_link {
     peer_t *peers; /* hub, by identity */
     peer_t *peers_by_id;
     peer_t *down; /* hub: gone, to be told */
-    peer_t *told; /* hub: told last; freed at the next call */
     uint64_t last_peer;
+    int strays[STRAYS]; /* connections that went before a message of theirs was read */
+    unsigned last_stray;
     dial_state_t dial;
     mp_rc_t down_rc;
     int dial_fd;         /* on the fork guard's list; -1: none */
@@ -131,6 +136,8 @@ static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *op
     self->epoll = -1;
     self->own_context = !context;
     self->context = context ? context : mpx_context_get();
+    for (size_t i = 0; i < STRAYS; i++)
+        self->strays[i] = -1;
     for (size_t i = 0; i < ENDPOINTS_MAX; i++)
         self->ipc[i] = (mpx_ipc_t){.fd = -1, .lock = -1};
     return self;
@@ -333,15 +340,53 @@ static void mark_gone(mpx_link_t *self, peer_t *peer)
     DL_APPEND(self->down, peer);
 }
 
+/* Whether the socket that the peer came by is closed, or will be: its other end is. */
+static bool has_ended(const peer_t *peer)
+{
+    struct stat info;
+    if (fstat(peer->fd, &info) != 0 || info.st_ino != peer->inode)
+        return true;
+    struct pollfd end = {.fd = peer->fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) == 1;
+}
+
+/* libzmq reports a connection that it ends by itself some instructions before it closes it. */
+static bool ends_now(const peer_t *peer)
+{
+    enum { TRIES = 10 };
+    static const struct timespec step = {.tv_nsec = 20000};
+    for (int i = 0; i < TRIES; i++) {
+        if (has_ended(peer))
+            return true;
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+/* Connections are named by numbers that are used again, and this one may have ended before a
+ * message of its was read: so the sockets themselves are asked. */
 static void on_fd_gone(mpx_link_t *self, int fd)
 {
-    /* Numbers are reused: of several peers with this one the oldest is gone. */
-    peer_t *oldest = NULL;
+    bool found = false;
     for (peer_t *peer = self->peers; peer; peer = peer->hh.next)
-        if (peer->fd == fd && !peer->gone && (!oldest || peer->id < oldest->id))
-            oldest = peer;
-    if (oldest)
-        mark_gone(self, oldest);
+        if (peer->fd == fd && !peer->gone && ends_now(peer)) {
+            mark_gone(self, peer);
+            found = true;
+        }
+    if (!found)
+        self->strays[self->last_stray++ % STRAYS] = fd;
+}
+
+static bool is_stray(mpx_link_t *self, const peer_t *peer)
+{
+    if (has_ended(peer))
+        return true;
+    for (size_t i = 0; i < STRAYS; i++)
+        if (self->strays[i] == peer->fd) {
+            self->strays[i] = -1;
+            return ends_now(peer);
+        }
+    return false;
 }
 
 static peer_t *find_peer(const mpx_link_t *self, uint64_t id)
@@ -360,7 +405,9 @@ static peer_t *make_peer(mpx_link_t *self, zmq_msg_t *identity, int fd)
     if (!peer)
         return NULL;
     peer->id = ++self->last_peer;
+    struct stat info;
     peer->fd = fd;
+    peer->inode = fstat(fd, &info) == 0 ? info.st_ino : 0;
     peer->identity_size = size;
     memcpy(peer->identity, zmq_msg_data(identity), size);
     HASH_ADD_KEYPTR(hh, self->peers, peer->identity, size, peer);
@@ -498,6 +545,8 @@ static peer_t *sender(mpx_link_t *self, zmq_msg_t *identity, mpx_link_event_t *o
         return NULL;
     }
     peer = make_peer(self, identity, fd);
+    if (peer && is_stray(self, peer))
+        mark_gone(self, peer);
     out->address = address_of(self);
     return peer;
 }
