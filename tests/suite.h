@@ -5,12 +5,15 @@
 #include <check.h>
 #include <stdlib.h>
 
-/* Ends with NULL. Each test gets `seconds`. */
-static inline int suite_run(const char *name, const TTest *const *tests, double seconds)
+/* Ends with NULL. Each test gets `seconds`, and has `setup` called first if there is one. */
+static inline int suite_run_with(void (*setup)(void), const char *name, const TTest *const *tests,
+                                 double seconds)
 {
     Suite *suite = suite_create(name);
     TCase *cases = tcase_create(name);
     tcase_set_timeout(cases, seconds);
+    if (setup)
+        tcase_add_checked_fixture(cases, setup, NULL);
     for (; *tests; tests++)
         tcase_add_test(cases, *tests);
     suite_add_tcase(suite, cases);
@@ -19,6 +22,11 @@ static inline int suite_run(const char *name, const TTest *const *tests, double 
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int suite_run(const char *name, const TTest *const *tests, double seconds)
+{
+    return suite_run_with(NULL, name, tests, seconds);
 }
 
 #endif

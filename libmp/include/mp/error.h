@@ -27,6 +27,14 @@ extern "C" {
     X(MP_EPERM, -9, "not permitted")                                                               \
     X(MP_ETOOLARGE, -10, "larger than the limit")                                                  \
     X(MP_EEXIST, -11, "the name is taken")                                                         \
+    X(MP_ENOTFOUND, -12, "there is nothing of that name")                                          \
+    X(MP_ERANGE, -13, "out of range")                                                              \
+    X(MP_ESTATE, -14, "the object's state doesn't allow it")                                       \
+    X(MP_ECORRUPT, -15, "what is stored there is damaged")                                         \
+    X(MP_EOWNERDEAD, -16, "acquired, but the last owner died holding it")                          \
+    X(MP_ENOTOWNER, -17, "held by somebody else, or by nobody")                                    \
+    X(MP_EDEADLOCK, -18, "it would wait for itself")                                               \
+    X(MP_EBROKEN, -19, "the barrier is broken")                                                    \
     X(MP_EFAILED, -20, "the task reported an error")                                               \
     X(MP_ECRASHED, -21, "the worker died while it ran the call")                                   \
     X(MP_ECANCELLED, -22, "cancelled")                                                             \
@@ -36,6 +44,7 @@ extern "C" {
     X(MP_ESIGNATURE, -31, "the task's signature differs")                                          \
     X(MP_ENOWORKER, -32, "no worker is connected")                                                 \
     X(MP_EMODULE, -33, "the module can't be loaded")                                               \
+    X(MP_EUNPASSABLE, -34, "the start method can't pass it on")                                    \
     X(MP_ECONNECT, -40, "no broker answered")                                                      \
     X(MP_EPROTO, -41, "the peer broke the protocol")                                               \
     X(MP_EVERSION, -42, "no common protocol version")                                              \

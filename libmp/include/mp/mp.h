@@ -6,6 +6,8 @@
 #include <mp/error.h>
 #include <mp/job.h>
 #include <mp/pool.h>
+#include <mp/ref.h>
+#include <mp/sync.h>
 #include <mp/task.h>
 #include <mp/version.h>
 #include <mp/worker.h>

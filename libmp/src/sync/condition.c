@@ -1,0 +1,257 @@
+/* condition.c: a list of waiters, each with a word of its own to sleep on.
+ *
+ * pthread's shared condition variable keeps counts of waiters that a killed one never takes
+ * back, and then blocks its notifier for ever. Here a waiter is a place that names its process;
+ * all that changes is one word of that place, by a single store, under the user's lock. So
+ * whoever dies leaves nothing half done, and its place is used again.
+ */
+#include <mp/sync.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "fault.h"
+#include "futex.h"
+#include "kinds.h"
+#include "life.h"
+#include "lock.h"
+#include "mutex.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { PLACES = 256 };
+
+typedef enum place_is { FREE, WAITING, NOTIFIED } place_is_t;
+
+typedef struct place {
+    _Atomic uint32_t is; /* place_is_t; slept on */
+    _Atomic mpx_life_t life;
+    _Atomic uint64_t ticket; /* lower ones came first */
+} place_t;
+
+typedef struct condition_state {
+    mpx_mutex_t naming; /* of the next line */
+    mp_ref_t lock;      /* as somebody who lives names it */
+    _Atomic uint64_t last_ticket;
+    _Atomic uint32_t used; /* places[used] and later are free */
+    place_t places[PLACES];
+} condition_state_t;
+
+struct mp_condition {
+    mpx_block_t *block;
+    condition_state_t *state;
+    mp_lock_t *lock;
+    bool own_lock;
+};
+
+static mp_rc_t wrap(mpx_block_t *block, mp_lock_t *lock, bool own_lock, mp_condition_t **out)
+{
+    mp_condition_t *self = malloc(sizeof *self);
+    if (!self) {
+        mpx_block_free(block);
+        if (own_lock)
+            mp_lock_destroy(&lock);
+        return mpx_fault(MP_ENOMEM, "a condition");
+    }
+    *self = (mp_condition_t){block, mpx_block_data(block), lock, own_lock};
+    *out = self;
+    return MP_OK;
+}
+
+mp_rc_t mp_condition_new(mp_lock_t *lock, mp_condition_t **out)
+{
+    mpx_block_t *block = NULL;
+    bool own_lock = !lock;
+    mp_rc_t rc = own_lock ? mp_rlock_new(&lock) : MP_OK;
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_block_new(MPX_KIND_CONDITION, sizeof(condition_state_t), &block);
+    if (rc == MP_OK)
+        rc = mpx_mutex_init(&((condition_state_t *)mpx_block_data(block))->naming);
+    if (rc == MP_OK)
+        return wrap(block, lock, own_lock, out);
+    mpx_block_free(block);
+    if (own_lock)
+        mp_lock_destroy(&lock);
+    return rc;
+}
+
+void mp_condition_destroy(mp_condition_t **self_p)
+{
+    mp_condition_t *self = *self_p;
+    if (!self)
+        return;
+    mpx_block_free(self->block);
+    if (self->own_lock)
+        mp_lock_destroy(&self->lock);
+    free(self);
+    *self_p = NULL;
+}
+
+mp_lock_t *mp_condition_lock(const mp_condition_t *self)
+{
+    return self->lock;
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+static place_is_t is(const place_t *place)
+{
+    return (place_is_t)atomic_load(&place->is);
+}
+
+static bool is_dead(const place_t *place)
+{
+    return mpx_life_gone(atomic_load(&place->life));
+}
+
+static place_t *free_place(condition_state_t *state)
+{
+    uint32_t used = atomic_load(&state->used);
+    for (uint32_t i = 0; i < used; i++)
+        if (is(&state->places[i]) == FREE)
+            return &state->places[i];
+    if (used < PLACES) {
+        atomic_store(&state->used, used + 1);
+        return &state->places[used];
+    }
+    for (uint32_t i = 0; i < used; i++)
+        if (is_dead(&state->places[i]))
+            return &state->places[i];
+    return NULL;
+}
+
+static place_t *take_place(condition_state_t *state)
+{
+    place_t *place = free_place(state);
+    if (!place)
+        return NULL;
+    atomic_store(&place->life, mpx_life_self());
+    atomic_store(&place->ticket, atomic_fetch_add(&state->last_ticket, 1) + 1);
+    atomic_store(&place->is, WAITING);
+    return place;
+}
+
+static place_t *first_waiting(condition_state_t *state)
+{
+    place_t *first = NULL;
+    uint32_t used = atomic_load(&state->used);
+    for (uint32_t i = 0; i < used; i++) {
+        place_t *place = &state->places[i];
+        if (is(place) == WAITING &&
+            (!first || atomic_load(&place->ticket) < atomic_load(&first->ticket)))
+            first = place;
+    }
+    return first;
+}
+
+/* False: there was nobody alive. That a thread woke up proves one; otherwise it may just not
+ * be asleep yet, so its process is asked. */
+static bool notify_place(place_t *place)
+{
+    atomic_store(&place->is, NOTIFIED);
+    if (mpx_futex_wake(&place->is, 1) > 0 || !is_dead(place))
+        return true;
+    atomic_store(&place->is, FREE);
+    return false;
+}
+
+/* ---- public --------------------------------------------------------------------------------- */
+
+static mp_rc_t not_held(void)
+{
+    return mpx_fault(MP_ENOTOWNER, "this thread doesn't hold the condition's lock");
+}
+
+mp_rc_t mp_condition_wait(mp_condition_t *self, int timeout_ms)
+{
+    if (!mpx_lock_is_mine(self->lock))
+        return not_held();
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    place_t *place = take_place(self->state);
+    if (!place)
+        return mpx_fault(MP_ELIMIT, "%d wait for the condition already", PLACES);
+    uint32_t depth = mpx_lock_release_all(self->lock);
+
+    mp_rc_t slept = MP_OK;
+    while (is(place) == WAITING && slept == MP_OK)
+        slept = mpx_futex_wait(&place->is, WAITING, deadline);
+
+    mp_rc_t rc = mpx_lock_restore(self->lock, depth);
+    bool notified = is(place) == NOTIFIED; /* also when that came at the last moment */
+    atomic_store(&place->is, FREE);
+    if (rc != MP_OK)
+        return rc;
+    return notified ? MP_OK : mpx_fault(MP_ETIMEDOUT, "the condition was not notified");
+}
+
+mp_rc_t mp_condition_wait_for(mp_condition_t *self, bool (*predicate)(void *arg), void *arg,
+                              int timeout_ms)
+{
+    if (!mpx_lock_is_mine(self->lock))
+        return not_held();
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    while (!predicate(arg)) {
+        mp_rc_t rc = mp_condition_wait(self, mpx_poll_ms(mpx_now(), deadline));
+        if (rc == MP_ETIMEDOUT && predicate(arg))
+            return MP_OK;
+        if (rc != MP_OK)
+            return rc;
+    }
+    return MP_OK;
+}
+
+mp_rc_t mp_condition_notify(mp_condition_t *self, int n)
+{
+    if (n < 0)
+        return mpx_fault(MP_EINVAL, "notifying %d waiters", n);
+    if (!mpx_lock_is_mine(self->lock))
+        return not_held();
+    while (n > 0) {
+        place_t *place = first_waiting(self->state);
+        if (!place)
+            break;
+        if (notify_place(place))
+            n--;
+    }
+    return MP_OK;
+}
+
+mp_rc_t mp_condition_notify_all(mp_condition_t *self)
+{
+    return mp_condition_notify(self, INT_MAX);
+}
+
+/* The lock's reference is written anew each time: it names a process that lives. */
+void mp_condition_ref(const mp_condition_t *self, mp_ref_t *out)
+{
+    (void)mpx_mutex_lock(&self->state->naming, MPX_NEVER);
+    mp_lock_ref(self->lock, &self->state->lock);
+    mpx_mutex_unlock(&self->state->naming);
+    mpx_block_ref(self->block, out);
+}
+
+static mp_ref_t named_lock(condition_state_t *state)
+{
+    (void)mpx_mutex_lock(&state->naming, MPX_NEVER);
+    mp_ref_t ref = state->lock;
+    mpx_mutex_unlock(&state->naming);
+    return ref;
+}
+
+mp_rc_t mp_condition_open(const mp_ref_t *ref, mp_condition_t **out)
+{
+    mpx_block_t *block = NULL;
+    mp_lock_t *lock = NULL;
+    mp_rc_t rc = mpx_block_open(ref, MPX_KIND_CONDITION, &block);
+    if (rc != MP_OK)
+        return rc;
+    mp_ref_t lock_ref = named_lock(mpx_block_data(block));
+    rc = mp_lock_open(&lock_ref, &lock);
+    if (rc != MP_OK) {
+        mpx_block_free(block);
+        return rc;
+    }
+    return wrap(block, lock, true, out);
+}

@@ -1,0 +1,151 @@
+#include "lock.h"
+
+#include "arena.h"
+#include "clock.h"
+#include "fault.h"
+#include "kinds.h"
+#include "life.h"
+#include "mutex.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* In shared memory. The holder's name is written by it alone, while it has the mutex: to find
+ * its own name there, a thread must have put it there itself. */
+typedef struct lock_state {
+    mpx_mutex_t mutex;
+    _Atomic uint64_t holder; /* mpx_thread_self(); 0: nobody, or not yet written */
+    uint32_t depth;          /* of an RLock: acquires without release, beyond the first */
+    uint32_t recursive;
+} lock_state_t;
+
+struct mp_lock {
+    mpx_block_t *block;
+    lock_state_t *state;
+};
+
+static mp_rc_t wrap(mpx_block_t *block, mp_lock_t **out)
+{
+    mp_lock_t *self = malloc(sizeof *self);
+    if (!self) {
+        mpx_block_free(block);
+        return mpx_fault(MP_ENOMEM, "a lock");
+    }
+    *self = (mp_lock_t){block, mpx_block_data(block)};
+    *out = self;
+    return MP_OK;
+}
+
+static mp_rc_t make(bool recursive, mp_lock_t **out)
+{
+    mpx_block_t *block = NULL;
+    mp_rc_t rc = mpx_block_new(MPX_KIND_LOCK, sizeof(lock_state_t), &block);
+    if (rc != MP_OK)
+        return rc;
+    lock_state_t *state = mpx_block_data(block);
+    state->recursive = recursive;
+    rc = mpx_mutex_init(&state->mutex);
+    if (rc != MP_OK) {
+        mpx_block_free(block);
+        return rc;
+    }
+    return wrap(block, out);
+}
+
+mp_rc_t mp_lock_new(mp_lock_t **out)
+{
+    return make(false, out);
+}
+
+mp_rc_t mp_rlock_new(mp_lock_t **out)
+{
+    return make(true, out);
+}
+
+void mp_lock_destroy(mp_lock_t **self)
+{
+    if (!*self)
+        return;
+    mpx_block_free((*self)->block);
+    free(*self);
+    *self = NULL;
+}
+
+bool mpx_lock_is_mine(const mp_lock_t *self)
+{
+    return atomic_load_explicit(&self->state->holder, memory_order_relaxed) == mpx_thread_self();
+}
+
+static mp_rc_t acquire_again(lock_state_t *state)
+{
+    if (!state->recursive)
+        return mpx_fault(MP_EDEADLOCK, "this thread holds the lock already");
+    state->depth++;
+    return MP_OK;
+}
+
+static mp_rc_t acquire_by(lock_state_t *state, int64_t deadline)
+{
+    mp_rc_t rc = mpx_mutex_lock(&state->mutex, deadline);
+    if (rc == MP_ETIMEDOUT)
+        return mpx_fault(rc, "the lock is held by another");
+    atomic_store_explicit(&state->holder, mpx_thread_self(), memory_order_relaxed);
+    state->depth = 0;
+    return rc == MP_OK ? MP_OK : mpx_fault(rc, "the lock's last holder died");
+}
+
+mp_rc_t mp_lock_acquire(mp_lock_t *self, int timeout_ms)
+{
+    if (mpx_lock_is_mine(self))
+        return acquire_again(self->state);
+    return acquire_by(self->state,
+                      timeout_ms < 0 ? MPX_NEVER : mpx_deadline(mpx_now(), timeout_ms));
+}
+
+static void let_go(lock_state_t *state)
+{
+    atomic_store_explicit(&state->holder, 0, memory_order_relaxed);
+    mpx_mutex_unlock(&state->mutex);
+}
+
+mp_rc_t mp_lock_release(mp_lock_t *self)
+{
+    if (!mpx_lock_is_mine(self))
+        return mpx_fault(MP_ENOTOWNER, "this thread doesn't hold the lock");
+    if (self->state->depth > 0)
+        self->state->depth--;
+    else
+        let_go(self->state);
+    return MP_OK;
+}
+
+uint32_t mpx_lock_release_all(mp_lock_t *self)
+{
+    uint32_t depth = self->state->depth;
+    let_go(self->state);
+    return depth;
+}
+
+mp_rc_t mpx_lock_restore(mp_lock_t *self, uint32_t depth)
+{
+    mp_rc_t rc = acquire_by(self->state, MPX_NEVER);
+    self->state->depth = depth;
+    return rc;
+}
+
+bool mp_lock_locked(const mp_lock_t *self)
+{
+    return atomic_load_explicit(&self->state->holder, memory_order_relaxed) != 0;
+}
+
+void mp_lock_ref(const mp_lock_t *self, mp_ref_t *out)
+{
+    mpx_block_ref(self->block, out);
+}
+
+mp_rc_t mp_lock_open(const mp_ref_t *ref, mp_lock_t **out)
+{
+    mpx_block_t *block = NULL;
+    mp_rc_t rc = mpx_block_open(ref, MPX_KIND_LOCK, &block);
+    return rc == MP_OK ? wrap(block, out) : rc;
+}

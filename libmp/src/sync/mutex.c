@@ -1,0 +1,65 @@
+#include "mutex.h"
+
+#include "clock.h"
+#include "fault.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* Tries before going to sleep: a section of some instructions is over by then, and sleeping
+ * costs both sides a system call. */
+enum { SPINS = 100 };
+
+mp_rc_t mpx_mutex_init(mpx_mutex_t *self)
+{
+    pthread_mutexattr_t attributes;
+    if (pthread_mutexattr_init(&attributes) != 0)
+        return mpx_fault(MP_ENOMEM, "a lock");
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    int error = pthread_mutex_init(self, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return error ? mpx_fault(MP_ESYSTEM, "a lock") : MP_OK;
+}
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int lock_until(mpx_mutex_t *self, int64_t deadline)
+{
+    int error = pthread_mutex_trylock(self);
+    for (int i = 0; error == EBUSY && i < SPINS; i++) {
+        pause_briefly();
+        error = pthread_mutex_trylock(self);
+    }
+    if (error != EBUSY)
+        return error;
+    if (deadline == MPX_NEVER)
+        return pthread_mutex_lock(self);
+    struct timespec until = {.tv_sec = deadline / MPX_S, .tv_nsec = deadline % MPX_S};
+    return pthread_mutex_clocklock(self, CLOCK_MONOTONIC, &until);
+}
+
+mp_rc_t mpx_mutex_lock(mpx_mutex_t *self, int64_t deadline)
+{
+    switch (lock_until(self, deadline)) {
+    case 0:
+        return MP_OK;
+    case EOWNERDEAD:
+        pthread_mutex_consistent(self);
+        return MP_EOWNERDEAD;
+    default:
+        return MP_ETIMEDOUT;
+    }
+}
+
+void mpx_mutex_unlock(mpx_mutex_t *self)
+{
+    pthread_mutex_unlock(self);
+}
