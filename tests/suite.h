@@ -5,6 +5,15 @@
 #include <check.h>
 #include <stdlib.h>
 
+static inline int suite_end(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 /* Ends with NULL. Each test gets `seconds`, and has `setup` called first if there is one. */
 static inline int suite_run_with(void (*setup)(void), const char *name, const TTest *const *tests,
                                  double seconds)
@@ -17,11 +26,22 @@ static inline int suite_run_with(void (*setup)(void), const char *name, const TT
     for (; *tests; tests++)
         tcase_add_test(cases, *tests);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_end(suite);
+}
+
+/* Those of `each` run n times, with _i from 0 to n-1; those of `once` once. */
+static inline int suite_run_each(const char *name, const TTest *const *each, int n,
+                                 const TTest *const *once, double seconds)
+{
+    Suite *suite = suite_create(name);
+    TCase *cases = tcase_create(name);
+    tcase_set_timeout(cases, seconds);
+    for (; *each; each++)
+        tcase_add_loop_test(cases, *each, 0, n);
+    for (; *once; once++)
+        tcase_add_test(cases, *once);
+    suite_add_tcase(suite, cases);
+    return suite_end(suite);
 }
 
 static inline int suite_run(const char *name, const TTest *const *tests, double seconds)

@@ -32,8 +32,8 @@ START_TEST(a_task_registers_itself_and_runs)
     ck_assert_int_eq(out, 49);
     ck_assert_ptr_null(mp_task_find("nobody"));
     bool seen = false;
-    for (size_t i = 0; mpx_registry_at(i); i++)
-        seen = seen || mpx_registry_at(i) == &shout;
+    for (size_t i = 0; mpx_registry_at(&mpx_tasks, i); i++)
+        seen = seen || mpx_registry_at(&mpx_tasks, i) == &shout;
     ck_assert(seen);
 }
 END_TEST

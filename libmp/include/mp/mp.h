@@ -5,10 +5,15 @@
 #include <mp/broker.h>
 #include <mp/error.h>
 #include <mp/job.h>
+#include <mp/log.h>
 #include <mp/pool.h>
+#include <mp/process.h>
 #include <mp/ref.h>
+#include <mp/scope.h>
+#include <mp/shared_memory.h>
 #include <mp/sync.h>
 #include <mp/task.h>
+#include <mp/value.h>
 #include <mp/version.h>
 #include <mp/worker.h>
 

@@ -7,17 +7,11 @@
 #define MP_WORKER_H
 
 #include <mp/error.h>
+#include <mp/log.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum mp_log_level {
-    MP_LOG_ERROR,
-    MP_LOG_WARNING,
-    MP_LOG_INFO,
-    MP_LOG_DEBUG
-} mp_log_level_t;
 
 /* All zero but `broker` is the default. */
 typedef struct mp_worker_options {

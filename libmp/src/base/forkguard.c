@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { LOCKS_MAX = 16 };
+
 /* The lock is held across every fork, so that the child finds the list whole. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -11,15 +13,28 @@ static int *fds;
 static size_t count;
 static size_t room;
 static uint64_t generation;
+static pthread_mutex_t *held[LOCKS_MAX];
+static size_t held_count;
+static size_t taken; /* by the fork under way */
 
+/* Modules take ours while they hold theirs, so ours is last. */
 static void before_fork(void)
 {
     pthread_mutex_lock(&lock);
+    size_t known = held_count;
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < known; i++)
+        pthread_mutex_lock(held[i]);
+    pthread_mutex_lock(&lock);
+    taken = known;
 }
 
 static void in_parent(void)
 {
+    size_t until = taken;
     pthread_mutex_unlock(&lock);
+    for (size_t i = until; i > 0; i--)
+        pthread_mutex_unlock(held[i - 1]);
 }
 
 static void in_child(void)
@@ -28,7 +43,7 @@ static void in_child(void)
         close(fds[i]);
     count = 0;
     generation++;
-    pthread_mutex_unlock(&lock);
+    in_parent();
 }
 
 static void install(void)
@@ -67,6 +82,15 @@ void mpx_forkguard_remove(int fd)
             fds[i] = fds[--count];
             break;
         }
+    pthread_mutex_unlock(&lock);
+}
+
+void mpx_forkguard_hold(pthread_mutex_t *module_lock)
+{
+    pthread_once(&once, install);
+    pthread_mutex_lock(&lock);
+    if (held_count < LOCKS_MAX)
+        held[held_count++] = module_lock;
     pthread_mutex_unlock(&lock);
 }
 

@@ -1,4 +1,4 @@
-/* forkguard.h: descriptors that must not live on in a forked child.
+/* forkguard.h: what must not live on in a forked child, and what must.
  *
  * A child that the program forks inherits our descriptors, and as long as it holds
  * a copy nobody at the other end can see that this process has died. Descriptors
@@ -9,11 +9,18 @@
 #define MPX_FORKGUARD_H
 
 #include <mp/error.h>
+#include <pthread.h>
 #include <stdint.h>
 
 /* Register, and forget before closing. Any thread. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_forkguard_add(int fd);
 void mpx_forkguard_remove(int fd);
+
+/* A lock of a module that may be in use when another thread forks: it is taken before every
+ * fork and released after it on both sides, so that the child finds it free and what it guards
+ * whole. Whoever holds one must not take another, nor fork. Once for each lock, before its
+ * first use; at most 16. */
+void mpx_forkguard_hold(pthread_mutex_t *lock);
 
 /* Counts the forks between the first process and this one; a handle that remembers
  * another number was made in another process. */

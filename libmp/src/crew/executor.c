@@ -111,7 +111,7 @@ static void send_problem(executor_t *self, uint64_t job, mp_rc_t code, const cha
 static size_t count_tasks(void)
 {
     size_t count = 0;
-    while (mpx_registry_at(count))
+    while (mpx_registry_at(&mpx_tasks, count))
         count++;
     return count;
 }
@@ -133,7 +133,7 @@ static void say_hello(executor_t *self)
     mpx_buf_t body = {0};
     bool ok = offers != NULL;
     for (size_t i = 0; ok && i < count; i++)
-        ok = offer(&offers[i], mpx_registry_at(i));
+        ok = offer(&offers[i], mpx_registry_at(&mpx_tasks, i));
     if (ok && self->offer_exec)
         ok = offer(&offers[count++], &mpx_exec_task);
     mpx_hello_t hello = {

@@ -3,6 +3,7 @@
 #include "executor.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "lifeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,19 +47,6 @@ enum { RETRY_MS = 100, TRIES_MAX = 30, STOP_MS = 2000 };
 
 /* ---- in the executor's process, before it is one ---------------------------------------- */
 
-/* From here on the kernel kills this process's group when the pipe's other end is closed,
- * which only the nursery holds. No thread, no handler, nothing to block. */
-static void arm_lifeline(int fd)
-{
-    struct pollfd gone = {.fd = fd};
-    if (fcntl(fd, F_SETOWN, -getpid()) != 0 || fcntl(fd, F_SETSIG, SIGKILL) != 0 ||
-        fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) != 0)
-        _exit(MPX_EXECUTOR_UNARMED);
-    /* It may have ended before the arming. */
-    if (poll(&gone, 1, 0) != 0)
-        _exit(MPX_EXECUTOR_UNARMED);
-}
-
 static void become_executor(const nursery_t *self, const int lane[2], const int lifeline[2])
 {
     setpgid(0, 0);
@@ -68,7 +56,8 @@ static void become_executor(const nursery_t *self, const int lane[2], const int 
     close(lifeline[1]);
     close(self->control);
     close(self->signals);
-    arm_lifeline(lifeline[0]);
+    if (!mpx_lifeline_arm(lifeline[0], -getpid()))
+        _exit(MPX_EXECUTOR_UNARMED);
 
     sigset_t none;
     sigemptyset(&none);

@@ -10,9 +10,16 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void *context;
 static unsigned users;
 static uint64_t generation;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void install(void)
+{
+    mpx_forkguard_hold(&lock);
+}
 
 void *mpx_context_get(void)
 {
+    pthread_once(&once, install);
     pthread_mutex_lock(&lock);
     if (generation != mpx_fork_generation()) {
         context = NULL; /* the parent's: left alone */

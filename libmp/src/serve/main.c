@@ -1,6 +1,8 @@
 /* main.c: a program as its own worker. */
 #include <mp/worker.h>
 
+#include "spawn.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,14 @@ static int serve(const char *program, const char *endpoint, int processes)
 
 int mp_main(int argc, char **argv, int *status)
 {
+    mpx_spawn_allow(argc > 0 ? argv[0] : NULL);
+    if (argc == 2 && strcmp(argv[1], MPX_SPAWN_ARGUMENT) == 0) {
+        if (mpx_spawn_main(status) != MP_OK) {
+            fprintf(stderr, "%s: %s\n", argv[0], mp_errmsg());
+            *status = EXIT_USAGE;
+        }
+        return 1;
+    }
     if (argc < 2 || strcmp(argv[1], "--mp-worker") != 0)
         return 0;
     long processes = 0;

@@ -74,26 +74,22 @@ struct mpx_block {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static uint64_t generation;
 static segment_t *segments;
 static span_t *classes[CLASSES];
 static size_t next_segment_bytes = FIRST_SEGMENT_BYTES;
 static uint64_t last_serial;
 static mpx_arena_counts_t counts;
 
-/* ---- fork ----------------------------------------------------------------------------------- */
+/* ---- entry ---------------------------------------------------------------------------------- */
 
-static void before_fork(void)
+static void install(void)
 {
-    pthread_mutex_lock(&lock);
+    mpx_forkguard_hold(&lock);
 }
 
-static void in_parent(void)
-{
-    pthread_mutex_unlock(&lock);
-}
-
-/* The gaps in the parent's segments are the parent's. */
-static void in_child(void)
+/* In a forked child: the gaps in the parent's segments are the parent's. */
+static void disown(void)
 {
     segment_t *segment;
     DL_FOREACH (segments, segment)
@@ -101,18 +97,15 @@ static void in_child(void)
     memset(classes, 0, sizeof classes);
     memset(&counts, 0, sizeof counts);
     next_segment_bytes = FIRST_SEGMENT_BYTES;
-    pthread_mutex_unlock(&lock);
-}
-
-static void install(void)
-{
-    (void)pthread_atfork(before_fork, in_parent, in_child);
+    generation = mpx_fork_generation();
 }
 
 static void enter(void)
 {
     pthread_once(&once, install);
     pthread_mutex_lock(&lock);
+    if (generation != mpx_fork_generation())
+        disown();
 }
 
 static void leave(void)

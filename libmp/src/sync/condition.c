@@ -14,7 +14,6 @@
 #include "kinds.h"
 #include "life.h"
 #include "lock.h"
-#include "mutex.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -31,8 +30,7 @@ typedef struct place {
 } place_t;
 
 typedef struct condition_state {
-    mpx_mutex_t naming; /* of the next line */
-    mp_ref_t lock;      /* as somebody who lives names it */
+    mpx_lock_name_t lock;
     _Atomic uint64_t last_ticket;
     _Atomic uint32_t used; /* places[used] and later are free */
     place_t places[PLACES];
@@ -68,7 +66,7 @@ mp_rc_t mp_condition_new(mp_lock_t *lock, mp_condition_t **out)
         return rc;
     rc = mpx_block_new(MPX_KIND_CONDITION, sizeof(condition_state_t), &block);
     if (rc == MP_OK)
-        rc = mpx_mutex_init(&((condition_state_t *)mpx_block_data(block))->naming);
+        rc = mpx_lock_name_init(&((condition_state_t *)mpx_block_data(block))->lock);
     if (rc == MP_OK)
         return wrap(block, lock, own_lock, out);
     mpx_block_free(block);
@@ -223,21 +221,10 @@ mp_rc_t mp_condition_notify_all(mp_condition_t *self)
     return mp_condition_notify(self, INT_MAX);
 }
 
-/* The lock's reference is written anew each time: it names a process that lives. */
 void mp_condition_ref(const mp_condition_t *self, mp_ref_t *out)
 {
-    (void)mpx_mutex_lock(&self->state->naming, MPX_NEVER);
-    mp_lock_ref(self->lock, &self->state->lock);
-    mpx_mutex_unlock(&self->state->naming);
+    mpx_lock_name_write(&self->state->lock, self->lock);
     mpx_block_ref(self->block, out);
-}
-
-static mp_ref_t named_lock(condition_state_t *state)
-{
-    (void)mpx_mutex_lock(&state->naming, MPX_NEVER);
-    mp_ref_t ref = state->lock;
-    mpx_mutex_unlock(&state->naming);
-    return ref;
 }
 
 mp_rc_t mp_condition_open(const mp_ref_t *ref, mp_condition_t **out)
@@ -247,8 +234,8 @@ mp_rc_t mp_condition_open(const mp_ref_t *ref, mp_condition_t **out)
     mp_rc_t rc = mpx_block_open(ref, MPX_KIND_CONDITION, &block);
     if (rc != MP_OK)
         return rc;
-    mp_ref_t lock_ref = named_lock(mpx_block_data(block));
-    rc = mp_lock_open(&lock_ref, &lock);
+    condition_state_t *state = mpx_block_data(block);
+    rc = mpx_lock_name_open(&state->lock, &lock);
     if (rc != MP_OK) {
         mpx_block_free(block);
         return rc;

@@ -5,7 +5,6 @@
 #include "fault.h"
 #include "kinds.h"
 #include "life.h"
-#include "mutex.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -148,4 +147,24 @@ mp_rc_t mp_lock_open(const mp_ref_t *ref, mp_lock_t **out)
     mpx_block_t *block = NULL;
     mp_rc_t rc = mpx_block_open(ref, MPX_KIND_LOCK, &block);
     return rc == MP_OK ? wrap(block, out) : rc;
+}
+
+mp_rc_t mpx_lock_name_init(mpx_lock_name_t *self)
+{
+    return mpx_mutex_init(&self->mutex);
+}
+
+void mpx_lock_name_write(mpx_lock_name_t *self, const mp_lock_t *lock)
+{
+    (void)mpx_mutex_lock(&self->mutex, MPX_NEVER);
+    mp_lock_ref(lock, &self->ref);
+    mpx_mutex_unlock(&self->mutex);
+}
+
+mp_rc_t mpx_lock_name_open(mpx_lock_name_t *self, mp_lock_t **out)
+{
+    (void)mpx_mutex_lock(&self->mutex, MPX_NEVER);
+    mp_ref_t ref = self->ref;
+    mpx_mutex_unlock(&self->mutex);
+    return mp_lock_open(&ref, out);
 }

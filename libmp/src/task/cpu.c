@@ -1,6 +1,7 @@
 #include "cpu.h"
 
 #include <mp/pool.h>
+#include <mp/process.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CPUS_MAX = 1 << 20 };
 
@@ -123,6 +125,12 @@ static int affinity(void)
             return count;
     }
     return 0;
+}
+
+int mp_machine_cpu_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (int)count : 1;
 }
 
 int mp_cpu_count(void)

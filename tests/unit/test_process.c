@@ -1,0 +1,659 @@
+/* Processes, started in three ways. Each test runs with each method. */
+#include "clock.h"
+#include "suite.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mp/mp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LONG_MS = 20000, SOON_MS = 100 };
+
+static const mp_method_t methods[] = {MP_FORK, MP_SPAWN, MP_FORKSERVER};
+enum { METHODS = 3 };
+
+/* ---- targets -------------------------------------------------------------------------------- */
+
+typedef struct order {
+    int number;
+    mp_ref_t event; /* set once it runs */
+    char path[64];  /* where its pid is to be written */
+} order_t;
+
+MP_TARGET(returns, order_t)
+{
+    return self->number;
+}
+
+MP_TARGET(calls_exit, order_t)
+{
+    exit(self->number);
+}
+
+MP_TARGET(dies_of, order_t)
+{
+    kill(getpid(), self->number);
+    return 0;
+}
+
+static void set_event(const mp_ref_t *ref)
+{
+    mp_event_t *event = NULL;
+    if (mp_event_open(ref, &event) != MP_OK)
+        _exit(99);
+    mp_event_set(event);
+    mp_event_destroy(&event);
+}
+
+MP_TARGET(stays, order_t)
+{
+    set_event(&self->event);
+    for (;;)
+        pause();
+    return 0;
+}
+
+/* As hard to end as can be. */
+MP_TARGET(spins_deaf, order_t)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    FILE *file = fopen(self->path, "w");
+    fprintf(file, "%d", (int)getpid());
+    fclose(file);
+    set_event(&self->event);
+    for (;;)
+        continue;
+    return 0;
+}
+
+MP_TARGET(writes, order_t)
+{
+    printf("%d\n", self->number);
+    return 0;
+}
+
+MP_TARGET(looks_around, order_t)
+{
+    const mp_process_t *me = mp_process_current();
+    mp_process_t *parent = mp_process_parent();
+    sigset_t mask;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    struct sigaction term;
+    sigaction(SIGTERM, NULL, &term);
+    if (strcmp(mp_process_name(me), "the child") != 0 || mp_process_pid(me) != getpid() ||
+        !mp_process_daemon(me))
+        return 1;
+    if (!parent || mp_process_pid(parent) != self->number || !mp_process_is_alive(parent) ||
+        strcmp(mp_process_name(parent), "MainProcess") != 0 ||
+        mp_process_join(parent, 10) != MP_ETIMEDOUT)
+        return 2;
+    if (mp_process_join(mp_process_current(), 0) != MP_EDEADLOCK)
+        return 3;
+    if (sigismember(&mask, SIGTERM) || term.sa_handler != SIG_DFL)
+        return 4;
+    char byte;
+    if (read(STDIN_FILENO, &byte, 1) != 0)
+        return 5;
+    return 0;
+}
+
+static int count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    int count = -3; /* ".", ".." and the folder itself */
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* 0, 1, 2 and the lifeline. */
+MP_TARGET(counts_descriptors, order_t)
+{
+    return count_descriptors() - self->number;
+}
+
+MP_TARGET(starts_a_grandchild, order_t)
+{
+    order_t order = {.number = 5};
+    mp_process_t *child = NULL;
+    int code = -1;
+    mp_process_options_t options = {
+        .registered = &returns, .item = &order, .method = (mp_method_t)self->number};
+    if (mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK ||
+        mp_process_join(child, LONG_MS) != MP_OK || mp_process_exitcode(child, &code) != MP_OK)
+        return 1;
+    char name[64];
+    snprintf(name, sizeof name, "%s:1", mp_process_name(mp_process_current()));
+    bool named = strcmp(mp_process_name(child), name) == 0;
+    mp_process_destroy(&child);
+    return code == 5 && named ? 0 : 2;
+}
+
+MP_TARGET(leaves_a_grandchild, order_t)
+{
+    order_t order = *self;
+    mp_process_t *child = NULL;
+    mp_process_options_t options = {
+        .registered = &spins_deaf, .item = &order, .method = (mp_method_t)self->number};
+    if (mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK)
+        return 1;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static atomic_int preloaded;
+
+MP_TARGET(preload, order_t)
+{
+    atomic_store(&preloaded, 7);
+    return 0;
+}
+
+MP_TARGET(sees_preload, order_t)
+{
+    return atomic_load(&preloaded);
+}
+
+/* ---- helpers -------------------------------------------------------------------------------- */
+
+static mp_process_t *process_of(const mp_target_t *target, const order_t *order, mp_method_t method)
+{
+    mp_process_t *process = NULL;
+    mp_process_options_t options = {.registered = target, .item = order, .method = method};
+    ck_assert_msg(mp_process_new(&options, &process) == MP_OK, "%s", mp_errmsg());
+    return process;
+}
+
+static mp_process_t *started(const mp_target_t *target, const order_t *order, mp_method_t method)
+{
+    mp_process_t *process = process_of(target, order, method);
+    ck_assert_msg(mp_process_start(process) == MP_OK, "%s", mp_errmsg());
+    return process;
+}
+
+static int ended(mp_process_t **process)
+{
+    int code = -1000;
+    ck_assert_int_eq(mp_process_join(*process, LONG_MS), MP_OK);
+    ck_assert(!mp_process_is_alive(*process));
+    ck_assert_int_eq(mp_process_exitcode(*process, &code), MP_OK);
+    mp_process_destroy(process);
+    ck_assert_ptr_null(*process);
+    return code;
+}
+
+static order_t with_event(mp_event_t **event)
+{
+    order_t order = {0};
+    ck_assert_int_eq(mp_event_new(event), MP_OK);
+    mp_event_ref(*event, &order.event);
+    return order;
+}
+
+/* A process that is no child of ours has ended; who has inherited it may not have reaped it. */
+static bool is_gone(pid_t pid)
+{
+    char path[32], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return true;
+    const char *read = fgets(line, sizeof line, file);
+    fclose(file);
+    return !read || strrchr(line, ')')[2] == 'Z';
+}
+
+static void until_gone(pid_t pid)
+{
+    int64_t end = mpx_now() + LONG_MS * MPX_MS;
+    while (!is_gone(pid)) {
+        ck_assert_msg(mpx_now() < end, "process %d lives on", (int)pid);
+        usleep(1000);
+    }
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+START_TEST(ends_with_what_it_returns)
+{
+    mp_method_t method = methods[_i];
+    order_t order = {.number = 42};
+    mp_process_t *process = process_of(&returns, &order, method);
+    int code = 0;
+    ck_assert_int_eq(mp_process_pid(process), 0);
+    ck_assert_int_eq(mp_process_sentinel(process), -1);
+    ck_assert_int_eq(mp_process_exitcode(process, &code), MP_EBUSY);
+    ck_assert_int_eq(mp_process_join(process, 0), MP_ESTATE);
+    ck_assert_int_eq(mp_process_terminate(process), MP_ESTATE);
+    ck_assert(!mp_process_is_alive(process));
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(mp_process_start(process), MP_ESTATE);
+    ck_assert_int_gt(mp_process_pid(process), 0);
+    struct pollfd sentinel = {mp_process_sentinel(process), POLLIN, 0};
+    ck_assert_int_eq(poll(&sentinel, 1, LONG_MS), 1);
+    ck_assert_int_eq(mp_process_join(process, 0), MP_OK);
+    ck_assert_int_eq(mp_process_join(process, 0), MP_OK);
+    ck_assert_int_eq(mp_process_terminate(process), MP_OK);
+    ck_assert_int_eq(ended(&process), 42);
+
+    process = started(&calls_exit, &order, method);
+    ck_assert_int_eq(ended(&process), 42);
+    order.number = -1;
+    process = started(&returns, &order, method);
+    ck_assert_int_eq(ended(&process), 255);
+    order.number = SIGABRT;
+    process = started(&dies_of, &order, method);
+    ck_assert_int_eq(ended(&process), -SIGABRT);
+}
+END_TEST
+
+START_TEST(signals_end_it)
+{
+    static mp_rc_t (*const ways[])(mp_process_t *) = {mp_process_terminate, mp_process_kill,
+                                                      mp_process_interrupt};
+    static const int codes[] = {-SIGTERM, -SIGKILL, -SIGINT};
+    mp_event_t *event = NULL;
+    order_t order = with_event(&event);
+    /* What this process blocks and handles is no matter of its children. */
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    (void)signal(SIGINT, SIG_IGN);
+    for (int i = 0; i < 3; i++) {
+        mp_event_clear(event);
+        mp_process_t *process = started(&stays, &order, methods[_i]);
+        ck_assert_int_eq(mp_event_wait(event, LONG_MS), MP_OK);
+        ck_assert_int_eq(mp_process_join(process, 0), MP_ETIMEDOUT);
+        ck_assert_int_eq(mp_process_join(process, 20), MP_ETIMEDOUT);
+        ck_assert(mp_process_is_alive(process));
+        ck_assert_int_eq(ways[i](process), MP_OK);
+        ck_assert_int_eq(ended(&process), codes[i]);
+    }
+    mp_event_destroy(&event);
+}
+END_TEST
+
+START_TEST(child_knows_who_it_is)
+{
+    order_t order = {.number = getpid()};
+    mp_process_t *process = NULL;
+    mp_process_options_t options = {.registered = &looks_around,
+                                    .item = &order,
+                                    .name = "another name",
+                                    .daemon = 1,
+                                    .method = methods[_i]};
+    ck_assert_ptr_null(mp_process_parent());
+    ck_assert_str_eq(mp_process_name(mp_process_current()), "MainProcess");
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_OK);
+    ck_assert_int_eq(mp_process_set_name(process, "the child"), MP_OK);
+    ck_assert(mp_process_daemon(process));
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(mp_process_set_name(process, "late"), MP_ESTATE);
+    ck_assert_int_eq(mp_process_set_daemon(process, false), MP_ESTATE);
+    ck_assert_int_eq(ended(&process), 0);
+}
+END_TEST
+
+START_TEST(grandchildren)
+{
+    for (int i = 0; i < METHODS; i++) {
+        order_t order = {.number = methods[i]};
+        mp_process_t *process = started(&starts_a_grandchild, &order, methods[_i]);
+        ck_assert_int_eq(ended(&process), 0);
+    }
+}
+END_TEST
+
+START_TEST(output_comes_once)
+{
+    char path[] = "/tmp/mp-output-XXXXXX";
+    char text[256] = "";
+    int file = mkstemp(path);
+    fflush(stdout);
+    int before = dup(STDOUT_FILENO);
+    dup2(file, STDOUT_FILENO);
+    setvbuf(stdout, NULL, _IOFBF, 4096);
+    printf("first\n"); /* in the buffer at the start */
+    order_t order = {.number = 2};
+    mp_process_t *process = started(&writes, &order, methods[_i]);
+    ck_assert_int_eq(ended(&process), 0);
+    printf("third\n");
+    fflush(stdout);
+    dup2(before, STDOUT_FILENO);
+    ck_assert_int_gt(pread(file, text, sizeof text - 1, 0), 0);
+    ck_assert_str_eq(text, "first\n2\nthird\n");
+    close(file);
+    close(before);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(no_stranger_s_descriptors)
+{
+    order_t order = {.number = 4};
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_ge(open("/dev/null", O_RDONLY), 0);
+    if (methods[_i] == MP_FORK)
+        return; /* it has its parent's */
+    mp_process_t *process = started(&counts_descriptors, &order, methods[_i]);
+    ck_assert_int_eq(ended(&process), 0);
+}
+END_TEST
+
+START_TEST(two_hundred_leave_nothing)
+{
+    enum { COUNT = 200, AT_ONCE = 20 };
+    mp_process_t *processes[AT_ONCE];
+    order_t order = {.number = 3};
+    mp_process_t *warm = started(&returns, &order, methods[_i]);
+    (void)ended(&warm);
+    int before = count_descriptors();
+    for (int i = 0; i < COUNT / AT_ONCE; i++) {
+        for (int j = 0; j < AT_ONCE; j++)
+            processes[j] = started(&returns, &order, methods[_i]);
+        for (int j = 0; j < AT_ONCE; j++)
+            ck_assert_int_eq(ended(&processes[j]), 3);
+    }
+    ck_assert_int_eq(count_descriptors(), before);
+    ck_assert_uint_eq(mp_active_children(NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(active_children)
+{
+    mp_event_t *event = NULL;
+    mp_process_t *found[5] = {0};
+    order_t order = with_event(&event);
+    mp_process_t *lives = started(&stays, &order, methods[_i]);
+    mp_process_t *dies = started(&returns, &order, methods[_i]);
+    ck_assert_int_eq(mp_process_join(dies, LONG_MS), MP_OK);
+    ck_assert_uint_eq(mp_active_children(found, 5), 1);
+    ck_assert_ptr_eq(found[0], lives);
+    mp_process_destroy(&lives); /* it runs on */
+    ck_assert_int_eq(mp_process_kill(found[0]), MP_OK);
+    ck_assert_int_eq(ended(&found[0]), -SIGKILL);
+    ck_assert_uint_eq(mp_active_children(found, 5), 0);
+    mp_process_destroy(&dies);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+static void *starts_and_ends(void *arg)
+{
+    const order_t *order = arg;
+    mp_process_t *process = started(&stays, order, (mp_method_t)order->number);
+    mp_process_destroy(&process);
+    return NULL;
+}
+
+/* Not tied to the thread that started it. */
+START_TEST(outlives_the_thread_that_started_it)
+{
+    mp_event_t *event = NULL;
+    mp_process_t *found = NULL;
+    pthread_t thread;
+    order_t order = with_event(&event);
+    order.number = methods[_i];
+    pthread_create(&thread, NULL, starts_and_ends, &order);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(mp_event_wait(event, LONG_MS), MP_OK);
+    ck_assert_uint_eq(mp_active_children(&found, 1), 1);
+    ck_assert_int_eq(mp_process_join(found, SOON_MS), MP_ETIMEDOUT);
+    ck_assert_int_eq(mp_process_kill(found), MP_OK);
+    ck_assert_int_eq(ended(&found), -SIGKILL);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+/* A parent (started by fork), its child by the method: deaf to all signals. Then kill -9. */
+START_TEST(child_dies_with_its_killed_parent)
+{
+    mp_event_t *event = NULL;
+    int pid = 0;
+    order_t order = with_event(&event);
+    order.number = methods[_i];
+    snprintf(order.path, sizeof order.path, "/tmp/mp-process-%d", (int)getpid());
+    mp_process_t *parent = started(&leaves_a_grandchild, &order, MP_FORK);
+    ck_assert_int_eq(mp_event_wait(event, LONG_MS), MP_OK);
+    FILE *file = fopen(order.path, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
+    fclose(file);
+    unlink(order.path);
+    ck_assert(!is_gone(pid));
+    ck_assert_int_eq(mp_process_kill(parent), MP_OK);
+    ck_assert_int_eq(ended(&parent), -SIGKILL);
+    until_gone(pid);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+/* What has no test for each method follows. */
+
+static int works(void *arg)
+{
+    int *shared = arg;
+    *shared = 42;
+    return 0;
+}
+
+START_TEST(fork_sees_the_parent_s_memory)
+{
+    int local = 1;
+    int *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    mp_process_t *process = NULL;
+    mp_process_options_t options = {.target = works, .arg = shared};
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_OK);
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(ended(&process), 0);
+    ck_assert_int_eq(*shared, 42);
+    options.arg = &local;
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_OK);
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(ended(&process), 0);
+    ck_assert_int_eq(local, 1);
+}
+END_TEST
+
+START_TEST(what_is_refused)
+{
+    mp_process_t *process = NULL;
+    order_t order = {0};
+    char long_name[300];
+    memset(long_name, 'n', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = 0;
+    mp_process_options_t function = {.target = works, .method = MP_SPAWN};
+    ck_assert_int_eq(mp_process_new(NULL, &process), MP_EINVAL);
+    ck_assert_int_eq(mp_process_new(&(mp_process_options_t){0}, &process), MP_EINVAL);
+    ck_assert_int_eq(mp_process_new(&function, &process), MP_EUNPASSABLE);
+    function.method = MP_FORKSERVER;
+    ck_assert_int_eq(mp_process_new(&function, &process), MP_EUNPASSABLE);
+    function.method = (mp_method_t)9;
+    ck_assert_int_eq(mp_process_new(&function, &process), MP_EINVAL);
+    mp_process_options_t both = {.target = works, .registered = &returns};
+    ck_assert_int_eq(mp_process_new(&both, &process), MP_EINVAL);
+    mp_process_options_t named = {.registered = &returns, .item = &order, .name = long_name};
+    ck_assert_int_eq(mp_process_new(&named, &process), MP_EINVAL);
+    static const mp_target_t late = {"late", {"int", 4, 4}, NULL};
+    ck_assert_int_eq(mp_target_enter(&late), MP_EINVAL);
+    mp_target_t loaded = returns; /* as if a module had brought it */
+    loaded.name = "loaded";
+    ck_assert_int_eq(mp_target_enter(&loaded), MP_OK);
+    mp_process_options_t module = {.registered = &loaded, .item = &order, .method = MP_SPAWN};
+    ck_assert_int_eq(mp_process_new(&module, &process), MP_EUNPASSABLE);
+    module.method = MP_FORK;
+    ck_assert_int_eq(mp_process_new(&module, &process), MP_OK);
+    mp_process_destroy(&process);
+}
+END_TEST
+
+static int uses_the_parent_s_child(void *arg)
+{
+    mp_process_t *sibling = arg;
+    int code;
+    return mp_process_join(sibling, 0) == MP_EFORKED &&
+                   mp_process_exitcode(sibling, &code) == MP_EFORKED &&
+                   mp_process_kill(sibling) == MP_EFORKED &&
+                   mp_process_start(sibling) == MP_EFORKED && !mp_process_is_alive(sibling) &&
+                   mp_active_children(NULL, 0) == 0
+               ? 0
+               : 1;
+}
+
+START_TEST(a_stranger_s_child)
+{
+    mp_event_t *event = NULL;
+    order_t order = with_event(&event);
+    mp_process_t *sibling = started(&stays, &order, MP_FORK);
+    mp_process_t *process = NULL;
+    mp_process_options_t options = {.target = uses_the_parent_s_child, .arg = sibling};
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_OK);
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(ended(&process), 0);
+    ck_assert_int_eq(mp_process_kill(sibling), MP_OK);
+    ck_assert_int_eq(ended(&sibling), -SIGKILL);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+START_TEST(without_descriptors_nothing_is_started)
+{
+    order_t order = {.number = 1};
+    for (int i = 0; i < METHODS; i++) {
+        mp_process_t *warm = started(&returns, &order, methods[i]);
+        (void)ended(&warm);
+    }
+    mp_process_t *processes[METHODS];
+    mp_rc_t codes[METHODS];
+    int filled[100], count = 0;
+    for (int i = 0; i < METHODS; i++)
+        processes[i] = process_of(&returns, &order, methods[i]);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){100, 100});
+    while ((filled[count] = open("/dev/null", O_RDONLY)) >= 0)
+        count++;
+    for (int i = 0; i < METHODS; i++)
+        codes[i] = mp_process_start(processes[i]);
+    while (count > 0)
+        close(filled[--count]);
+    for (int i = 0; i < METHODS; i++) {
+        ck_assert_int_eq(codes[i], MP_ESYSTEM);
+        ck_assert_int_eq(mp_process_start(processes[i]), MP_OK); /* nothing was spoilt */
+        ck_assert_int_eq(ended(&processes[i]), 1);
+    }
+}
+END_TEST
+
+static pid_t server_pid(void)
+{
+    pid_t found = 0;
+    DIR *proc = opendir("/proc");
+    const struct dirent *entry;
+    while ((entry = readdir(proc)) && !found) {
+        char path[300], text[512] = "";
+        int ppid = 0;
+        snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file)
+            continue;
+        if (fgets(text, sizeof text, file) && strstr(text, "(mp-forkserver)") &&
+            sscanf(strrchr(text, ')') + 1, " %*c %d", &ppid) == 1 && ppid == getpid())
+            found = atoi(entry->d_name);
+        fclose(file);
+    }
+    closedir(proc);
+    return found;
+}
+
+START_TEST(fork_server_is_killed)
+{
+    mp_event_t *event = NULL;
+    order_t order = with_event(&event);
+    mp_process_t *lives = started(&stays, &order, MP_FORKSERVER);
+    ck_assert_int_eq(mp_event_wait(event, LONG_MS), MP_OK);
+    pid_t server = server_pid();
+    ck_assert_int_gt(server, 0);
+    ck_assert_int_eq(kill(server, SIGKILL), 0);
+    order.number = 9;
+    mp_process_t *next = started(&returns, &order, MP_FORKSERVER);
+    ck_assert_int_eq(ended(&next), 9);
+    ck_assert(mp_process_is_alive(lives));
+    pid_t pid = mp_process_pid(lives);
+    ck_assert_int_eq(mp_process_kill(lives), MP_OK);
+    ck_assert_int_eq(ended(&lives), 255); /* who could have told is gone */
+    until_gone(pid);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+START_TEST(fork_server_preloads)
+{
+    order_t order = {0};
+    ck_assert_int_eq(mp_set_forkserver_preload(&preload), MP_OK);
+    for (int i = 0; i < 2; i++) {
+        mp_process_t *process = started(&sees_preload, &order, MP_FORKSERVER);
+        ck_assert_int_eq(ended(&process), 7);
+    }
+    ck_assert_int_eq(atomic_load(&preloaded), 0);
+}
+END_TEST
+
+START_TEST(start_methods)
+{
+    ck_assert_int_eq(mp_get_start_method(), MP_FORK);
+    ck_assert_int_eq(mp_set_start_method(MP_SPAWN, false), MP_OK);
+    ck_assert_int_eq(mp_set_start_method(MP_FORK, false), MP_ESTATE);
+    ck_assert_int_eq(mp_set_start_method(MP_METHOD_DEFAULT, true), MP_EINVAL);
+    mp_process_t *process = NULL;
+    mp_process_options_t options = {.target = works};
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_EUNPASSABLE);
+    static const mp_context_t forking = {MP_FORK};
+    options.context = &forking;
+    ck_assert_int_eq(mp_process_new(&options, &process), MP_OK);
+    mp_process_destroy(&process);
+    ck_assert_int_eq(mp_set_start_method(MP_FORKSERVER, true), MP_OK);
+    ck_assert_str_eq(mp_method_name(mp_get_start_method()), "forkserver");
+    ck_assert_ptr_null(mp_method_name(MP_METHOD_DEFAULT));
+    ck_assert_int_ge(mp_machine_cpu_count(), mp_cpu_count());
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    MP_MAIN(argc, argv);
+    const TTest *const each[] = {ends_with_what_it_returns,
+                                 signals_end_it,
+                                 child_knows_who_it_is,
+                                 grandchildren,
+                                 output_comes_once,
+                                 no_stranger_s_descriptors,
+                                 two_hundred_leave_nothing,
+                                 active_children,
+                                 outlives_the_thread_that_started_it,
+                                 child_dies_with_its_killed_parent,
+                                 NULL};
+    const TTest *const once[] = {fork_sees_the_parent_s_memory,
+                                 what_is_refused,
+                                 a_stranger_s_child,
+                                 without_descriptors_nothing_is_started,
+                                 fork_server_is_killed,
+                                 fork_server_preloads,
+                                 start_methods,
+                                 NULL};
+    return suite_run_each("process", each, METHODS, once, 60);
+}
