@@ -558,7 +558,7 @@ static int counts_rounds(void *arg)
 
 static void meets(void)
 {
-    for (int round = 1; round <= 200; round++) {
+    for (int round = 1; round <= 200; round += 2) {
         int index = -1;
         if (mp_barrier_wait(barrier, LONG_MS, &index) != MP_OK || index < 0 || index > 2)
             _exit(1);
@@ -567,7 +567,6 @@ static void meets(void)
         atomic_fetch_add(&board->count, index);
         if (mp_barrier_wait(barrier, LONG_MS, NULL) != MP_OK || board->plain != round + 1)
             _exit(3);
-        round++;
     }
 }
 
