@@ -16,6 +16,8 @@ static uint64_t generation;
 static pthread_mutex_t *held[LOCKS_MAX];
 static size_t held_count;
 static size_t taken; /* by the fork under way */
+static pthread_mutex_t *renewed[LOCKS_MAX];
+static size_t renewed_count;
 
 /* Modules take ours while they hold theirs, so ours is last. */
 static void before_fork(void)
@@ -42,6 +44,8 @@ static void in_child(void)
     for (size_t i = 0; i < count; i++)
         close(fds[i]);
     count = 0;
+    for (size_t i = 0; i < renewed_count; i++)
+        pthread_mutex_init(renewed[i], NULL);
     generation++;
     in_parent();
 }
@@ -85,13 +89,23 @@ void mpx_forkguard_remove(int fd)
     pthread_mutex_unlock(&lock);
 }
 
-void mpx_forkguard_hold(pthread_mutex_t *module_lock)
+static void list_lock(pthread_mutex_t **list, size_t *list_count, pthread_mutex_t *module_lock)
 {
     pthread_once(&once, install);
     pthread_mutex_lock(&lock);
-    if (held_count < LOCKS_MAX)
-        held[held_count++] = module_lock;
+    if (*list_count < LOCKS_MAX)
+        list[(*list_count)++] = module_lock;
     pthread_mutex_unlock(&lock);
+}
+
+void mpx_forkguard_hold(pthread_mutex_t *module_lock)
+{
+    list_lock(held, &held_count, module_lock);
+}
+
+void mpx_forkguard_renew(pthread_mutex_t *module_lock)
+{
+    list_lock(renewed, &renewed_count, module_lock);
 }
 
 uint64_t mpx_fork_generation(void)

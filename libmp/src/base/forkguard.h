@@ -22,6 +22,10 @@ void mpx_forkguard_remove(int fd);
  * first use; at most 16. */
 void mpx_forkguard_hold(pthread_mutex_t *lock);
 
+/* A lock that guards nothing a child goes on with, and may be held for long: in the child it
+ * is made anew. The same rules, but its holder may take others, and fork. */
+void mpx_forkguard_renew(pthread_mutex_t *lock);
+
 /* Counts the forks between the first process and this one; a handle that remembers
  * another number was made in another process. */
 uint64_t mpx_fork_generation(void);

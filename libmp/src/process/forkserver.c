@@ -85,7 +85,7 @@ static uint64_t generation;
 
 static void install(void)
 {
-    mpx_forkguard_hold(&lock);
+    mpx_forkguard_renew(&lock);
 }
 
 static void drop_server(void)

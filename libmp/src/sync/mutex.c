@@ -31,6 +31,32 @@ static void pause_briefly(void)
 #endif
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define WITHOUT_CLOCKLOCK
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITHOUT_CLOCKLOCK
+#endif
+#endif
+
+#ifdef WITHOUT_CLOCKLOCK
+/* clang 14's ThreadSanitizer doesn't know pthread_mutex_clocklock and would miss the lock. */
+static int lock_timed(mpx_mutex_t *self, int64_t deadline)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t end = until.tv_sec * MPX_S + until.tv_nsec + (deadline - mpx_now());
+    until = (struct timespec){.tv_sec = end / MPX_S, .tv_nsec = end % MPX_S};
+    return pthread_mutex_timedlock(self, &until);
+}
+#else
+static int lock_timed(mpx_mutex_t *self, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = deadline / MPX_S, .tv_nsec = deadline % MPX_S};
+    return pthread_mutex_clocklock(self, CLOCK_MONOTONIC, &until);
+}
+#endif
+
 static int lock_until(mpx_mutex_t *self, int64_t deadline)
 {
     int error = pthread_mutex_trylock(self);
@@ -40,10 +66,7 @@ static int lock_until(mpx_mutex_t *self, int64_t deadline)
     }
     if (error != EBUSY)
         return error;
-    if (deadline == MPX_NEVER)
-        return pthread_mutex_lock(self);
-    struct timespec until = {.tv_sec = deadline / MPX_S, .tv_nsec = deadline % MPX_S};
-    return pthread_mutex_clocklock(self, CLOCK_MONOTONIC, &until);
+    return deadline == MPX_NEVER ? pthread_mutex_lock(self) : lock_timed(self, deadline);
 }
 
 mp_rc_t mpx_mutex_lock(mpx_mutex_t *self, int64_t deadline)
