@@ -13,7 +13,7 @@ for (case, unit), peers in samples.items():
     ours = statistics.median(peers["libmp"])
     for peer, values in peers.items():
         median = statistics.median(values)
-        better = median / ours if unit == "us" else ours / median
+        better = median / ours if unit in ("us", "ns") else ours / median
         ratio = "" if peer == "libmp" else f"{better:.1f} x"
         print(f"{case:<34} {unit:<8} {peer:<10} {median:>12.1f} {min(values):>12.1f} "
               f"{max(values):>12.1f}  {ratio}")

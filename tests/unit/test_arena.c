@@ -75,7 +75,11 @@ START_TEST(hundred_thousand_operations_leave_nothing)
         if (i == 20000)
             before = resident_kib();
     }
+#ifdef MP_SANITIZED /* which keeps what was freed for a while */
+    (void)before;
+#else
     ck_assert_int_lt(resident_kib(), before + 4096);
+#endif
     for (size_t at = 0; at < COUNT; at++)
         mpx_block_free(blocks[at]);
     mpx_arena_counts_t counts;

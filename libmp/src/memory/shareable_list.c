@@ -204,7 +204,7 @@ static mp_rc_t find_place(const mp_shareable_list_t *self, ptrdiff_t index, size
 
 mp_rc_t mp_shareable_list_get(const mp_shareable_list_t *self, ptrdiff_t index, mp_scalar_t *out)
 {
-    place_t place;
+    place_t place = {0};
     size_t at = 0;
     mp_scalar_t item = {0};
     mp_rc_t rc = find_place(self, index, &at, &place);
@@ -237,7 +237,7 @@ mp_rc_t mp_shareable_list_get(const mp_shareable_list_t *self, ptrdiff_t index, 
 
 mp_rc_t mp_shareable_list_set(mp_shareable_list_t *self, ptrdiff_t index, mp_scalar_t item)
 {
-    place_t place;
+    place_t place = {0};
     size_t at = 0;
     mp_rc_t rc = find_place(self, index, &at, &place);
     if (rc != MP_OK)

@@ -1,11 +1,11 @@
 #include "life.h"
 
 #include "clock.h"
-#include "forkguard.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,16 +73,41 @@ mpx_life_t mpx_life_of(pid_t pid)
     return (uint64_t)pid << 32 | stat.born;
 }
 
+/* ---- who we are, remembered ------------------------------------------------------------------ */
+
+static _Atomic mpx_life_t self_life;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+_Thread_local uint64_t mpx_thread_named __attribute__((tls_model("initial-exec")));
+
+static void forget(void)
+{
+    mpx_thread_named = 0;
+    atomic_store(&self_life, 0);
+}
+
+static void install(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget);
+}
+
 mpx_life_t mpx_life_self(void)
 {
-    static _Atomic mpx_life_t self;
-    pid_t pid = getpid();
-    mpx_life_t life = atomic_load_explicit(&self, memory_order_relaxed);
-    if (mpx_life_pid(life) == pid)
+    mpx_life_t life = atomic_load_explicit(&self_life, memory_order_relaxed);
+    if (life)
         return life;
-    life = mpx_life_of(pid);
-    atomic_store_explicit(&self, life, memory_order_relaxed);
+    pthread_once(&once, install);
+    life = mpx_life_of(getpid());
+    atomic_store_explicit(&self_life, life, memory_order_relaxed);
     return life;
+}
+
+/* The number of a thread is used again after it, so the time of its first call is added. */
+uint64_t mpx_thread_name(void)
+{
+    pthread_once(&once, install);
+    mpx_thread_named = (uint64_t)gettid() << 32 | (uint32_t)(mpx_now() >> 10) | 1;
+    return mpx_thread_named;
 }
 
 bool mpx_life_gone(mpx_life_t life)
@@ -95,16 +120,4 @@ bool mpx_life_gone(mpx_life_t life)
         return has_ended(pid);
     return stat.born != (uint32_t)life ||
            ((stat.state == 'Z' || stat.state == 'X') && has_ended(pid));
-}
-
-/* The number of a thread is used again after it, so the time of its first call is added. */
-uint64_t mpx_thread_self(void)
-{
-    static _Thread_local uint64_t self;
-    static _Thread_local uint64_t generation;
-    if (self == 0 || generation != mpx_fork_generation()) {
-        generation = mpx_fork_generation();
-        self = (uint64_t)gettid() << 32 | (uint32_t)(mpx_now() >> 10) | 1;
-    }
-    return self;
 }

@@ -19,9 +19,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { PLACES = 256 };
+enum { PLACES = 256, GLANCES = 100 };
 
-typedef enum place_is { FREE, WAITING, NOTIFIED } place_is_t;
+/*     FREE --wait--> WAITING --notify--> NOTIFIED --it wakes up--> SEEN --has the lock--> FREE */
+typedef enum place_is { FREE, WAITING, NOTIFIED, SEEN } place_is_t;
 
 typedef struct place {
     _Atomic uint32_t is; /* place_is_t; slept on */
@@ -144,12 +145,25 @@ static place_t *first_waiting(condition_state_t *state)
     return first;
 }
 
-/* False: there was nobody alive. That a thread woke up proves one; otherwise it may just not
- * be asleep yet, so its process is asked. */
+/* That a thread woke up, or has seen the news before it slept, proves that one lives; only
+ * otherwise its process is asked, which costs more than all the rest. */
+static bool is_received(place_t *place)
+{
+    if (mpx_futex_wake(&place->is, 1) > 0)
+        return true;
+    for (int i = 0; i < GLANCES; i++) {
+        if (is(place) == SEEN)
+            return true;
+        mpx_mutex_pause();
+    }
+    return !is_dead(place);
+}
+
+/* False: there was nobody alive. */
 static bool notify_place(place_t *place)
 {
     atomic_store(&place->is, NOTIFIED);
-    if (mpx_futex_wake(&place->is, 1) > 0 || !is_dead(place))
+    if (is_received(place))
         return true;
     atomic_store(&place->is, FREE);
     return false;
@@ -176,8 +190,10 @@ mp_rc_t mp_condition_wait(mp_condition_t *self, int timeout_ms)
     while (is(place) == WAITING && slept == MP_OK)
         slept = mpx_futex_wait(&place->is, WAITING, deadline);
 
+    uint32_t news = NOTIFIED;
+    (void)atomic_compare_exchange_strong(&place->is, &news, SEEN);
     mp_rc_t rc = mpx_lock_restore(self->lock, depth);
-    bool notified = is(place) == NOTIFIED; /* also when that came at the last moment */
+    bool notified = is(place) != WAITING; /* also when that came at the last moment */
     atomic_store(&place->is, FREE);
     if (rc != MP_OK)
         return rc;

@@ -83,21 +83,22 @@ static mp_rc_t acquire_again(lock_state_t *state)
     return MP_OK;
 }
 
-static mp_rc_t acquire_by(lock_state_t *state, int64_t deadline)
+static mp_rc_t acquire_by(lock_state_t *state, uint64_t me, int64_t deadline)
 {
     mp_rc_t rc = mpx_mutex_lock(&state->mutex, deadline);
     if (rc == MP_ETIMEDOUT)
         return mpx_fault(rc, "the lock is held by another");
-    atomic_store_explicit(&state->holder, mpx_thread_self(), memory_order_relaxed);
+    atomic_store_explicit(&state->holder, me, memory_order_relaxed);
     state->depth = 0;
     return rc == MP_OK ? MP_OK : mpx_fault(rc, "the lock's last holder died");
 }
 
 mp_rc_t mp_lock_acquire(mp_lock_t *self, int timeout_ms)
 {
-    if (mpx_lock_is_mine(self))
+    uint64_t me = mpx_thread_self();
+    if (atomic_load_explicit(&self->state->holder, memory_order_relaxed) == me)
         return acquire_again(self->state);
-    return acquire_by(self->state,
+    return acquire_by(self->state, me,
                       timeout_ms < 0 ? MPX_NEVER : mpx_deadline(mpx_now(), timeout_ms));
 }
 
@@ -127,7 +128,7 @@ uint32_t mpx_lock_release_all(mp_lock_t *self)
 
 mp_rc_t mpx_lock_restore(mp_lock_t *self, uint32_t depth)
 {
-    mp_rc_t rc = acquire_by(self->state, MPX_NEVER);
+    mp_rc_t rc = acquire_by(self->state, mpx_thread_self(), MPX_NEVER);
     self->state->depth = depth;
     return rc;
 }

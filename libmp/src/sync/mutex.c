@@ -22,15 +22,6 @@ mp_rc_t mpx_mutex_init(mpx_mutex_t *self)
     return error ? mpx_fault(MP_ESYSTEM, "a lock") : MP_OK;
 }
 
-static void pause_briefly(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 #if defined(__SANITIZE_THREAD__)
 #define WITHOUT_CLOCKLOCK
 #elif defined(__has_feature)
@@ -57,11 +48,10 @@ static int lock_timed(mpx_mutex_t *self, int64_t deadline)
 }
 #endif
 
-static int lock_until(mpx_mutex_t *self, int64_t deadline)
+static int lock_until(mpx_mutex_t *self, int error, int64_t deadline)
 {
-    int error = pthread_mutex_trylock(self);
     for (int i = 0; error == EBUSY && i < SPINS; i++) {
-        pause_briefly();
+        mpx_mutex_pause();
         error = pthread_mutex_trylock(self);
     }
     if (error != EBUSY)
@@ -69,9 +59,9 @@ static int lock_until(mpx_mutex_t *self, int64_t deadline)
     return deadline == MPX_NEVER ? pthread_mutex_lock(self) : lock_timed(self, deadline);
 }
 
-mp_rc_t mpx_mutex_lock(mpx_mutex_t *self, int64_t deadline)
+mp_rc_t mpx_mutex_lock_after(mpx_mutex_t *self, int error, int64_t deadline)
 {
-    switch (lock_until(self, deadline)) {
+    switch (lock_until(self, error, deadline)) {
     case 0:
         return MP_OK;
     case EOWNERDEAD:
@@ -80,9 +70,4 @@ mp_rc_t mpx_mutex_lock(mpx_mutex_t *self, int64_t deadline)
     default:
         return MP_ETIMEDOUT;
     }
-}
-
-void mpx_mutex_unlock(mpx_mutex_t *self)
-{
-    pthread_mutex_unlock(self);
 }
