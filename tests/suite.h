@@ -30,12 +30,14 @@ static inline int suite_run_with(void (*setup)(void), const char *name, const TT
 }
 
 /* Those of `each` run n times, with _i from 0 to n-1; those of `once` once. */
-static inline int suite_run_each(const char *name, const TTest *const *each, int n,
-                                 const TTest *const *once, double seconds)
+static inline int suite_run_each(void (*setup)(void), const char *name, const TTest *const *each,
+                                 int n, const TTest *const *once, double seconds)
 {
     Suite *suite = suite_create(name);
     TCase *cases = tcase_create(name);
     tcase_set_timeout(cases, seconds);
+    if (setup)
+        tcase_add_checked_fixture(cases, setup, NULL);
     for (; *each; each++)
         tcase_add_loop_test(cases, *each, 0, n);
     for (; *once; once++)

@@ -655,5 +655,5 @@ int main(int argc, char **argv)
                                  fork_server_preloads,
                                  start_methods,
                                  NULL};
-    return suite_run_each("process", each, METHODS, once, 60);
+    return suite_run_each(NULL, "process", each, METHODS, once, 60);
 }

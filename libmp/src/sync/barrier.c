@@ -122,9 +122,12 @@ static mp_rc_t enter(barrier_state_t *state, int64_t deadline)
 static bool somebody_died(const barrier_state_t *state)
 {
     uint32_t waiting = atomic_load(&state->waiting);
-    for (uint32_t i = 0; i < waiting; i++)
-        if (mpx_life_gone(atomic_load(&state->arrived[i])))
+    mpx_life_t self = mpx_life_self();
+    for (uint32_t i = 0; i < waiting; i++) {
+        mpx_life_t life = atomic_load(&state->arrived[i]);
+        if (life != self && mpx_life_gone(life))
             return true;
+    }
     return false;
 }
 
@@ -135,10 +138,16 @@ static mp_rc_t broken(void)
     return mpx_fault(MP_EBROKEN, "the barrier is broken");
 }
 
-/* The last one: `round` is still this one's when the action is over, or it was broken. */
+/* The last one: all are there, unless one has died since. `round` is still this one's when the
+ * action is over, or it was broken. */
 static mp_rc_t run_action(mp_barrier_t *self, uint32_t round)
 {
     barrier_state_t *state = self->state;
+    if (somebody_died(state)) {
+        break_it(state);
+        mpx_mutex_unlock(&state->mutex);
+        return broken();
+    }
     mpx_mutex_unlock(&state->mutex);
     int failed = self->action ? self->action(self->arg) : 0;
     (void)enter(state, MPX_NEVER);
