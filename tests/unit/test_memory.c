@@ -522,6 +522,36 @@ START_TEST(kept_blocks_and_taken_over_names)
 }
 END_TEST
 
+static mp_ref_t secret;
+
+static void is_another_user(void)
+{
+    mp_shared_memory_t *none = NULL;
+    mp_value_t *opened = NULL;
+    if (setresgid(65533, 65533, 65533) != 0 || setresuid(65533, 65533, 65533) != 0)
+        _exit(1);
+    if (mp_shared_memory_attach(name, &none) != MP_EPERM)
+        _exit(2);
+    /* Its own hold on our memory is from the fork; a process that was not forked has none. */
+    secret.word[1] ^= 1;
+    if (mp_value_open(&secret, &opened) == MP_OK)
+        _exit(3);
+}
+
+START_TEST(another_user)
+{
+    if (getuid() != 0)
+        return;
+    ck_assert_int_eq(mp_value_new('i', NULL, NULL, &value), MP_OK);
+    mp_value_ref(value, &secret);
+    ck_assert_int_eq(mp_shared_memory_create(name, 1000, &block), MP_OK);
+    join_child(child(is_another_user));
+    ck_assert_int_eq(mp_shared_memory_unlink(block), MP_OK);
+    mp_shared_memory_destroy(&block);
+    mp_value_destroy(&value);
+}
+END_TEST
+
 /* ---- ShareableList, manager ----------------------------------------------------------------- */
 
 START_TEST(list_of_all_types)
@@ -678,6 +708,7 @@ int main(void)
                                   blocks_of_the_dead,
                                   a_forked_child_keeps_the_block,
                                   kept_blocks_and_taken_over_names,
+                                  another_user,
                                   list_of_all_types,
                                   damaged_lists,
                                   manager_unlinks_all,

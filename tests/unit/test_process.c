@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,17 @@ MP_TARGET(stays, order_t)
     set_event(&self->event);
     for (;;)
         pause();
+    return 0;
+}
+
+MP_TARGET(slow, order_t)
+{
+    usleep(100000);
+    FILE *file = fopen(self->path, "w");
+    if (!file)
+        return 1;
+    fprintf(file, "done");
+    fclose(file);
     return 0;
 }
 
@@ -153,6 +165,44 @@ MP_TARGET(leaves_a_grandchild, order_t)
     for (;;)
         pause();
     return 0;
+}
+
+/* At its exit: a daemon that would stay for ever, and one that must be waited for. */
+MP_TARGET(exits_with_children, order_t)
+{
+    order_t order = *self;
+    mp_process_t *stays_for_ever = NULL;
+    mp_process_t *finishes = NULL;
+    mp_process_options_t daemon = {.registered = &stays, .item = &order, .daemon = 1};
+    mp_process_options_t other = {.registered = &slow, .item = &order, .daemon = -1};
+    if (mp_process_new(&daemon, &stays_for_ever) != MP_OK ||
+        mp_process_start(stays_for_ever) != MP_OK || mp_process_new(&other, &finishes) != MP_OK ||
+        mp_process_start(finishes) != MP_OK)
+        return 1;
+    if (self->number == 2) /* as a program ends */
+        exit(0);
+    return 0;
+}
+
+/* At its exit: one that is no daemon and never ends; the exit's limit ends it. */
+MP_TARGET(exits_with_a_limit, order_t)
+{
+    order_t order = *self;
+    mp_process_t *child = NULL;
+    mp_process_options_t options = {.registered = &stays, .item = &order, .daemon = -1};
+    mp_set_exit_join_ms(50);
+    return mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK;
+}
+
+MP_TARGET(logs, order_t)
+{
+    order_t order = {.number = 3};
+    mp_process_t *child = NULL;
+    int code = 0;
+    mp_process_options_t options = {.registered = &returns, .item = &order, .name = "inner"};
+    return mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK ||
+           mp_process_join(child, LONG_MS) != MP_OK || mp_process_exitcode(child, &code) != MP_OK ||
+           code != 3;
 }
 
 static atomic_int preloaded;
@@ -443,6 +493,60 @@ START_TEST(child_dies_with_its_killed_parent)
 }
 END_TEST
 
+START_TEST(children_at_exit)
+{
+    mp_event_t *event = NULL;
+    for (int way = 1; way <= 2; way++) {
+        order_t order = with_event(&event);
+        order.number = way;
+        snprintf(order.path, sizeof order.path, "/tmp/mp-process-%d", (int)getpid());
+        mp_process_t *process = started(&exits_with_children, &order, methods[_i]);
+        ck_assert_int_eq(ended(&process), 0);
+        ck_assert_int_eq(unlink(order.path), 0); /* that child had all its time */
+        mp_event_destroy(&event);
+    }
+    order_t order = with_event(&event);
+    mp_process_t *process = started(&exits_with_a_limit, &order, methods[_i]);
+    ck_assert_int_eq(ended(&process), 0);
+    mp_event_destroy(&event);
+}
+END_TEST
+
+static void read_file(int file, char *text, size_t size)
+{
+    ssize_t length = pread(file, text, size - 1, 0);
+    ck_assert_int_ge(length, 0);
+    text[length] = 0;
+}
+
+START_TEST(log_lines_of_children)
+{
+    char path[] = "/tmp/mp-log-XXXXXX";
+    char text[4096];
+    order_t order = {0};
+    int file = mkstemp(path);
+    int before = dup(STDERR_FILENO);
+    unlink(path);
+    dup2(file, STDERR_FILENO);
+    mp_process_t *silent = started(&logs, &order, methods[_i]);
+    int code = ended(&silent);
+    read_file(file, text, sizeof text);
+    ck_assert_int_eq(code, 0);
+    ck_assert_str_eq(text, ""); /* unless asked for */
+    mp_log_to_stderr(MP_LOG_INFO);
+    mp_process_t *heard = started(&logs, &order, methods[_i]);
+    code = ended(&heard);
+    dup2(before, STDERR_FILENO);
+    read_file(file, text, sizeof text);
+    ck_assert_int_eq(code, 0);
+    ck_assert_ptr_nonnull(strstr(text, "[info/MainProcess] started 'Process-2' by "));
+    ck_assert_ptr_nonnull(strstr(text, "[info/Process-2] 'inner' ended with 3\n"));
+    ck_assert_ptr_nonnull(strstr(text, "[info/inner] begins, process "));
+    close(file);
+    close(before);
+}
+END_TEST
+
 /* What has no test for each method follows. */
 
 static int works(void *arg)
@@ -559,6 +663,55 @@ START_TEST(without_descriptors_nothing_is_started)
 }
 END_TEST
 
+/* A user may have no more processes: MP_ESYSTEM, and later all is well. */
+START_TEST(without_processes_nothing_is_started)
+{
+    order_t order = {.number = 1};
+    if (getuid() != 0)
+        return; /* another user is needed, whose number of processes is known */
+    ck_assert_int_eq(setresuid(65533, 65533, 65533), 0);
+    prctl(PR_SET_DUMPABLE, 1);
+    setrlimit(RLIMIT_NPROC, &(struct rlimit){1, 1000});
+    mp_process_t *process = process_of(&returns, &order, MP_FORK);
+    ck_assert_int_eq(mp_process_start(process), MP_ESYSTEM);
+    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "Process-1"));
+    ck_assert_uint_eq(mp_active_children(NULL, 0), 0);
+    setrlimit(RLIMIT_NPROC, &(struct rlimit){1000, 1000});
+    ck_assert_int_eq(mp_process_start(process), MP_OK);
+    ck_assert_int_eq(ended(&process), 1);
+}
+END_TEST
+
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%*d %ld", &pages), 1);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+#ifdef MP_SANITIZED
+enum { STARTS = 500 };
+#else
+enum { STARTS = 10000 };
+#endif
+
+START_TEST(ten_thousand_starts_take_no_memory)
+{
+    order_t order = {.number = 1};
+    long before = 0;
+    for (int i = 0; i < STARTS; i++) {
+        mp_process_t *process = started(&returns, &order, MP_FORK);
+        ck_assert_int_eq(ended(&process), 1);
+        if (i == STARTS / 10)
+            before = resident_kib();
+    }
+    ck_assert_int_lt(resident_kib(), before + 1024);
+}
+END_TEST
+
 static pid_t server_pid(void)
 {
     pid_t found = 0;
@@ -646,11 +799,15 @@ int main(int argc, char **argv)
                                  active_children,
                                  outlives_the_thread_that_started_it,
                                  child_dies_with_its_killed_parent,
+                                 children_at_exit,
+                                 log_lines_of_children,
                                  NULL};
     const TTest *const once[] = {fork_sees_the_parent_s_memory,
                                  what_is_refused,
                                  a_stranger_s_child,
                                  without_descriptors_nothing_is_started,
+                                 without_processes_nothing_is_started,
+                                 ten_thousand_starts_take_no_memory,
                                  fork_server_is_killed,
                                  fork_server_preloads,
                                  start_methods,
