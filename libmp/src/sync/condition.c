@@ -21,7 +21,10 @@
 
 enum { PLACES = 256, GLANCES = 100 };
 
-/*     FREE --wait--> WAITING --notify--> NOTIFIED --it wakes up--> SEEN --has the lock--> FREE */
+/*     FREE --wait--> WAITING --notify--> NOTIFIED --it wakes up--> SEEN --has the lock--> FREE
+ *
+ * Each step is one atomic exchange, since a notifier does its waking after it has released the
+ * lock: a waiter that woke up before would only go to sleep again, on the lock. */
 typedef enum place_is { FREE, WAITING, NOTIFIED, SEEN } place_is_t;
 
 typedef struct place {
@@ -81,6 +84,7 @@ void mp_condition_destroy(mp_condition_t **self_p)
     mp_condition_t *self = *self_p;
     if (!self)
         return;
+    mpx_lock_run_deferred(self->lock, self->state);
     mpx_block_free(self->block);
     if (self->own_lock)
         mp_lock_destroy(&self->lock);
@@ -145,6 +149,20 @@ static place_t *first_waiting(condition_state_t *state)
     return first;
 }
 
+static bool step(place_t *place, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong(&place->is, &from, to);
+}
+
+/* The first one that waits is notified, but still sleeps. NULL: nobody waits. */
+static place_t *notify_first(condition_state_t *state)
+{
+    place_t *place = first_waiting(state);
+    while (place && !step(place, WAITING, NOTIFIED))
+        place = first_waiting(state);
+    return place;
+}
+
 /* That a thread woke up, or has seen the news before it slept, proves that one lives; only
  * otherwise its process is asked, which costs more than all the rest. */
 static bool is_received(place_t *place)
@@ -152,21 +170,20 @@ static bool is_received(place_t *place)
     if (mpx_futex_wake(&place->is, 1) > 0)
         return true;
     for (int i = 0; i < GLANCES; i++) {
-        if (is(place) == SEEN)
+        if (is(place) != NOTIFIED)
             return true;
         mpx_mutex_pause();
     }
     return !is_dead(place);
 }
 
-/* False: there was nobody alive. */
-static bool notify_place(place_t *place)
+/* Wake whoever is at that place; what a dead one leaves goes to the next. */
+static void wake_place(void *arg, uint32_t which)
 {
-    atomic_store(&place->is, NOTIFIED);
-    if (is_received(place))
-        return true;
-    atomic_store(&place->is, FREE);
-    return false;
+    condition_state_t *state = arg;
+    place_t *place = &state->places[which];
+    while (place && !is_received(place))
+        place = step(place, NOTIFIED, FREE) ? notify_first(state) : NULL;
 }
 
 /* ---- public --------------------------------------------------------------------------------- */
@@ -174,6 +191,16 @@ static bool notify_place(place_t *place)
 static mp_rc_t not_held(void)
 {
     return mpx_fault(MP_ENOTOWNER, "this thread doesn't hold the condition's lock");
+}
+
+/* A notifier that died before it came to waking is made up for by looking now and then. */
+static void sleep_until_notified(place_t *place, int64_t deadline)
+{
+    int64_t now = mpx_now();
+    while (is(place) == WAITING && now < deadline) {
+        (void)mpx_futex_wait(&place->is, WAITING, mpx_earlier(now + MPX_LOOK_NS, deadline));
+        now = mpx_now();
+    }
 }
 
 mp_rc_t mp_condition_wait(mp_condition_t *self, int timeout_ms)
@@ -186,15 +213,10 @@ mp_rc_t mp_condition_wait(mp_condition_t *self, int timeout_ms)
         return mpx_fault(MP_ELIMIT, "%d wait for the condition already", PLACES);
     uint32_t depth = mpx_lock_release_all(self->lock);
 
-    mp_rc_t slept = MP_OK;
-    while (is(place) == WAITING && slept == MP_OK)
-        slept = mpx_futex_wait(&place->is, WAITING, deadline);
-
-    uint32_t news = NOTIFIED;
-    (void)atomic_compare_exchange_strong(&place->is, &news, SEEN);
+    sleep_until_notified(place, deadline);
+    (void)step(place, NOTIFIED, SEEN);
     mp_rc_t rc = mpx_lock_restore(self->lock, depth);
-    bool notified = is(place) != WAITING; /* also when that came at the last moment */
-    atomic_store(&place->is, FREE);
+    bool notified = atomic_exchange(&place->is, FREE) != WAITING; /* even at the last moment */
     if (rc != MP_OK)
         return rc;
     return notified ? MP_OK : mpx_fault(MP_ETIMEDOUT, "the condition was not notified");
@@ -222,12 +244,13 @@ mp_rc_t mp_condition_notify(mp_condition_t *self, int n)
         return mpx_fault(MP_EINVAL, "notifying %d waiters", n);
     if (!mpx_lock_is_mine(self->lock))
         return not_held();
-    while (n > 0) {
-        place_t *place = first_waiting(self->state);
+    for (; n > 0; n--) {
+        const place_t *place = notify_first(self->state);
         if (!place)
             break;
-        if (notify_place(place))
-            n--;
+        uint32_t which = (uint32_t)(place - self->state->places);
+        if (!mpx_lock_defer(self->lock, wake_place, self->state, which))
+            wake_place(self->state, which);
     }
     return MP_OK;
 }

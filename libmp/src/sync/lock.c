@@ -23,6 +23,17 @@ struct mp_lock {
     lock_state_t *state;
 };
 
+/* Kept by thread, as a lock is held by one; it may have several handles on it. */
+enum { DEFERRED_MAX = 16 };
+
+static _Thread_local struct deferred {
+    const lock_state_t *lock;
+    void (*run)(void *arg, uint32_t which);
+    void *arg;
+    uint32_t which;
+} deferred[DEFERRED_MAX];
+static _Thread_local unsigned deferred_count __attribute__((tls_model("initial-exec")));
+
 static mp_rc_t wrap(mpx_block_t *block, mp_lock_t **out)
 {
     mp_lock_t *self = malloc(sizeof *self);
@@ -102,10 +113,42 @@ mp_rc_t mp_lock_acquire(mp_lock_t *self, int timeout_ms)
                       timeout_ms < 0 ? MPX_NEVER : mpx_deadline(mpx_now(), timeout_ms));
 }
 
+bool mpx_lock_defer(const mp_lock_t *self, void (*run)(void *arg, uint32_t which), void *arg,
+                    uint32_t which)
+{
+    if (deferred_count == DEFERRED_MAX)
+        return false;
+    deferred[deferred_count++] = (struct deferred){self->state, run, arg, which};
+    return true;
+}
+
+/* Those of a lock, or of an arg. Each is taken off the list before it runs. */
+static void run_deferred(const lock_state_t *state, const void *arg)
+{
+    for (unsigned i = 0; i < deferred_count;) {
+        struct deferred next = deferred[i];
+        if (next.lock != state || (arg && next.arg != arg)) {
+            i++;
+            continue;
+        }
+        deferred_count--;
+        for (unsigned j = i; j < deferred_count; j++)
+            deferred[j] = deferred[j + 1];
+        next.run(next.arg, next.which);
+    }
+}
+
+void mpx_lock_run_deferred(const mp_lock_t *self, const void *arg)
+{
+    run_deferred(self->state, arg);
+}
+
 static void let_go(lock_state_t *state)
 {
     atomic_store_explicit(&state->holder, 0, memory_order_relaxed);
     mpx_mutex_unlock(&state->mutex);
+    if (deferred_count)
+        run_deferred(state, NULL);
 }
 
 mp_rc_t mp_lock_release(mp_lock_t *self)
