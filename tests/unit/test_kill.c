@@ -252,6 +252,7 @@ static void lock_act(const char *name, int method)
     ck_assert_int_eq(mp_process_join(waiter, LONG_MS), MP_OK);
     mp_process_destroy(&waiter);
     ck_assert_int_eq(mp_lock_acquire(lock, LONG_MS), MP_EOWNERDEAD);
+    ck_assert_int_eq(mp_lock_release(lock), MP_OK);
     mp_lock_destroy(&lock);
 }
 

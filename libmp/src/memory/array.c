@@ -231,13 +231,14 @@ static unsigned char *item_at(const mp_array_t *self, size_t i)
     return self->items + i * self->item_bytes;
 }
 
-static mp_rc_t find_item(const mp_array_t *self, ptrdiff_t index, unsigned char **out)
+/* NULL: there is no such item. */
+static unsigned char *find_item(const mp_array_t *self, ptrdiff_t index)
 {
     ptrdiff_t length = (ptrdiff_t)self->length;
-    if (index < -length || index >= length)
-        return mpx_fault(MP_ERANGE, "item %td of %td", index, length);
-    *out = item_at(self, (size_t)(index < 0 ? index + length : index));
-    return MP_OK;
+    if (index >= -length && index < length)
+        return item_at(self, (size_t)(index < 0 ? index + length : index));
+    (void)mpx_fault(MP_ERANGE, "item %td of %td", index, length);
+    return NULL;
 }
 
 static bool entered(mp_rc_t rc)
@@ -257,16 +258,14 @@ static mp_rc_t copy_locked(const mp_array_t *self, void *to, const void *from, s
 
 mp_rc_t mp_array_get(const mp_array_t *self, ptrdiff_t index, void *out)
 {
-    unsigned char *item = NULL;
-    mp_rc_t rc = find_item(self, index, &item);
-    return rc == MP_OK ? copy_locked(self, out, item, self->item_bytes) : rc;
+    const unsigned char *item = find_item(self, index);
+    return item ? copy_locked(self, out, item, self->item_bytes) : MP_ERANGE;
 }
 
 mp_rc_t mp_array_set(mp_array_t *self, ptrdiff_t index, const void *in)
 {
-    unsigned char *item = NULL;
-    mp_rc_t rc = find_item(self, index, &item);
-    return rc == MP_OK ? copy_locked(self, item, in, self->item_bytes) : rc;
+    unsigned char *item = find_item(self, index);
+    return item ? copy_locked(self, item, in, self->item_bytes) : MP_ERANGE;
 }
 
 /* ---- slices --------------------------------------------------------------------------------- */

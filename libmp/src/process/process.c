@@ -230,7 +230,7 @@ static mp_rc_t check_owner(const mp_process_t *self)
 
 mp_rc_t mp_process_start(mp_process_t *self)
 {
-    mpx_started_t started;
+    mpx_started_t started = {0};
     mpx_phase_t phase = MPX_NEW;
     mp_rc_t rc = check_owner(self);
     if (rc != MP_OK)
