@@ -1,7 +1,7 @@
 /* Memory that processes share. */
 #include "arena.h"
+#include "child_kit.h"
 #include "life.h"
-#include "suite.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -26,16 +26,6 @@ static bool is_filled(const mpx_block_t *block, unsigned char with)
         if (data[i] != with)
             return false;
     return true;
-}
-
-static long resident_kib(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "%*d %ld", &pages), 1);
-    fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 START_TEST(zeroed_aligned_and_apart)
@@ -186,12 +176,6 @@ static pid_t fork_maker(mp_ref_t *ref)
     return pid;
 }
 
-static void end(pid_t pid)
-{
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-}
-
 START_TEST(another_s_block_is_opened_and_outlives_its_maker)
 {
     mp_ref_t ref;
@@ -201,7 +185,7 @@ START_TEST(another_s_block_is_opened_and_outlives_its_maker)
     pid_t pid = fork_maker(&ref);
     ck_assert_int_eq(mpx_block_open(&ref, KIND, &block), MP_OK);
     ck_assert_uint_eq(mpx_block_bytes(block), 10);
-    end(pid);
+    kill_child(pid);
     ck_assert_str_eq(mpx_block_data(block), "from afar");
     mpx_block_ref(block, &ours);
     ck_assert_int_eq(mpx_block_open(&ours, KIND, &second), MP_OK);

@@ -1,6 +1,6 @@
 /* Frames over ZeroMQ: who may listen, who is there, and who has gone. */
+#include "child_kit.h"
 #include "link.h"
-#include "suite.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -97,12 +97,6 @@ static pid_t fork_peer(const char *where)
     say(dial, 0, "hi");
     for (;;)
         wait_event(dial);
-}
-
-static void end_peer(pid_t pid)
-{
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
 
 START_TEST(endpoints)
@@ -248,11 +242,11 @@ START_TEST(killed_peers_are_told_of)
     pid_t second = fork_peer(endpoint);
     uint64_t two = hears(hub, "hi");
     ck_assert_uint_ne(one, two);
-    end_peer(first);
+    kill_child(first);
     hears_end(hub, one, MP_EOF);
     ck_assert_int_eq(mpx_link_send(hub, one, (mp_bytes_t){"x", 1}, (mp_bytes_t){0}), MP_ECLOSED);
     say(hub, two, "you still get this");
-    end_peer(second);
+    kill_child(second);
     hears_end(hub, two, MP_EOF);
     mpx_link_destroy(&hub, 0);
     ck_assert_int_eq(rmdir(folder), 0);
@@ -287,7 +281,7 @@ START_TEST(a_forked_child_does_not_hide_its_parent_s_death)
     pid_t parent = fork_peer_with_child(mpx_link_endpoint(hub, 0), told[1]);
     ck_assert_int_eq(read(told[0], &child, sizeof child), sizeof child);
     uint64_t peer = hears(hub, "hi");
-    end_peer(parent);
+    kill_child(parent);
     hears_end(hub, peer, MP_EOF);
     ck_assert_int_eq(kill(child, SIGKILL), 0);
     mpx_link_destroy(&hub, 0);

@@ -1,7 +1,7 @@
 /* Values, arrays, named blocks and lists. */
+#include "child_kit.h"
 #include "life.h"
 #include "slice.h"
-#include "suite.h"
 
 #include <fcntl.h>
 #include <mp/scope.h>
@@ -14,30 +14,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static pid_t child(void (*run)(void))
-{
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        run();
-        _exit(0);
-    }
-    return pid;
-}
-
-static void join_child(pid_t pid)
-{
-    int status = -1;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
-}
-
-static void kill_child(pid_t pid)
-{
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-}
 
 /* ---- Value ---------------------------------------------------------------------------------- */
 

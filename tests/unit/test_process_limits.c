@@ -1,4 +1,5 @@
 /* Processes: what is refused, what runs out, the fork server's own life. */
+#include "child_kit.h"
 #include "process_kit.h"
 
 static atomic_int preloaded;
@@ -146,16 +147,6 @@ START_TEST(without_processes_nothing_is_started)
     ck_assert_int_eq(ended(&process), 1);
 }
 END_TEST
-
-static long resident_kib(void)
-{
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "%*d %ld", &pages), 1);
-    fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
-}
 
 #ifdef MP_SANITIZED
 enum { STARTS = 500 };

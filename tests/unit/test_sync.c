@@ -1,6 +1,6 @@
 /* Locks and their kin, between threads, processes, and with the dead. */
+#include "child_kit.h"
 #include "clock.h"
-#include "suite.h"
 
 #include <mp/sync.h>
 #include <pthread.h>
@@ -33,30 +33,6 @@ static void setup(void)
 {
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(board, MAP_FAILED);
-}
-
-static pid_t child(void (*run)(void))
-{
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        run();
-        _exit(0);
-    }
-    return pid;
-}
-
-static void join_child(pid_t pid)
-{
-    int status = -1;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    ck_assert_int_eq(status, 0);
-}
-
-static void kill_child(pid_t pid)
-{
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
 
 static void until_steps(int steps)

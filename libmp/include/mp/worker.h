@@ -40,10 +40,12 @@ MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
 /* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be
  * that worker until SIGTERM or SIGINT (blocked and read from a descriptor for as
- * long), write the exit status to *status and return 1. Otherwise return 0. */
+ * long); if this process was spawned by mp_process_start, run its target; then write
+ * the exit status to *status and return 1. Otherwise return 0. */
 MP_API int mp_main(int argc, char **argv, int *status);
 
-/* First statement of main: lets this same binary serve as its own worker. */
+/* First statement of main: lets this same binary serve as its own worker, and be spawned.
+ * Whatever stands before it runs in those processes as well. */
 #define MP_MAIN(argc, argv)                                                                        \
     do {                                                                                           \
         int mp_main_status_ = 0;                                                                   \
