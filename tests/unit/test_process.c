@@ -119,6 +119,8 @@ MP_TARGET(exits_with_children, order_t)
         mp_process_start(stays_for_ever) != MP_OK || mp_process_new(&other, &finishes) != MP_OK ||
         mp_process_start(finishes) != MP_OK)
         return 1;
+    mp_process_destroy(&stays_for_ever); /* the handles; both run on */
+    mp_process_destroy(&finishes);
     if (self->number == 2) /* as a program ends */
         exit(0);
     return 0;
@@ -131,7 +133,10 @@ MP_TARGET(exits_with_a_limit, order_t)
     mp_process_t *child = NULL;
     mp_process_options_t options = {.registered = &stays, .item = &order, .daemon = -1};
     mp_set_exit_join_ms(50);
-    return mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK;
+    if (mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK)
+        return 1;
+    mp_process_destroy(&child);
+    return 0;
 }
 
 MP_TARGET(logs, order_t)

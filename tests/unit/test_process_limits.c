@@ -164,7 +164,11 @@ START_TEST(ten_thousand_starts_take_no_memory)
         if (i == STARTS / 10)
             before = resident_kib();
     }
+#ifdef MP_SANITIZED /* which keeps what was freed for a while */
+    (void)before;
+#else
     ck_assert_int_lt(resident_kib(), before + 1024);
+#endif
 }
 END_TEST
 
