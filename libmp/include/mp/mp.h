@@ -13,6 +13,7 @@
 #include <mp/shared_memory.h>
 #include <mp/sync.h>
 #include <mp/task.h>
+#include <mp/tree.h>
 #include <mp/value.h>
 #include <mp/version.h>
 #include <mp/worker.h>

@@ -1,41 +1,12 @@
 #include "utf8.h"
 
+#include "unicode.h"
 #include "varint.h"
 #include "wire.h"
 
 #include <string.h>
 
 /* ---- one string ------------------------------------------------------------------------- */
-
-/* The bytes of the UTF-8 sequence at s, of which `left` are there, by the table of well-formed
- * ones in The Unicode Standard, 3.9; 0: it is none. */
-static size_t utf8_length(const uint8_t *s, size_t left)
-{
-    if (s[0] < 0x80)
-        return 1;
-    uint8_t low = 0x80, high = 0xbf;
-    size_t length = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
-                    : (s[0] & 0xf0) == 0xe0        ? 3
-                    : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
-                                                   : 0;
-    if (length > left)
-        return 0;
-    if (s[0] == 0xe0)
-        low = 0xa0;
-    else if (s[0] == 0xed)
-        high = 0x9f;
-    else if (s[0] == 0xf0)
-        low = 0x90;
-    else if (s[0] == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < length; i++) {
-        if (s[i] < low || s[i] > high)
-            return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return length;
-}
 
 /* A terminal would obey it. */
 static bool is_control(const uint8_t *s, size_t length)
@@ -48,7 +19,7 @@ static bool is_control(const uint8_t *s, size_t length)
 void mpx_utf8_launder(uint8_t *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
-        size_t length = utf8_length(text + i, size - i);
+        size_t length = mpx_unicode_length(text + i, size - i);
         if (length == 0 || is_control(text + i, length)) {
             length = length ? length : 1;
             memset(text + i, '?', length);
