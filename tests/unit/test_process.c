@@ -145,9 +145,11 @@ MP_TARGET(logs, order_t)
     mp_process_t *child = NULL;
     int code = 0;
     mp_process_options_t options = {.registered = &returns, .item = &order, .name = "inner"};
-    return mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK ||
-           mp_process_join(child, LONG_MS) != MP_OK || mp_process_exitcode(child, &code) != MP_OK ||
-           code != 3;
+    if (mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK ||
+        mp_process_join(child, LONG_MS) != MP_OK || mp_process_exitcode(child, &code) != MP_OK)
+        return 1;
+    mp_process_destroy(&child);
+    return code != 3;
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
