@@ -27,7 +27,7 @@ die() {
 # ready_line FILE PID: what follows "ready " in FILE, once it is there.
 ready_line() {
     local deadline=$((SECONDS + 15))
-    until grep -q '^ready ' "$1"; do
+    until grep -qs '^ready ' "$1"; do
         kill -0 "$2" 2>/dev/null || die "it ended early: $(cat "$1.log")"
         [ $SECONDS -lt $deadline ] || die "not ready after 15 s: $(cat "$1.log")"
         sleep 0.05

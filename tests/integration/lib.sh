@@ -114,6 +114,14 @@ exits() {
     [ "$got" = "$2" ] || fail "process $1 ended with $got, not $2"
 }
 
+# leftovers: pids of what runs in our folder, but this script.
+leftovers() {
+    local pid
+    for pid in $(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | cut -d/ -f3); do
+        if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && alive "$pid"; then echo "$pid"; fi
+    done
+}
+
 finish() {
     local result=$? pid left
     trap - EXIT
@@ -121,16 +129,16 @@ finish() {
     for pid in "${started[@]}"; do
         timeout 10 tail --pid="$pid" -f /dev/null || kill -KILL "$pid" 2>/dev/null || true
     done
-    left=$(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | grep -v "/$$/" || true)
+    left=$(leftovers)
     if [ $result = 0 ] && [ -n "$left" ]; then
         sleep 1 # what was killed a moment ago is still being taken down
-        left=$(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | grep -v "/$$/" || true)
-        for pid in $(echo "$left" | cut -d/ -f3); do
-            alive "$pid" || continue
+        left=$(leftovers)
+        for pid in $left; do
             echo "FAIL: left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" >&2
             result=1
         done
     fi
+    for pid in $left; do kill -KILL "$pid" 2>/dev/null || true; done
     cd /
     rm -rf "$work"
     [ $result != 0 ] || echo "$checks checks passed"
