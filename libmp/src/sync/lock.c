@@ -86,7 +86,9 @@ bool mpx_lock_is_mine(const mp_lock_t *self)
     return atomic_load_explicit(&self->state->holder, memory_order_relaxed) == mpx_thread_self();
 }
 
-static mp_rc_t acquire_again(lock_state_t *state)
+/* ---- acquire -------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static mp_rc_t acquire_again(lock_state_t *state)
 {
     if (!state->recursive)
         return mpx_fault(MP_EDEADLOCK, "this thread holds the lock already");
@@ -94,24 +96,37 @@ static mp_rc_t acquire_again(lock_state_t *state)
     return MP_OK;
 }
 
-static mp_rc_t acquire_by(lock_state_t *state, uint64_t me, int64_t deadline)
+/* What else there is to do than to write down who has it. The depth is 0 whenever the lock is
+ * free, unless its last holder died. */
+__attribute__((noinline)) static mp_rc_t acquire_after(lock_state_t *state, uint64_t me, int error,
+                                                       int timeout_ms)
 {
-    mp_rc_t rc = mpx_mutex_lock(&state->mutex, deadline);
+    int64_t deadline = timeout_ms < 0 ? MPX_NEVER : mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = mpx_mutex_lock_after(&state->mutex, error, deadline);
     if (rc == MP_ETIMEDOUT)
         return mpx_fault(rc, "the lock is held by another");
     atomic_store_explicit(&state->holder, me, memory_order_relaxed);
+    if (rc == MP_OK)
+        return MP_OK;
     state->depth = 0;
-    return rc == MP_OK ? MP_OK : mpx_fault(rc, "the lock's last holder died");
+    return mpx_fault(rc, "the lock's last holder died");
 }
 
 mp_rc_t mp_lock_acquire(mp_lock_t *self, int timeout_ms)
 {
+    lock_state_t *state = self->state;
     uint64_t me = mpx_thread_self();
-    if (atomic_load_explicit(&self->state->holder, memory_order_relaxed) == me)
-        return acquire_again(self->state);
-    return acquire_by(self->state, me,
-                      timeout_ms < 0 ? MPX_NEVER : mpx_deadline(mpx_now(), timeout_ms));
+    if (atomic_load_explicit(&state->holder, memory_order_relaxed) == me)
+        return acquire_again(state);
+    int error =
+        timeout_ms < 0 ? pthread_mutex_lock(&state->mutex) : pthread_mutex_trylock(&state->mutex);
+    if (error)
+        return acquire_after(state, me, error, timeout_ms);
+    atomic_store_explicit(&state->holder, me, memory_order_relaxed);
+    return MP_OK;
 }
+
+/* ---- release -------------------------------------------------------------------------------- */
 
 bool mpx_lock_defer(const mp_lock_t *self, void (*run)(void *arg, uint32_t which), void *arg,
                     uint32_t which)
@@ -123,7 +138,7 @@ bool mpx_lock_defer(const mp_lock_t *self, void (*run)(void *arg, uint32_t which
 }
 
 /* Those of a lock, or of an arg. Each is taken off the list before it runs. */
-static void run_deferred(const lock_state_t *state, const void *arg)
+__attribute__((noinline)) static void run_deferred(const lock_state_t *state, const void *arg)
 {
     for (unsigned i = 0; i < deferred_count;) {
         struct deferred next = deferred[i];
@@ -151,27 +166,34 @@ static void let_go(lock_state_t *state)
         run_deferred(state, NULL);
 }
 
+__attribute__((noinline)) static mp_rc_t not_mine(void)
+{
+    return mpx_fault(MP_ENOTOWNER, "this thread doesn't hold the lock");
+}
+
 mp_rc_t mp_lock_release(mp_lock_t *self)
 {
+    lock_state_t *state = self->state;
     if (!mpx_lock_is_mine(self))
-        return mpx_fault(MP_ENOTOWNER, "this thread doesn't hold the lock");
-    if (self->state->depth > 0)
-        self->state->depth--;
+        return not_mine();
+    if (state->depth > 0)
+        state->depth--;
     else
-        let_go(self->state);
+        let_go(state);
     return MP_OK;
 }
 
 uint32_t mpx_lock_release_all(mp_lock_t *self)
 {
     uint32_t depth = self->state->depth;
+    self->state->depth = 0;
     let_go(self->state);
     return depth;
 }
 
 mp_rc_t mpx_lock_restore(mp_lock_t *self, uint32_t depth)
 {
-    mp_rc_t rc = acquire_by(self->state, mpx_thread_self(), MPX_NEVER);
+    mp_rc_t rc = mp_lock_acquire(self, -1);
     self->state->depth = depth;
     return rc;
 }
