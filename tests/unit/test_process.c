@@ -327,6 +327,43 @@ static void *starts_and_ends(void *arg)
     return NULL;
 }
 
+/* Everybody who is ready, nobody else; signals don't end it. */
+START_TEST(waits_for_several)
+{
+    mp_event_t *event = NULL;
+    int pipes[2];
+    size_t count = 0;
+    order_t order = with_event(&event);
+    ck_assert_int_eq(pipe(pipes), 0);
+    mp_process_t *fresh = process_of(&returns, &order, methods[_i]);
+    mp_process_t *lives = started(&stays, &order, methods[_i]);
+    mp_process_t *dies = started(&returns, &order, methods[_i]);
+    mp_waitable_t things[] = {{.process = lives}, {.process = dies}, {.fd = pipes[0]}};
+    ck_assert_int_eq(mp_wait(things, 3, LONG_MS, &count), MP_OK);
+    ck_assert(!things[0].ready && things[1].ready && !things[2].ready);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_int_eq(write(pipes[1], "x", 1), 1);
+    ck_assert_int_eq(mp_wait(things, 3, LONG_MS, &count), MP_OK);
+    ck_assert_uint_eq(count, 2);
+    ck_assert(!things[0].ready && things[1].ready && things[2].ready);
+    ck_assert_int_eq(mp_process_kill(lives), MP_OK);
+    ck_assert_int_eq(mp_wait(things, 1, LONG_MS, NULL), MP_OK);
+    ck_assert_int_eq(ended(&lives), -SIGKILL);
+    ck_assert_int_eq(ended(&dies), 0);
+    things[0] = (mp_waitable_t){.process = fresh};
+    ck_assert_int_eq(mp_wait(things, 1, 0, NULL), MP_ESTATE);
+    things[0] = (mp_waitable_t){.fd = -1};
+    ck_assert_int_eq(mp_wait(things, 1, 0, NULL), MP_EINVAL);
+    close(pipes[1]);
+    things[0] = (mp_waitable_t){.fd = pipes[1]};
+    ck_assert_int_eq(mp_wait(things, 1, 0, NULL), MP_EINVAL);
+    ck_assert_int_eq(mp_wait(NULL, 0, 20, &count), MP_ETIMEDOUT);
+    close(pipes[0]);
+    mp_process_destroy(&fresh);
+    mp_event_destroy(&event);
+}
+END_TEST
+
 /* Not tied to the thread that started it. */
 START_TEST(outlives_the_thread_that_started_it)
 {
@@ -434,6 +471,7 @@ int main(int argc, char **argv)
                                  no_stranger_s_descriptors,
                                  two_hundred_leave_nothing,
                                  active_children,
+                                 waits_for_several,
                                  outlives_the_thread_that_started_it,
                                  child_dies_with_its_killed_parent,
                                  children_at_exit,

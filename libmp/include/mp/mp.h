@@ -16,6 +16,7 @@
 #include <mp/tree.h>
 #include <mp/value.h>
 #include <mp/version.h>
+#include <mp/wait.h>
 #include <mp/worker.h>
 
 #endif

@@ -33,8 +33,8 @@
  * handlers don't run in it.
  *
  * Children die with the process that started them, also when it is killed, at once and
- * whatever they do. At its normal exit, a process sends SIGTERM to its daemon children (SIGKILL
- * a second later) and waits for the others.
+ * whatever they do, unless they close descriptors that they didn't open. At its normal exit, a
+ * process sends SIGTERM to its daemon children (SIGKILL a second later) and waits for the others.
  *
  * Any thread may use a handle. A handle belongs to the process that made it: in a forked child
  * every call but destroy, name, pid and daemon says MP_EFORKED.
@@ -152,8 +152,8 @@ MP_API bool mp_process_daemon(const mp_process_t *self);
 MP_API mp_rc_t mp_process_set_name(mp_process_t *self, const char *name);
 MP_API mp_rc_t mp_process_set_daemon(mp_process_t *self, bool daemon);
 
-/* A descriptor that is readable once it has ended; for poll, not for read. Valid until the
- * handle is destroyed. -1: not started. */
+/* A descriptor that is readable once it has ended; for poll and mp_wait, not for read. Valid until
+ * the handle is destroyed. -1: not started. */
 MP_API int mp_process_sentinel(const mp_process_t *self);
 
 /* SIGTERM, SIGKILL, SIGINT; nothing happens to one that has ended.
