@@ -193,6 +193,72 @@ static pid_t server_pid(void)
     return found;
 }
 
+/* A child that finds the library usable, whatever other threads did when it was forked. */
+MP_TARGET(uses_everything, order_t)
+{
+    mp_value_t *value = NULL;
+    mp_lock_t *lock = NULL;
+    mp_process_t *child = NULL;
+    order_t order = {.number = 4};
+    int code = 0;
+    mp_process_options_t options = {.registered = &returns, .item = &order};
+    if (mp_value_new('i', NULL, NULL, &value) != MP_OK || mp_value_add(value, 1, NULL) != MP_OK ||
+        mp_lock_new(&lock) != MP_OK || mp_lock_acquire(lock, 0) != MP_OK ||
+        mp_lock_release(lock) != MP_OK)
+        return 1;
+    if (self->number &&
+        (mp_process_new(&options, &child) != MP_OK || mp_process_start(child) != MP_OK ||
+         mp_process_join(child, LONG_MS) != MP_OK || mp_process_exitcode(child, &code) != MP_OK ||
+         code != 4))
+        return 2;
+    mp_process_destroy(&child);
+    mp_lock_destroy(&lock);
+    mp_value_destroy(&value);
+    return 0;
+}
+
+static atomic_bool done;
+
+static void *churns(void *arg)
+{
+    while (!atomic_load(&done)) {
+        mp_value_t *value = NULL;
+        ck_assert_int_eq(mp_value_new('d', NULL, NULL, &value), MP_OK);
+        mp_value_destroy(&value);
+        (void)mp_active_children(NULL, 0);
+    }
+    return arg;
+}
+
+static void *starts_many(void *arg)
+{
+    mp_method_t method = methods[*(int *)arg];
+    for (int i = 0; i < (method == MP_SPAWN ? 10 : 40); i++) {
+        order_t order = {.number = i % 4 == 0};
+        mp_process_t *process = started(&uses_everything, &order, method);
+        ck_assert_int_eq(ended(&process), 0);
+    }
+    return NULL;
+}
+
+START_TEST(threads_start_processes)
+{
+    static int numbers[] = {0, 1, 2, 0};
+    pthread_t starters[4];
+    pthread_t busy[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&busy[i], NULL, churns, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&starters[i], NULL, starts_many, &numbers[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(starters[i], NULL);
+    atomic_store(&done, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(busy[i], NULL);
+    ck_assert_uint_eq(mp_active_children(NULL, 0), 0);
+}
+END_TEST
+
 START_TEST(fork_server_is_killed)
 {
     mp_event_t *event = NULL;
@@ -255,6 +321,7 @@ int main(int argc, char **argv)
                                   without_descriptors_nothing_is_started,
                                   without_processes_nothing_is_started,
                                   ten_thousand_starts_take_no_memory,
+                                  threads_start_processes,
                                   fork_server_is_killed,
                                   fork_server_preloads,
                                   start_methods,
