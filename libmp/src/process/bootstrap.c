@@ -16,8 +16,12 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-static mp_process_t self = {
-    .role = MPX_SELF, .identity = {.name = "MainProcess"}, .pidfd = -1, .status_fd = -1};
+/* Written before the process has other threads, never later. */
+static mp_process_t self = {.role = MPX_SELF,
+                            .identity = {.name = "MainProcess"},
+                            .phase = MPX_RUNNING,
+                            .pidfd = -1,
+                            .status_fd = -1};
 static mp_process_t parent = {.role = MPX_PARENT, .pidfd = -1, .status_fd = -1};
 
 static void flush(FILE *file)
@@ -84,9 +88,15 @@ void mpx_bootstrap_exit(int code)
 
 mp_process_t *mp_process_current(void)
 {
-    self.pid = getpid();
-    self.phase = MPX_RUNNING;
     return &self;
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the parent's descriptor */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void install(void)
+{
+    mpx_forkguard_renew(&lock);
 }
 
 /* Its descriptor is opened when somebody asks: most never do. */
@@ -94,8 +104,11 @@ mp_process_t *mp_process_parent(void)
 {
     if (!parent.pid)
         return NULL;
-    if (parent.pidfd < 0 && !mpx_life_gone(mp_process_current()->identity.parent))
+    pthread_once(&once, install);
+    pthread_mutex_lock(&lock);
+    if (parent.pidfd < 0 && !mpx_life_gone(self.identity.parent))
         parent.pidfd = pidfd_open(parent.pid, 0);
-    parent.phase = parent.pidfd >= 0 ? MPX_RUNNING : MPX_ENDED;
+    atomic_store(&parent.phase, parent.pidfd >= 0 ? MPX_RUNNING : MPX_ENDED);
+    pthread_mutex_unlock(&lock);
     return &parent;
 }

@@ -2,12 +2,13 @@
 
 #include "fault.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum { PRELOAD_BYTES_MAX = 4096 };
 
-static mp_method_t chosen = MP_FORK;
-static bool fixed; /* was set, or used */
+static _Atomic mp_method_t chosen = MP_FORK;
+static atomic_bool fixed; /* was set, or used */
 static char preload[MP_TASK_NAME_MAX + 1];
 
 mp_rc_t mp_set_start_method(mp_method_t method, bool force)

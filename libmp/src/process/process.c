@@ -401,7 +401,7 @@ mp_rc_t mp_process_interrupt(mp_process_t *self)
 
 pid_t mp_process_pid(const mp_process_t *self)
 {
-    return self->pid;
+    return self->role == MPX_SELF ? getpid() : self->pid;
 }
 
 const char *mp_process_name(const mp_process_t *self)
