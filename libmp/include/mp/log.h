@@ -1,8 +1,9 @@
 /* log.h: what the library has to tell, if somebody wants to hear it.
  *
- * Silent unless asked. Set it before starting processes: forked children have it as it is;
- * of spawned ones and those of the fork server, mp_log_to_stderr's setting goes along, but a
- * function of the program can't.
+ * Processes that start and end, the fork server's deaths, locks whose holder died, blocks that
+ * were removed after the dead. Silent unless asked. Set it before starting processes: forked
+ * children have it as it is; of spawned ones and those of the fork server, mp_log_to_stderr's
+ * setting goes along, but a function of the program can't.
  */
 #ifndef MP_LOG_H
 #define MP_LOG_H

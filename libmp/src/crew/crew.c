@@ -3,6 +3,7 @@
 #include "fault.h"
 #include "forkguard.h"
 #include "lane.h"
+#include "logger.h"
 #include "nursery.h"
 #include "post.h"
 
@@ -290,6 +291,8 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
         slot->pid = report->pid;
         slot->status = report->value;
         slot->state = DEAD;
+        mpx_tell(MP_LOG_DEBUG, "worker process %d ended with status %#x", (int)report->pid,
+                 (unsigned)report->value);
         break;
     case MPX_REPORT_NOT_STARTED:
         clear_slot(slot);

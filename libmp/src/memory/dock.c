@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "logger.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -356,6 +357,8 @@ static void reap_each(void *arg, const char *name, int fd, const head_t *head)
     tally_t *tally = arg;
     if (!reap_open(name, fd, head))
         return;
+    mpx_tell(MP_LOG_INFO, "removed the block '%s', %zu bytes, of process %d, which is dead", name,
+             (size_t)head->bytes, (int)mpx_life_pid(head->creator));
     tally->blocks++;
     tally->bytes += head->bytes;
 }

@@ -5,6 +5,7 @@
 #include "fault.h"
 #include "kinds.h"
 #include "life.h"
+#include "logger.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -109,6 +110,7 @@ __attribute__((noinline)) static mp_rc_t acquire_after(lock_state_t *state, uint
     if (rc == MP_OK)
         return MP_OK;
     state->depth = 0;
+    mpx_tell(MP_LOG_WARNING, "a lock's last holder died with it");
     return mpx_fault(rc, "the lock's last holder died");
 }
 
