@@ -1,11 +1,11 @@
 #include "bootstrap.h"
 
+#include "child.h"
 #include "children.h"
 #include "forkguard.h"
 #include "lifeline.h"
 #include "logger.h"
 #include "method.h"
-#include "process_private.h"
 
 #include <errno.h>
 #include <fcntl.h>

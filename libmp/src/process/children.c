@@ -1,9 +1,9 @@
 #include "children.h"
 
+#include "child.h"
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
-#include "process_private.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -72,7 +72,7 @@ void mpx_children_remove(mp_process_t *child)
         DL_DELETE(children, child);
     leave();
     if (listed)
-        mpx_process_unref(child);
+        mpx_child_unref(child);
 }
 
 unsigned mpx_children_number(void)
@@ -105,8 +105,16 @@ static size_t hold_all(mp_process_t ***out)
 static void let_go(mp_process_t **all, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        mpx_process_unref(all[i]);
+        mpx_child_unref(all[i]);
     free(all);
+}
+
+bool mpx_children_reap(mp_process_t *child)
+{
+    bool ended = mpx_child_reap(child);
+    if (ended)
+        mpx_children_remove(child);
+    return ended;
 }
 
 size_t mp_active_children(mp_process_t **out, size_t room)
@@ -115,7 +123,7 @@ size_t mp_active_children(mp_process_t **out, size_t room)
     size_t count = hold_all(&all);
     size_t alive = 0;
     for (size_t i = 0; i < count; i++) {
-        if (mpx_process_reap(all[i]) || atomic_load(&all[i]->phase) != MPX_RUNNING)
+        if (mpx_children_reap(all[i]) || atomic_load(&all[i]->phase) != MPX_RUNNING)
             continue;
         if (alive < room) {
             atomic_fetch_add(&all[i]->users, 1);
@@ -133,7 +141,7 @@ static void signal_all(mp_process_t **all, size_t count, bool daemons, int signa
 {
     for (size_t i = 0; i < count; i++)
         if (all[i]->identity.daemon == daemons)
-            (void)mpx_process_signal(all[i], signal);
+            (void)mpx_child_signal(all[i], signal);
 }
 
 /* False: the deadline passed. */
@@ -141,9 +149,11 @@ static bool join_all(mp_process_t **all, size_t count, bool daemons, int64_t dea
 {
     bool joined = true;
     for (size_t i = 0; i < count; i++)
-        if (all[i]->identity.daemon == daemons &&
-            mp_process_join(all[i], mpx_poll_ms(mpx_now(), deadline)) == MP_ETIMEDOUT)
+        if (all[i]->identity.daemon == daemons && atomic_load(&all[i]->phase) == MPX_RUNNING &&
+            !mpx_child_wait(all[i]->pidfd, deadline))
             joined = false;
+        else
+            (void)mpx_children_reap(all[i]);
     return joined;
 }
 

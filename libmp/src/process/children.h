@@ -10,6 +10,9 @@ mp_rc_t mpx_children_add(mp_process_t *child);
 /* NULL-safe in any phase: it has ended, or never began. */
 void mpx_children_remove(mp_process_t *child);
 
+/* Whether a child has ended; it is on the list no more then. */
+bool mpx_children_reap(mp_process_t *child);
+
 /* The number of the next child, from 1. */
 unsigned mpx_children_number(void);
 

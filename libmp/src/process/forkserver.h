@@ -11,7 +11,7 @@
 #ifndef MPX_FORKSERVER_H
 #define MPX_FORKSERVER_H
 
-#include "process_private.h"
+#include "child.h"
 
 /* MP_OK; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_forkserver_start(const mpx_request_t *request, const void *item, mpx_started_t *out);

@@ -1,6 +1,5 @@
-#include "process_private.h"
-
 #include "bootstrap.h"
+#include "child.h"
 #include "children.h"
 #include "clock.h"
 #include "fault.h"
@@ -24,8 +23,6 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { STATUS_MS = 2000 };
 
 /* ---- life of a handle ----------------------------------------------------------------------- */
 
@@ -123,37 +120,17 @@ mp_rc_t mp_process_new(const mp_process_options_t *options, mp_process_t **out)
     if (rc == MP_OK)
         rc = keep_item(self, options);
     if (rc != MP_OK) {
-        mpx_process_unref(self);
+        mpx_child_unref(self);
         return rc;
     }
     *out = self;
     return MP_OK;
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-void mpx_process_unref(mp_process_t *self)
-{
-    if (atomic_fetch_sub(&self->users, 1) > 1)
-        return;
-    if (self->generation == mpx_fork_generation()) {
-        close_fd(self->pidfd);
-        close_fd(self->status_fd);
-    }
-    pthread_mutex_destroy(&self->reaping);
-    if (self->own_item)
-        free(self->item);
-    free(self);
-}
-
 void mp_process_destroy(mp_process_t **self)
 {
     if (*self && (*self)->role == MPX_CHILD)
-        mpx_process_unref(*self);
+        mpx_child_unref(*self);
     *self = NULL;
 }
 
@@ -198,7 +175,7 @@ static mp_rc_t start_by_fork(mp_process_t *self, mpx_started_t *out)
     return rc;
 }
 
-void mpx_process_describe(const mp_process_t *self, mpx_request_t *out)
+static void describe(const mp_process_t *self, mpx_request_t *out)
 {
     mp_log_level_t level;
     *out = (mpx_request_t){.purpose = MPX_RUN_TARGET,
@@ -215,24 +192,17 @@ static mp_rc_t start_by_method(mp_process_t *self, mpx_started_t *out)
     mpx_request_t request;
     if (self->method == MP_FORK)
         return start_by_fork(self, out);
-    mpx_process_describe(self, &request);
+    describe(self, &request);
     if (self->method == MP_SPAWN)
         return mpx_spawn(&request, self->item, -1, out);
     return mpx_forkserver_start(&request, self->item, out);
-}
-
-static mp_rc_t check_owner(const mp_process_t *self)
-{
-    if (self->role == MPX_CHILD && self->generation != mpx_fork_generation())
-        return mpx_fault(MP_EFORKED, "'%s' is the child of another process", self->identity.name);
-    return MP_OK;
 }
 
 mp_rc_t mp_process_start(mp_process_t *self)
 {
     mpx_started_t started = {0};
     mpx_phase_t phase = MPX_NEW;
-    mp_rc_t rc = check_owner(self);
+    mp_rc_t rc = mpx_child_check_owner(self);
     if (rc != MP_OK)
         return rc;
     if (self->role != MPX_CHILD ||
@@ -259,69 +229,9 @@ mp_rc_t mp_process_start(mp_process_t *self)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static int code_of(int status)
-{
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static bool wait_for(int fd, int64_t deadline)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    int n;
-    do
-        n = poll(&ready, 1, mpx_poll_ms(mpx_now(), deadline));
-    while (n < 0 && errno == EINTR);
-    return n > 0;
-}
-
-/* Of one that has ended. The fork server tells what it reaped, unless it is dead. */
-static int exitcode_of(const mp_process_t *self)
-{
-    int status = 0;
-    if (self->status_fd >= 0) {
-        int64_t deadline = mpx_deadline(mpx_now(), STATUS_MS);
-        if (!wait_for(self->status_fd, deadline) ||
-            read(self->status_fd, &status, sizeof status) != sizeof status)
-            return MPX_EXITCODE_UNKNOWN;
-        return code_of(status);
-    }
-    pid_t pid;
-    do
-        pid = waitpid(self->pid, &status, 0);
-    while (pid < 0 && errno == EINTR);
-    return pid == self->pid ? code_of(status) : MPX_EXITCODE_UNKNOWN;
-}
-
-static void take_note(mp_process_t *self)
-{
-    self->exitcode = exitcode_of(self);
-    atomic_store(&self->phase, MPX_ENDED);
-    if (self->exitcode < 0) /* it may have left named blocks behind */
-        (void)mp_shared_memory_reap(NULL, NULL);
-    mpx_tell(self->exitcode < 0 ? MP_LOG_WARNING : MP_LOG_INFO, "'%s' ended with %d",
-             self->identity.name, self->exitcode);
-}
-
-bool mpx_process_reap(mp_process_t *self)
-{
-    bool ended = false;
-    bool first = false;
-    if (atomic_load(&self->phase) == MPX_RUNNING && wait_for(self->pidfd, 0)) {
-        pthread_mutex_lock(&self->reaping);
-        first = atomic_load(&self->phase) == MPX_RUNNING;
-        if (first)
-            take_note(self);
-        pthread_mutex_unlock(&self->reaping);
-    }
-    ended = atomic_load(&self->phase) == MPX_ENDED;
-    if (first)
-        mpx_children_remove(self);
-    return ended;
-}
-
 static mp_rc_t join_parent(mp_process_t *self, int64_t deadline)
 {
-    if (self->pidfd < 0 || wait_for(self->pidfd, deadline))
+    if (self->pidfd < 0 || mpx_child_wait(self->pidfd, deadline))
         return MP_OK;
     return mpx_fault(MP_ETIMEDOUT, "the parent, '%s', still runs", self->identity.name);
 }
@@ -329,7 +239,7 @@ static mp_rc_t join_parent(mp_process_t *self, int64_t deadline)
 mp_rc_t mp_process_join(mp_process_t *self, int timeout_ms)
 {
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
-    mp_rc_t rc = check_owner(self);
+    mp_rc_t rc = mpx_child_check_owner(self);
     if (rc != MP_OK)
         return rc;
     if (self->role == MPX_SELF)
@@ -339,9 +249,9 @@ mp_rc_t mp_process_join(mp_process_t *self, int timeout_ms)
     mpx_phase_t phase = atomic_load(&self->phase);
     if (phase == MPX_NEW || phase == MPX_STARTING)
         return mpx_fault(MP_ESTATE, "'%s' was not started", self->identity.name);
-    if (phase == MPX_RUNNING && !wait_for(self->pidfd, deadline))
+    if (phase == MPX_RUNNING && !mpx_child_wait(self->pidfd, deadline))
         return mpx_fault(MP_ETIMEDOUT, "'%s' still runs", self->identity.name);
-    (void)mpx_process_reap(self);
+    (void)mpx_children_reap(self);
     return MP_OK;
 }
 
@@ -350,17 +260,17 @@ bool mp_process_is_alive(mp_process_t *self)
     if (self->role == MPX_SELF)
         return true;
     if (self->role == MPX_PARENT)
-        return self->pidfd >= 0 && !wait_for(self->pidfd, 0);
-    return check_owner(self) == MP_OK && atomic_load(&self->phase) == MPX_RUNNING &&
-           !mpx_process_reap(self);
+        return self->pidfd >= 0 && !mpx_child_wait(self->pidfd, 0);
+    return mpx_child_check_owner(self) == MP_OK && atomic_load(&self->phase) == MPX_RUNNING &&
+           !mpx_children_reap(self);
 }
 
 mp_rc_t mp_process_exitcode(mp_process_t *self, int *code)
 {
-    mp_rc_t rc = check_owner(self);
+    mp_rc_t rc = mpx_child_check_owner(self);
     if (rc != MP_OK)
         return rc;
-    if (self->role != MPX_CHILD || !mpx_process_reap(self))
+    if (self->role != MPX_CHILD || !mpx_children_reap(self))
         return mpx_fault(MP_EBUSY, "'%s' has not ended", self->identity.name);
     *code = self->exitcode;
     return MP_OK;
@@ -368,33 +278,19 @@ mp_rc_t mp_process_exitcode(mp_process_t *self, int *code)
 
 /* ---- signals -------------------------------------------------------------------------------- */
 
-mp_rc_t mpx_process_signal(const mp_process_t *self, int signal)
-{
-    mp_rc_t rc = check_owner(self);
-    if (rc != MP_OK)
-        return rc;
-    mpx_phase_t phase = atomic_load(&self->phase);
-    if (self->role != MPX_CHILD || phase == MPX_NEW || phase == MPX_STARTING)
-        return mpx_fault(MP_ESTATE, "'%s' was not started here", self->identity.name);
-    if (phase == MPX_ENDED || pidfd_send_signal(self->pidfd, signal, NULL, 0) == 0 ||
-        errno == ESRCH)
-        return MP_OK;
-    return mpx_fault_errno("signal %d to '%s'", signal, self->identity.name);
-}
-
 mp_rc_t mp_process_terminate(mp_process_t *self)
 {
-    return mpx_process_signal(self, SIGTERM);
+    return mpx_child_signal(self, SIGTERM);
 }
 
 mp_rc_t mp_process_kill(mp_process_t *self)
 {
-    return mpx_process_signal(self, SIGKILL);
+    return mpx_child_signal(self, SIGKILL);
 }
 
 mp_rc_t mp_process_interrupt(mp_process_t *self)
 {
-    return mpx_process_signal(self, SIGINT);
+    return mpx_child_signal(self, SIGINT);
 }
 
 /* ---- what it is ----------------------------------------------------------------------------- */
@@ -423,7 +319,7 @@ static mp_rc_t check_new(const mp_process_t *self)
 {
     if (self->role == MPX_CHILD && atomic_load(&self->phase) != MPX_NEW)
         return mpx_fault(MP_ESTATE, "'%s' was started before", self->identity.name);
-    return check_owner(self);
+    return mpx_child_check_owner(self);
 }
 
 mp_rc_t mp_process_set_name(mp_process_t *self, const char *name)

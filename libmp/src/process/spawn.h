@@ -2,7 +2,7 @@
 #ifndef MPX_SPAWN_H
 #define MPX_SPAWN_H
 
-#include "process_private.h"
+#include "child.h"
 
 /* MP_MAIN has run, in a program of that name: from here on it can be. */
 void mpx_spawn_allow(const char *program);
@@ -15,9 +15,5 @@ mp_rc_t mpx_spawn(const mpx_request_t *request, const void *item, int control, m
 /* The argument that says that this was done, and where the child finds what. */
 #define MPX_SPAWN_ARGUMENT "--mp-spawned"
 enum { MPX_SPAWN_REQUEST = 3, MPX_SPAWN_LIFELINE = 4, MPX_SPAWN_CONTROL = 5 };
-
-/* Be the process that was spawned.
- * MP_OK, with the exit status of the program; MP_ECORRUPT it was not; MP_ENOTFOUND; MP_ENOMEM. */
-mp_rc_t mpx_spawn_main(int *status);
 
 #endif

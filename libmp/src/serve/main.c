@@ -2,6 +2,7 @@
 #include <mp/worker.h>
 
 #include "spawn.h"
+#include "spawned.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ int mp_main(int argc, char **argv, int *status)
 {
     mpx_spawn_allow(argc > 0 ? argv[0] : NULL);
     if (argc == 2 && strcmp(argv[1], MPX_SPAWN_ARGUMENT) == 0) {
-        if (mpx_spawn_main(status) != MP_OK) {
+        if (mpx_spawned_main(status) != MP_OK) {
             fprintf(stderr, "%s: %s\n", argv[0], mp_errmsg());
             *status = EXIT_USAGE;
         }

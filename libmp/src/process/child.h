@@ -1,6 +1,6 @@
-/* process_private.h: what the files of this layer know of a process. */
-#ifndef MPX_PROCESS_PRIVATE_H
-#define MPX_PROCESS_PRIVATE_H
+/* child.h: a process that was started, or may be: what is known of it, and its end. */
+#ifndef MPX_CHILD_H
+#define MPX_CHILD_H
 
 #include "request.h"
 
@@ -45,12 +45,19 @@ typedef struct mpx_started {
     int status_fd;
 } mpx_started_t;
 
-void mpx_process_unref(mp_process_t *self);
-/* If it has ended, take note. */
-bool mpx_process_reap(mp_process_t *self);
-mp_rc_t mpx_process_signal(const mp_process_t *self, int signal);
+/* Let go of it; the last one frees it. */
+void mpx_child_unref(mp_process_t *self);
 
-/* The request that starts it elsewhere. */
-void mpx_process_describe(const mp_process_t *self, mpx_request_t *out);
+/* MP_OK; MP_EFORKED: it is the child of another process. */
+mp_rc_t mpx_child_check_owner(const mp_process_t *self);
+
+/* Whether a descriptor became readable before the deadline. */
+bool mpx_child_wait(int fd, int64_t deadline);
+
+/* Whether it has ended; if so, how is known now. Any thread. */
+bool mpx_child_reap(mp_process_t *self);
+
+/* MP_OK, also when it has ended; MP_ESTATE; MP_EFORKED; MP_ESYSTEM. */
+mp_rc_t mpx_child_signal(const mp_process_t *self, int signal);
 
 #endif
