@@ -21,7 +21,11 @@
 #define FOLDER "/dev/shm"
 #define PREFIX "mp-"
 
-enum { PATH_BYTES = sizeof FOLDER "/" PREFIX + MP_SHARED_MEMORY_NAME_MAX, TRIES = 100 };
+enum {
+    PATH_BYTES = sizeof FOLDER "/" PREFIX + MP_SHARED_MEMORY_NAME_MAX,
+    TRIES = 100,
+    MUCH_BYTES = 1 << 24
+};
 
 static const uint64_t magic = UINT64_C(0x316d656d6d687370); /* "pshmmem1" */
 
@@ -66,11 +70,12 @@ static head_t *head_of(const mpx_berth_t *self)
 
 /* ---- creating ------------------------------------------------------------------------------- */
 
-/* Room is taken now: a write to memory that the file system doesn't have would be a SIGBUS. */
+/* Room is taken now: a write to memory that the file system doesn't have would be a SIGBUS. For
+ * much of it the file system is asked first, before it gives all that it has to no avail. */
 static mp_rc_t reserve(int fd, size_t bytes)
 {
     struct statvfs room;
-    if (fstatvfs(fd, &room) == 0 && bytes / room.f_frsize >= room.f_bavail)
+    if (bytes >= MUCH_BYTES && fstatvfs(fd, &room) == 0 && bytes / room.f_frsize >= room.f_bavail)
         return mpx_fault(MP_ETOOLARGE, "%zu bytes of shared memory: " FOLDER " has %zu", bytes,
                          (size_t)room.f_bavail * room.f_frsize);
     int error = posix_fallocate(fd, 0, (off_t)bytes);
@@ -100,13 +105,25 @@ static mp_rc_t note_inode(mpx_berth_t *self)
     return MP_OK;
 }
 
+/* Private from the start; only a strange umask has taken the owner's rights too. */
+static mp_rc_t open_unnamed(mpx_berth_t *self)
+{
+    struct stat info;
+    self->fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (self->fd < 0 || fstat(self->fd, &info) != 0 ||
+        ((info.st_mode & 0777) != 0600 && fchmod(self->fd, 0600) != 0) ||
+        flock(self->fd, LOCK_SH | LOCK_NB) != 0)
+        return mpx_fault_errno("a block in " FOLDER);
+    self->device = info.st_dev;
+    self->inode = info.st_ino;
+    return MP_OK;
+}
+
 static mp_rc_t fill(mpx_berth_t *self)
 {
     mp_rc_t rc = reserve(self->fd, MPX_DOCK_HEAD + self->bytes);
     if (rc == MP_OK)
         rc = map(self);
-    if (rc == MP_OK)
-        rc = note_inode(self);
     if (rc != MP_OK)
         return rc;
     head_t *head = head_of(self);
@@ -172,9 +189,7 @@ mp_rc_t mpx_dock_create(const char *name, size_t bytes, mpx_berth_t *out)
         return rc;
     pthread_once(&once, reap_once);
     mpx_berth_t self = {.bytes = bytes};
-    self.fd = open(FOLDER, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (self.fd < 0 || fchmod(self.fd, 0600) != 0 || flock(self.fd, LOCK_SH | LOCK_NB) != 0)
-        rc = mpx_fault_errno("a block in " FOLDER);
+    rc = open_unnamed(&self);
     if (rc == MP_OK)
         rc = fill(&self);
     if (rc == MP_OK)
@@ -274,17 +289,19 @@ void mpx_dock_close(mpx_berth_t *self)
     self->fd = -1;
 }
 
+/* By name, so only if that is still this block's: it may be another's by now. */
 mp_rc_t mpx_dock_unlink(const mpx_berth_t *self)
 {
     char path[PATH_BYTES];
     struct stat info;
     path_of(self->name, path);
-    if (lstat(path, &info) != 0 || info.st_dev != self->device || info.st_ino != self->inode ||
-        (unlink(path) != 0 && errno == ENOENT))
+    bool ours =
+        lstat(path, &info) == 0 && info.st_dev == self->device && info.st_ino == self->inode;
+    if (ours && unlink(path) == 0)
+        return MP_OK;
+    if (!ours || errno == ENOENT)
         return mpx_fault(MP_ENOTFOUND, "the block '%s' was unlinked before", self->name);
-    return lstat(path, &info) == 0 && info.st_ino == self->inode
-               ? mpx_fault_errno("unlinking the block '%s'", self->name)
-               : MP_OK;
+    return mpx_fault_errno("unlinking the block '%s'", self->name);
 }
 
 void mpx_dock_keep(const mpx_berth_t *self)
