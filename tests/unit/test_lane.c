@@ -54,7 +54,7 @@ START_TEST(destroy_closes_everything)
     mpx_lane_destroy(NULL);
     mpx_lane_destroy(&a);
     make_pair(&a, &b);
-    ck_assert_int_eq(count_fds(), before + 2);
+    ck_assert_int_eq(count_fds(), before + 4);
     drop_pair(&a, &b);
     ck_assert_ptr_null(a);
     drop_pair(&a, &b);
@@ -593,9 +593,45 @@ START_TEST(two_threads)
 }
 END_TEST
 
+/* What was sent before and between is there for the next user, who sleeps and is woken. */
+START_TEST(a_side_is_left_and_taken_again)
+{
+    mpx_lane_t *a = NULL;
+    mpx_lane_t *b = NULL;
+    mp_bytes_t text = {"before", 6};
+    mp_bytes_t record;
+    int fds[2];
+    unsigned side;
+    make_pair(&a, &b);
+    int before = count_fds();
+    ck_assert_int_eq(mpx_lane_write(a, &text, 1), MP_OK);
+    ck_assert_int_eq(mpx_lane_read(b, &record), MP_OK);
+    ck_assert(!mpx_lane_leave(&b, fds, &side)); /* it holds a record */
+    mpx_lane_pop(b);
+    ck_assert(mpx_lane_sleep(b, false));
+    ck_assert_int_eq(mpx_lane_write(a, &text, 1), MP_OK);
+    mpx_lane_ring(a);
+    ck_assert(mpx_lane_leave(&b, fds, &side));
+    ck_assert_ptr_null(b);
+    ck_assert_uint_eq(side, 1);
+    ck_assert_int_eq(mpx_lane_write(a, &text, 1), MP_OK);
+    ck_assert_int_eq(mpx_lane_join(fds, side, &b), MP_OK);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(mpx_lane_read(b, &record), MP_OK);
+        ck_assert_mem_eq(record.data, "before", 6);
+        mpx_lane_pop(b);
+    }
+    ck_assert_int_eq(mpx_lane_write(b, &text, 1), MP_OK);
+    ck_assert_int_eq(mpx_lane_read(a, &record), MP_OK);
+    ck_assert_int_eq(count_fds(), before);
+    drop_pair(&a, &b);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
+        a_side_is_left_and_taken_again,
         new_refuses_bad_sizes,
         destroy_closes_everything,
         attach_checks_the_memory,

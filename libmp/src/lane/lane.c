@@ -47,8 +47,9 @@ static_assert(sizeof(control_t) <= CONTROL_BYTES, "the control block has its own
 struct mpx_lane {
     void *mapping;
     size_t mapping_bytes;
-    int fd;
-    bool guarded;        /* fd is registered, so in forked children it is closed */
+    unsigned side;
+    int fd;              /* of the wake-ups; on the fork guard's list, as `memory` is */
+    int memory;          /* of the mapping */
     bool gone;           /* the peer is */
     uint64_t generation; /* of forks, when the lane was made */
     _Atomic uint32_t *asleep;
@@ -92,14 +93,28 @@ static mp_rc_t map_memory(int memory, size_t size, void **out)
     return MP_OK;
 }
 
-/* Map the memory and become its side 0 or 1. The lane doesn't own `fd` unless it is made. */
-static mp_rc_t make_side(int memory, size_t ring_bytes, unsigned side, int fd, mpx_lane_t **out)
+/* Positions go on where an earlier user of this side left them. */
+static mp_rc_t take_positions(mpx_lane_t *self)
+{
+    self->out.head = atomic_load_explicit(&self->out.shared->head, memory_order_acquire);
+    self->out.tail = atomic_load_explicit(&self->out.shared->tail, memory_order_acquire);
+    self->in.head = atomic_load_explicit(&self->in.shared->head, memory_order_acquire);
+    self->in.tail = atomic_load_explicit(&self->in.shared->tail, memory_order_acquire);
+    uint64_t all = self->out.head | self->out.tail | self->in.head | self->in.tail;
+    if (all % MPX_RING_ALIGN || self->out.head - self->out.tail > self->out.size ||
+        self->in.head - self->in.tail > self->in.size)
+        return mpx_fault(MP_EPROTO, "lane: its positions are damaged");
+    return MP_OK;
+}
+
+/* Map the memory and become its side 0 or 1. The descriptors stay the caller's on failure. */
+static mp_rc_t make_side(const int fds[2], size_t ring_bytes, unsigned side, mpx_lane_t **out)
 {
     mpx_lane_t *self = calloc(1, sizeof *self);
     if (!self)
         return mpx_fault(MP_ENOMEM, "lane: out of memory");
     self->mapping_bytes = mapping_size(ring_bytes);
-    mp_rc_t rc = map_memory(memory, self->mapping_bytes, &self->mapping);
+    mp_rc_t rc = map_memory(fds[0], self->mapping_bytes, &self->mapping);
     if (rc) {
         free(self);
         return rc;
@@ -107,7 +122,9 @@ static mp_rc_t make_side(int memory, size_t ring_bytes, unsigned side, int fd, m
     control_t *control = self->mapping;
     unsigned char *bytes = (unsigned char *)self->mapping + CONTROL_BYTES;
     unsigned peer = 1 - side;
-    self->fd = fd;
+    self->side = side;
+    self->memory = fds[0];
+    self->fd = fds[1];
     self->generation = mpx_fork_generation();
     self->asleep = &control->sides[side].asleep;
     self->peer_asleep = &control->sides[peer].asleep;
@@ -117,48 +134,89 @@ static mp_rc_t make_side(int memory, size_t ring_bytes, unsigned side, int fd, m
     self->in.shared = &control->rings[peer];
     self->in.bytes = bytes + peer * ring_bytes;
     self->in.size = ring_bytes;
+    rc = take_positions(self);
+    if (rc) {
+        munmap(self->mapping, self->mapping_bytes);
+        free(self);
+        return rc;
+    }
     *out = self;
+    return MP_OK;
+}
+
+/* In forked children both are closed: the peer must see our end, not theirs. */
+static mp_rc_t guard(const mpx_lane_t *self)
+{
+    mp_rc_t rc = mpx_forkguard_add(self->fd);
+    if (rc == MP_OK)
+        rc = mpx_forkguard_add(self->memory);
+    if (rc != MP_OK)
+        mpx_forkguard_remove(self->fd);
+    return rc;
+}
+
+static mp_rc_t write_header(int memory, size_t ring_bytes)
+{
+    void *at = NULL;
+    mp_rc_t rc = map_memory(memory, CONTROL_BYTES, &at);
+    if (rc)
+        return rc;
+    control_t *control = at;
+    control->magic = MAGIC;
+    control->ring_bytes = ring_bytes;
+    munmap(at, CONTROL_BYTES);
+    return MP_OK;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+mp_rc_t mpx_lane_pair(size_t ring_bytes, int a_fds[2], int b_fds[2])
+{
+    int fds[4] = {-1, -1, -1, -1}; /* memory twice, sockets */
+    if (!a_fds || !b_fds || !ring_size_is_valid(ring_bytes))
+        return mpx_fault(MP_EINVAL, "lane: a ring of %zu bytes", ring_bytes);
+    mp_rc_t rc = make_memory(mapping_size(ring_bytes), &fds[0]);
+    if (rc == MP_OK)
+        rc = write_header(fds[0], ring_bytes);
+    if (rc == MP_OK && (fds[1] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0)) < 0)
+        rc = mpx_fault_errno("lane: a descriptor");
+    if (rc == MP_OK &&
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds + 2) != 0)
+        rc = mpx_fault_errno("lane: socketpair");
+    if (rc != MP_OK) {
+        close_all(fds, 4);
+        return rc;
+    }
+    for (int i = 0; i < 2; i++) {
+        a_fds[i] = fds[(size_t)i * 2];
+        b_fds[i] = fds[(size_t)i * 2 + 1];
+    }
     return MP_OK;
 }
 
 mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2])
 {
-    if (!out || !peer_fds || !ring_size_is_valid(ring_bytes))
-        return mpx_fault(MP_EINVAL, "lane: a ring of %zu bytes", ring_bytes);
-    mpx_lane_t *self = NULL;
-    int sockets[2];
-    int memory = -1;
-    mp_rc_t rc = make_memory(mapping_size(ring_bytes), &memory);
+    if (!out || !peer_fds)
+        return mpx_fault(MP_EINVAL, "lane: nowhere to put it");
+    int own[2];
+    int theirs[2];
+    mp_rc_t rc = mpx_lane_pair(ring_bytes, own, theirs);
     if (rc)
         return rc;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets)) {
-        rc = mpx_fault_errno("lane: socketpair");
-        goto no_sockets;
+    rc = mpx_lane_join(own, 0, out);
+    if (rc) {
+        close_all(own, 2);
+        close_all(theirs, 2);
+        return rc;
     }
-    rc = make_side(memory, ring_bytes, 0, sockets[0], &self);
-    if (rc)
-        goto no_side;
-    control_t *control = self->mapping;
-    control->magic = MAGIC;
-    control->ring_bytes = ring_bytes;
-    rc = mpx_forkguard_add(self->fd);
-    if (rc)
-        goto no_guard;
-    self->guarded = true;
-    peer_fds[0] = memory;
-    peer_fds[1] = sockets[1];
-    *out = self;
+    peer_fds[0] = theirs[0];
+    peer_fds[1] = theirs[1];
     return MP_OK;
-
-no_guard:
-    munmap(self->mapping, self->mapping_bytes);
-    free(self);
-no_side:
-    close(sockets[0]);
-    close(sockets[1]);
-no_sockets:
-    close(memory);
-    return rc;
 }
 
 /* The ring size that the header claims, if the memory is really as long as that. */
@@ -185,39 +243,71 @@ static mp_rc_t measure(int memory, size_t *ring_bytes)
     return MP_OK;
 }
 
-mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out)
+mp_rc_t mpx_lane_join(const int fds[2], unsigned side, mpx_lane_t **out)
 {
-    if (!fds || !out)
+    if (!fds || !out || side > 1)
         return mpx_fault(MP_EINVAL, "lane: no descriptors");
     size_t ring_bytes = 0;
+    mpx_lane_t *self = NULL;
     mp_rc_t rc = measure(fds[0], &ring_bytes);
-    if (rc)
+    if (rc == MP_OK)
+        rc = make_side(fds, ring_bytes, side, &self);
+    if (rc != MP_OK)
         return rc;
-    rc = make_side(fds[0], ring_bytes, 1, fds[1], out);
-    if (rc)
-        return rc;
-    close(fds[0]);
+    rc = guard(self);
+    if (rc != MP_OK) {
+        munmap(self->mapping, self->mapping_bytes);
+        free(self);
+        return mpx_fault(rc, "lane: out of memory");
+    }
+    *out = self;
     return MP_OK;
+}
+
+mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out)
+{
+    return mpx_lane_join(fds, 1, out);
+}
+
+/* In a forked child the descriptors are closed already, and their numbers may be somebody
+ * else's by now. */
+static void forget(mpx_lane_t *self, bool close_fds)
+{
+    if (self->generation == mpx_fork_generation()) {
+        mpx_forkguard_remove(self->fd);
+        mpx_forkguard_remove(self->memory);
+        if (close_fds) {
+            close(self->fd);
+            close(self->memory);
+        }
+    }
+    mpx_ring_writer_free(&self->out);
+    mpx_ring_reader_free(&self->in);
+    munmap(self->mapping, self->mapping_bytes);
+    free(self);
 }
 
 void mpx_lane_destroy(mpx_lane_t **self_p)
 {
     if (!self_p || !*self_p)
         return;
-    mpx_lane_t *self = *self_p;
+    forget(*self_p, true);
     *self_p = NULL;
-    /* In a forked child a guarded descriptor is closed already, and its number may be
-     * somebody else's by now. */
-    if (!self->guarded) {
-        close(self->fd);
-    } else if (self->generation == mpx_fork_generation()) {
-        mpx_forkguard_remove(self->fd);
-        close(self->fd);
-    }
-    mpx_ring_writer_free(&self->out);
-    mpx_ring_reader_free(&self->in);
-    munmap(self->mapping, self->mapping_bytes);
-    free(self);
+}
+
+/* Left asleep, so that the next user is woken by what came in between; the wake-up byte stays
+ * in the socket for it. */
+bool mpx_lane_leave(mpx_lane_t **self_p, int fds[2], unsigned *side)
+{
+    mpx_lane_t *self = *self_p;
+    if (mpx_ring_cut(&self->out) || self->out.open || self->in.held || self->in.expected)
+        return false;
+    fds[0] = self->memory;
+    fds[1] = self->fd;
+    *side = self->side;
+    forget(self, false);
+    *self_p = NULL;
+    return true;
 }
 
 int mpx_lane_fd(const mpx_lane_t *self)

@@ -47,6 +47,18 @@ mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2]);
  * the mapping and checks it. MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out);
 
+/* A lane of which no side is taken yet: the two descriptors of side A (0) and of side B (1).
+ * They may travel on sockets, or be inherited; each side is for one process to take.
+ * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lane_pair(size_t ring_bytes, int a_fds[2], int b_fds[2]);
+/* Become the side 0 or 1, also one that another process has left. Takes the descriptors over
+ * on success. MP_OK; MP_EINVAL; MP_EPROTO; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lane_join(const int fds[2], unsigned side, mpx_lane_t **out);
+/* The opposite: the lane ends here, and its descriptors are the caller's to pass on. What the
+ * peer sent and wasn't popped stays in it, and the peer notices nothing.
+ * false: not now, with a record cut, open, held or read in part. */
+bool mpx_lane_leave(mpx_lane_t **self, int fds[2], unsigned *side);
+
 /* Unmap and close. NULL-safe, idempotent. */
 void mpx_lane_destroy(mpx_lane_t **self);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    ALIGN = 16,
+    ALIGN = MPX_RING_ALIGN,
     KEEP_MAX = 1 << 20 /* memory of a fragmented record that is kept for the next one */
 };
 

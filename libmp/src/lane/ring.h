@@ -29,6 +29,9 @@
 /* Two cache lines: the prefetcher of x86 fetches them in pairs. */
 #define MPX_RING_LINE 128
 
+/* Positions and payloads are multiples of it. */
+#define MPX_RING_ALIGN 16
+
 /* What both ends see; all zero at first. */
 typedef struct mpx_ring_shared {
     alignas(MPX_RING_LINE) _Atomic uint64_t head; /* by the writer */
