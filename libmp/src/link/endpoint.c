@@ -20,7 +20,7 @@ static bool has_prefix(const char *text, const char *prefix)
 static mp_rc_t check_ipc(const char *endpoint)
 {
     const char *path = endpoint + sizeof ipc - 1;
-    if (path[0] != '/')
+    if (path[0] != '/' && (path[0] != '@' || !path[1]))
         return mpx_fault(MP_EINVAL, "%s: the path must be absolute, as in ipc:///run/mp/broker",
                          endpoint);
     if (strlen(path) > IPC_PATH_MAX)
@@ -75,6 +75,12 @@ mp_rc_t mpx_endpoint_check(const char *endpoint, bool for_hub)
     if (has_prefix(endpoint, ipc))
         return check_ipc(endpoint);
     return mpx_fault(MP_EINVAL, "%s: an endpoint is tcp://HOST:PORT or ipc:///PATH", endpoint);
+}
+
+bool mpx_link_lanes_allowed(void)
+{
+    const char *lane = getenv("MP_LANE");
+    return !lane || strcmp(lane, "off") != 0;
 }
 
 bool mpx_endpoint_is_local(const char *endpoint)

@@ -1,4 +1,5 @@
-/* link.h: frames over ZeroMQ. The only module that sees zmq.h; it knows no message.
+/* link.h: frames over ZeroMQ, or over shared memory where the peer is on this host. The only
+ * module that sees zmq.h; it knows no message.
  *
  * A link is either a hub (ROUTER, bound to endpoints, many peers) or a dial (DEALER,
  * connected to one endpoint, one peer, once: after it is down, make a new one). A
@@ -9,6 +10,8 @@
  */
 #ifndef MPX_LINK_H
 #define MPX_LINK_H
+
+#include "lane.h"
 
 #include <mp/error.h>
 #include <mp/task.h>
@@ -25,11 +28,16 @@ typedef struct mpx_link_options {
     size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
     int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
     int heartbeat_ms;         /* tcp only: a silent peer is down after three of them; 0: 800 */
+    bool no_lane;             /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
+    bool only_lanes;          /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
 } mpx_link_options_t;
 
-/* Check an endpoint: "tcp://host:port" or "ipc:///absolute/path" (at most 100 bytes of
- * path). For a hub the host may be '*' and the port '*' or 0.
- * MP_OK; MP_EINVAL with what is wrong in mp_errmsg(). */
+/* Whether lanes are not switched off by the environment. */
+bool mpx_link_lanes_allowed(void);
+
+/* Check an endpoint: "tcp://host:port", "ipc:///absolute/path" (at most 100 bytes of
+ * path) or "ipc://@name" in the abstract namespace, for this user alone. For a hub the host may be
+ * '*' and the port '*' or 0. MP_OK; MP_EINVAL with what is wrong in mp_errmsg(). */
 mp_rc_t mpx_endpoint_check(const char *endpoint, bool for_hub);
 /* Whether a valid endpoint can be reached from this host only: ipc, 127.0.0.0/8, [::1]
  * or localhost. */
@@ -49,6 +57,18 @@ const char *mpx_link_endpoint(const mpx_link_t *self, size_t i);
  * MP_OK; MP_EINVAL; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_options_t *options,
                       mpx_link_t **out);
+
+/* A dial over a lane that is there already, which it takes over on success. It is UP at once.
+ * MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_link_adopt(mpx_lane_t *lane, const mpx_link_options_t *options, mpx_link_t **out);
+/* Give its lane up, to be adopted by another process; the link ends.
+ * false: it has none, or not now, with a message on the way. */
+bool mpx_link_leave(mpx_link_t **self, int fds[2], unsigned *side);
+/* Make a hub's peer a dial of its own, which is UP; the frames of the last event are invalid.
+ * MP_OK; MP_ESTATE it isn't on a lane, or messages for it wait; MP_ENOMEM. */
+mp_rc_t mpx_link_detach(mpx_link_t *self, uint64_t peer, mpx_link_t **out);
+/* "lane", "ipc" or "tcp"; of a hub's peer. */
+const char *mpx_link_carrier(const mpx_link_t *self, uint64_t peer);
 
 /* Close. What was sent gets linger_ms to leave (in the background for a foreign context,
  * else also here). NULL-safe, idempotent. In a forked child nothing of ZeroMQ is touched. */

@@ -1,0 +1,688 @@
+#include "lanes.h"
+
+#include "buf.h"
+#include "fault.h"
+#include "forkguard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+#include <utlist.h>
+
+enum {
+    BACKLOG = 128,
+    EVENTS = 32,
+    BURST = 64,         /* messages of one peer before the next one's turn */
+    KNOCKING_MAX = 256, /* who connected to the door and said nothing yet */
+    TRAILER = 4
+};
+
+static const uint64_t knock_magic = UINT64_C(0x316b636f6e6b706d); /* "mpknock1" */
+
+/* A message that the lane had no room for. */
+typedef struct waiting {
+    struct waiting *prev, *next;
+    size_t head_size;
+    size_t size;
+    unsigned char bytes[];
+} waiting_t;
+
+/*     KNOCKING --descriptors come--> SEATED --end, kick, damage--> told, and freed
+ *        +----- nothing comes of it: freed
+ */
+typedef struct seat {
+    uint64_t id;
+    int door;         /* KNOCKING: the connection; else -1 */
+    mpx_lane_t *lane; /* SEATED */
+    waiting_t *outbox;
+    bool awake;  /* in the list: to be looked at before anybody sleeps */
+    bool ended;  /* the other side is gone; what it had sent is handed out first */
+    bool kicked; /* or it has damaged the lane */
+    bool known;  /* a message of its was handed out */
+    bool unlisted;
+    unsigned burst;
+    char address[24];
+    struct seat *prev, *next;
+    UT_hash_handle hh;
+} seat_t;
+
+struct mpx_lanes {
+    uint64_t generation;
+    int epoll; /* of a hub; else -1 */
+    int door;
+    size_t max_peers;
+    size_t max_message_bytes;
+    uint64_t *last_peer;
+    seat_t *seats;
+    seat_t *only; /* of a dial */
+    seat_t *awake;
+    seat_t *held; /* whose record was handed out */
+    size_t knocking;
+    size_t seated;
+    unsigned since_look; /* messages since everybody was asked */
+};
+
+/* Held across every fork: a child that is forked between the making of a descriptor and its
+ * entry in the fork guard's list would hide the end of somebody's other side. */
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void install(void)
+{
+    mpx_forkguard_hold(&fork_lock);
+}
+
+static void no_forks(void)
+{
+    pthread_once(&once, install);
+    pthread_mutex_lock(&fork_lock);
+}
+
+static void forks_again(void)
+{
+    pthread_mutex_unlock(&fork_lock);
+}
+
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+/* The door's address; false: the endpoint is not there, or has none. */
+static bool door_of(const char *endpoint, struct sockaddr_un *out, socklen_t *size)
+{
+    const char *path = endpoint + strlen("ipc://");
+    struct stat info;
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int length;
+    if (path[0] == '@') {
+        length = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "%s.lane", path + 1);
+    } else {
+        if (stat(path, &info) != 0 || !S_ISSOCK(info.st_mode))
+            return false;
+        length = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "mp-lane-%llx-%llx",
+                          (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+    }
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    return (size_t)length < sizeof out->sun_path - 1;
+}
+
+static bool is_us(int fd, pid_t *pid)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    *pid = peer.pid;
+    return peer.uid == geteuid();
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+mp_rc_t mpx_lanes_new(size_t max_peers, size_t max_message_bytes, uint64_t *last_peer,
+                      mpx_lanes_t **out)
+{
+    mpx_lanes_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "lanes");
+    self->generation = mpx_fork_generation();
+    self->epoll = -1;
+    self->door = -1;
+    self->max_peers = max_peers;
+    self->max_message_bytes = max_message_bytes;
+    self->last_peer = last_peer;
+    if (max_peers && (self->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+        free(self);
+        return mpx_fault_errno("lanes: epoll");
+    }
+    *out = self;
+    return MP_OK;
+}
+
+static void to_sleep(mpx_lanes_t *self, seat_t *seat)
+{
+    if (seat->awake)
+        DL_DELETE(self->awake, seat);
+    seat->awake = false;
+}
+
+static void wake(mpx_lanes_t *self, seat_t *seat)
+{
+    if (!seat->awake)
+        DL_APPEND(self->awake, seat);
+    seat->awake = true;
+}
+
+/* The watching set is shared with forked children: theirs must leave ours alone. */
+static void unwatch(const mpx_lanes_t *self, int fd)
+{
+    if (self->epoll >= 0 && self->generation == mpx_fork_generation())
+        (void)epoll_ctl(self->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void close_door_of(mpx_lanes_t *self, seat_t *seat)
+{
+    if (seat->door < 0)
+        return;
+    self->knocking--;
+    if (self->generation == mpx_fork_generation()) {
+        mpx_forkguard_remove(seat->door);
+        close(seat->door);
+    }
+    seat->door = -1;
+}
+
+static void free_seat(mpx_lanes_t *self, seat_t *seat)
+{
+    if (self->held == seat)
+        self->held = NULL;
+    to_sleep(self, seat);
+    if (self->only == seat)
+        self->only = NULL;
+    else
+        HASH_DEL(self->seats, seat);
+    close_door_of(self, seat);
+    if (seat->lane) {
+        self->seated--;
+        unwatch(self, mpx_lane_fd(seat->lane));
+    }
+    mpx_lane_destroy(&seat->lane);
+    waiting_t *message, *next;
+    DL_FOREACH_SAFE (seat->outbox, message, next)
+        free(message);
+    free(seat);
+}
+
+void mpx_lanes_destroy(mpx_lanes_t **self_p)
+{
+    mpx_lanes_t *self = *self_p;
+    if (!self)
+        return;
+    seat_t *seat, *next;
+    HASH_ITER (hh, self->seats, seat, next)
+        free_seat(self, seat);
+    if (self->only)
+        free_seat(self, self->only);
+    if (self->door >= 0 && self->generation == mpx_fork_generation()) {
+        mpx_forkguard_remove(self->door);
+        close(self->door);
+    }
+    if (self->epoll >= 0)
+        close(self->epoll);
+    free(self);
+    *self_p = NULL;
+}
+
+static mp_rc_t watch(const mpx_lanes_t *self, int fd, seat_t *seat)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = seat};
+    if (self->epoll >= 0 && epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        return mpx_fault_errno("lanes: watching a descriptor");
+    return MP_OK;
+}
+
+mp_rc_t mpx_lanes_open_door(mpx_lanes_t *self, const char *endpoint)
+{
+    struct sockaddr_un address;
+    socklen_t size;
+    if (!door_of(endpoint, &address, &size))
+        return mpx_fault(MP_EINVAL, "%s: no socket is there", endpoint);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return mpx_fault_errno("%s: its door", endpoint);
+    mp_rc_t rc = MP_OK;
+    if (bind(fd, (const struct sockaddr *)&address, size) != 0)
+        rc = errno == EADDRINUSE
+                 ? mpx_fault(MP_EEXIST, "%s: another process listens there", endpoint)
+                 : mpx_fault_errno("%s: its door", endpoint);
+    else if (listen(fd, BACKLOG) != 0)
+        rc = mpx_fault_errno("%s: its door", endpoint);
+    if (rc == MP_OK)
+        rc = watch(self, fd, NULL);
+    if (rc == MP_OK)
+        rc = mpx_forkguard_add(fd);
+    if (rc != MP_OK)
+        close(fd);
+    else
+        self->door = fd;
+    return rc;
+}
+
+/* ---- knocking ------------------------------------------------------------------------------ */
+
+typedef union rights {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
+} rights_t;
+
+static bool send_knock(int fd, const int lane_fds[2])
+{
+    uint64_t magic = knock_magic;
+    struct iovec text = {&magic, sizeof magic};
+    rights_t rights = {.bytes = {0}};
+    struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
+    message.msg_control = rights.bytes;
+    message.msg_controllen = sizeof rights.bytes;
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(2 * sizeof(int));
+    memcpy(CMSG_DATA(part), lane_fds, 2 * sizeof(int));
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof magic;
+}
+
+/* 1: a knock with two descriptors; 0: nothing yet; -1: anything else. */
+static int receive_knock(int fd, int lane_fds[2])
+{
+    uint64_t magic = 0;
+    struct iovec text = {&magic, sizeof magic};
+    rights_t rights;
+    struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
+    message.msg_control = rights.bytes;
+    message.msg_controllen = sizeof rights.bytes;
+    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    const struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+        return -1;
+    size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    int fds[2] = {-1, -1};
+    memcpy(fds, CMSG_DATA(part), (count < 2 ? count : 2) * sizeof(int));
+    if (got == (ssize_t)sizeof magic && magic == knock_magic && count == 2) {
+        memcpy(lane_fds, fds, sizeof fds);
+        return 1;
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return -1;
+}
+
+static bool knock_at(const struct sockaddr_un *address, socklen_t size, const int fds[2])
+{
+    pid_t pid;
+    int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool sent = door >= 0 && connect(door, (const struct sockaddr *)address, size) == 0 &&
+                is_us(door, &pid) && send_knock(door, fds);
+    if (door >= 0)
+        close(door);
+    return sent;
+}
+
+static void close_both(const int fds[2])
+{
+    close(fds[0]);
+    close(fds[1]);
+}
+
+mpx_lane_t *mpx_lanes_knock(const char *endpoint, size_t ring_bytes)
+{
+    struct sockaddr_un address;
+    socklen_t size;
+    int own[2];
+    int theirs[2];
+    mpx_lane_t *lane = NULL;
+    if (!door_of(endpoint, &address, &size))
+        return NULL;
+    no_forks();
+    if (mpx_lane_pair(ring_bytes, own, theirs) == MP_OK) {
+        if (!knock_at(&address, size, theirs) || mpx_lane_join(own, 0, &lane) != MP_OK)
+            close_both(own);
+        close_both(theirs);
+    }
+    forks_again();
+    return lane;
+}
+
+/* ---- the hub's side of the door ---------------------------------------------------------------
+ */
+
+static seat_t *make_seat(mpx_lanes_t *self)
+{
+    seat_t *seat = calloc(1, sizeof *seat);
+    if (!seat)
+        return NULL;
+    seat->door = -1;
+    if (!self->max_peers) {
+        self->only = seat;
+        return seat;
+    }
+    seat->id = ++*self->last_peer;
+    HASH_ADD(hh, self->seats, id, sizeof seat->id, seat);
+    if (seat->unlisted) {
+        free(seat);
+        return NULL;
+    }
+    return seat;
+}
+
+static mp_rc_t seat_lane(mpx_lanes_t *self, seat_t *seat, mpx_lane_t *lane)
+{
+    mp_rc_t rc = watch(self, mpx_lane_fd(lane), seat);
+    if (rc != MP_OK)
+        return rc;
+    seat->lane = lane;
+    self->seated++;
+    wake(self, seat);
+    return MP_OK;
+}
+
+mp_rc_t mpx_lanes_adopt(mpx_lanes_t *self, mpx_lane_t *lane, uint64_t *id)
+{
+    seat_t *seat = make_seat(self);
+    if (!seat)
+        return mpx_fault(MP_ENOMEM, "a peer");
+    mp_rc_t rc = seat_lane(self, seat, lane);
+    if (rc != MP_OK)
+        free_seat(self, seat);
+    else if (id)
+        *id = seat->id;
+    return rc;
+}
+
+/* A full house: the connection is closed, and who knocked sees its lane end. */
+static void open_door(mpx_lanes_t *self)
+{
+    int fd = accept4(self->door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    pid_t pid = 0;
+    seat_t *seat = NULL;
+    if (self->knocking < KNOCKING_MAX && self->seated + self->knocking < self->max_peers &&
+        is_us(fd, &pid) && mpx_forkguard_add(fd) == MP_OK) {
+        seat = make_seat(self);
+        if (!seat)
+            mpx_forkguard_remove(fd);
+    }
+    if (!seat) {
+        close(fd);
+        return;
+    }
+    self->knocking++;
+    seat->door = fd;
+    snprintf(seat->address, sizeof seat->address, "local:%d", (int)pid);
+    if (watch(self, fd, seat) != MP_OK)
+        free_seat(self, seat);
+}
+
+static void take_knock(mpx_lanes_t *self, seat_t *seat)
+{
+    int fds[2];
+    mpx_lane_t *lane = NULL;
+    no_forks();
+    int got = receive_knock(seat->door, fds);
+    if (got > 0 && mpx_lane_join(fds, 1, &lane) != MP_OK)
+        close_both(fds);
+    forks_again();
+    if (got == 0)
+        return;
+    close_door_of(self, seat);
+    if (lane && seat_lane(self, seat, lane) == MP_OK)
+        return;
+    mpx_lane_destroy(&lane);
+    free_seat(self, seat);
+}
+
+mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id)
+{
+    seat_t *seat = self->only;
+    if (self->max_peers)
+        HASH_FIND(hh, self->seats, &id, sizeof id, seat);
+    if (!seat || !seat->lane || seat->outbox || mpx_lane_cut(seat->lane))
+        return NULL;
+    if (self->held == seat) {
+        mpx_lane_pop(seat->lane);
+        self->held = NULL;
+    }
+    mpx_lane_t *lane = seat->lane;
+    unwatch(self, mpx_lane_fd(lane));
+    seat->lane = NULL;
+    self->seated--;
+    free_seat(self, seat);
+    return lane;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+static mp_rc_t write_message(seat_t *seat, mp_bytes_t head, mp_bytes_t payload, size_t head_size)
+{
+    unsigned char trailer[TRAILER];
+    mpx_store_u32(trailer, (uint32_t)head_size);
+    mp_bytes_t parts[3] = {head, payload, {trailer, TRAILER}};
+    mp_rc_t rc = mpx_lane_write(seat->lane, parts, 3);
+    /* Cut is as good as written: the lane keeps the rest. */
+    if (rc == MP_EBUSY && mpx_lane_cut(seat->lane))
+        rc = MP_OK;
+    if (rc == MP_OK)
+        mpx_lane_ring(seat->lane);
+    return rc;
+}
+
+static mp_rc_t keep(seat_t *seat, mp_bytes_t head, mp_bytes_t payload)
+{
+    waiting_t *message = malloc(sizeof *message + head.size + payload.size);
+    if (!message)
+        return mpx_fault(MP_ENOMEM, "a message of %zu bytes", payload.size);
+    message->head_size = head.size;
+    message->size = head.size + payload.size;
+    if (head.size)
+        memcpy(message->bytes, head.data, head.size);
+    if (payload.size)
+        memcpy(message->bytes + head.size, payload.data, payload.size);
+    DL_APPEND(seat->outbox, message);
+    return MP_OK;
+}
+
+static seat_t *find_seat(const mpx_lanes_t *self, uint64_t id)
+{
+    seat_t *seat = self->only;
+    if (self->max_peers)
+        HASH_FIND(hh, self->seats, &id, sizeof id, seat);
+    return seat;
+}
+
+bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id)
+{
+    return find_seat(self, id) != NULL;
+}
+
+mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload)
+{
+    seat_t *seat = find_seat(self, id);
+    if (!seat || !seat->lane || seat->ended || seat->kicked)
+        return MP_ECLOSED;
+    bool busy = seat->outbox || mpx_lane_cut(seat->lane);
+    mp_rc_t rc = busy ? MP_EBUSY : write_message(seat, head, payload, head.size);
+    if (rc == MP_EBUSY)
+        rc = keep(seat, head, payload);
+    if (seat->outbox || mpx_lane_cut(seat->lane))
+        wake(self, seat); /* to sleep again, for room */
+    if (rc == MP_EPROTO) {
+        mpx_lanes_kick(self, id);
+        return MP_ECLOSED;
+    }
+    return rc;
+}
+
+/* MP_OK: nothing waits any more; MP_EBUSY; MP_EPROTO. */
+static mp_rc_t flush(seat_t *seat)
+{
+    mp_rc_t rc = MP_OK;
+    if (mpx_lane_cut(seat->lane)) {
+        rc = mpx_lane_flush(seat->lane);
+        mpx_lane_ring(seat->lane);
+    }
+    while (rc == MP_OK && seat->outbox) {
+        waiting_t *message = seat->outbox;
+        mp_bytes_t head = {message->bytes, message->head_size};
+        mp_bytes_t payload = {message->bytes + message->head_size,
+                              message->size - message->head_size};
+        rc = write_message(seat, head, payload, message->head_size);
+        if (rc == MP_OK) {
+            DL_DELETE(seat->outbox, message);
+            free(message);
+            rc = mpx_lane_cut(seat->lane) ? MP_EBUSY : MP_OK;
+        }
+    }
+    return rc == MP_ENOMEM ? MP_EBUSY : rc;
+}
+
+void mpx_lanes_kick(mpx_lanes_t *self, uint64_t id)
+{
+    seat_t *seat = find_seat(self, id);
+    if (!seat || !seat->lane)
+        return;
+    seat->kicked = true;
+    wake(self, seat);
+}
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+static void forget_record(mpx_lanes_t *self)
+{
+    if (self->held)
+        mpx_lane_pop(self->held->lane);
+    self->held = NULL;
+}
+
+/* MP_OK; MP_EPROTO it isn't what write_message makes. */
+static mp_rc_t split(const mpx_lanes_t *self, mp_bytes_t record, mpx_link_event_t *out)
+{
+    if (record.size < TRAILER)
+        return MP_EPROTO;
+    const unsigned char *bytes = record.data;
+    size_t size = record.size - TRAILER;
+    size_t head_size = mpx_load_u32(bytes + size);
+    if (head_size > size || head_size > self->max_message_bytes ||
+        size - head_size > self->max_message_bytes)
+        return MP_EPROTO;
+    out->frames[0] = (mp_bytes_t){bytes, head_size};
+    out->frames[1] = (mp_bytes_t){bytes + head_size, size - head_size};
+    out->frames_count = size > head_size ? 2 : 1;
+    return MP_OK;
+}
+
+static mp_rc_t hand_out(mpx_lanes_t *self, seat_t *seat, mp_bytes_t record, mpx_link_event_t *out)
+{
+    *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE, .peer = seat->id};
+    self->held = seat;
+    mp_rc_t rc = split(self, record, out);
+    if (rc != MP_OK) {
+        seat->kicked = true;
+        return MP_EPROTO;
+    }
+    if (!seat->known)
+        out->address = seat->address;
+    seat->known = true;
+    self->since_look++;
+    if (++seat->burst >= BURST && seat->next) {
+        seat->burst = 0;
+        to_sleep(self, seat);
+        wake(self, seat);
+    }
+    return MP_OK;
+}
+
+/* What a seat at the front of the list has: MP_OK an event; MP_EBUSY it sleeps now, or is freed:
+ * look at the next one; MP_ENOMEM. */
+static mp_rc_t visit(mpx_lanes_t *self, seat_t *seat, mpx_link_event_t *out)
+{
+    mp_bytes_t record;
+    mp_rc_t rc = seat->kicked ? MP_EPROTO : flush(seat);
+    bool for_room = rc == MP_EBUSY;
+    if (rc != MP_EPROTO)
+        rc = mpx_lane_read(seat->lane, &record);
+    if (rc == MP_OK)
+        rc = hand_out(self, seat, record, out);
+    if (rc == MP_OK || rc == MP_ENOMEM)
+        return rc;
+    if (rc == MP_EBUSY && !seat->ended) {
+        seat->burst = 0;
+        if (mpx_lane_sleep(seat->lane, for_room))
+            to_sleep(self, seat);
+        return MP_EBUSY;
+    }
+    bool known = seat->known || self->only;
+    *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .peer = seat->id};
+    out->rc = rc == MP_EPROTO ? MP_EPROTO : MP_EOF;
+    free_seat(self, seat);
+    return known ? MP_OK : MP_EBUSY;
+}
+
+static void rouse(mpx_lanes_t *self, seat_t *seat)
+{
+    if (mpx_lane_awake(seat->lane) == MP_EOF)
+        seat->ended = true;
+    wake(self, seat);
+}
+
+/* Who has rung, and who stands at the door? */
+static bool look_around(mpx_lanes_t *self)
+{
+    if (self->epoll < 0)
+        return false;
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(self->epoll, events, EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        seat_t *seat = events[i].data.ptr;
+        if (!seat)
+            open_door(self);
+        else if (seat->lane)
+            rouse(self, seat);
+        else
+            take_knock(self, seat);
+    }
+    return count > 0;
+}
+
+/* Those who sleep are asked when everybody is quiet, and every now and then: one who is always
+ * busy doesn't keep them waiting for more than a burst. */
+mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
+{
+    forget_record(self);
+    if (self->only && !self->only->awake)
+        rouse(self, self->only);
+    if (self->since_look >= BURST) {
+        self->since_look = 0;
+        (void)look_around(self);
+    }
+    for (;;) {
+        while (self->awake) {
+            seat_t *seat = self->awake;
+            mp_rc_t rc = visit(self, seat, out);
+            if (rc != MP_EBUSY)
+                return rc;
+        }
+        if (self->epoll < 0 || !look_around(self))
+            return MP_EBUSY;
+    }
+}
+
+bool mpx_lanes_ready(const mpx_lanes_t *self)
+{
+    return self->awake != NULL;
+}
+
+int mpx_lanes_fd(const mpx_lanes_t *self)
+{
+    if (self->epoll >= 0)
+        return self->epoll;
+    return self->only ? mpx_lane_fd(self->only->lane) : -1;
+}
+
+size_t mpx_lanes_peers(const mpx_lanes_t *self)
+{
+    return self->seated;
+}

@@ -1,0 +1,46 @@
+/* lanes.h: the peers of a link that are on this host, and go through shared memory.
+ *
+ * A hub on an ipc endpoint also has a door: a socket in the abstract namespace, whose name is
+ * derived from the endpoint's socket file, so that it is found exactly by who can see the file.
+ * Who dials knocks there first, with the descriptors of a lane; what comes out of the lane is
+ * the same frames that ZeroMQ would bring. Where there is no door (another network namespace,
+ * lanes switched off), ZeroMQ goes on as if nothing had been. Both sides look at the other's
+ * user id: the abstract namespace belongs to everybody.
+ *
+ * A record is the head's bytes, the payload's, and the head's length in four bytes.
+ */
+#ifndef MPX_LANES_H
+#define MPX_LANES_H
+
+#include "lane.h"
+#include "link.h"
+
+typedef struct mpx_lanes mpx_lanes_t;
+
+/* Of a hub, or (max_peers 0) of a dial. Ids of peers are counted up in *last_peer.
+ * MP_OK; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lanes_new(size_t max_peers, size_t max_message_bytes, uint64_t *last_peer,
+                      mpx_lanes_t **out);
+/* NULL-safe, idempotent. In a forked child nothing is told to the peers. */
+void mpx_lanes_destroy(mpx_lanes_t **self);
+
+/* Open the door of an ipc endpoint that is bound. MP_OK; MP_EEXIST; MP_ESYSTEM. */
+mp_rc_t mpx_lanes_open_door(mpx_lanes_t *self, const char *endpoint);
+/* Knock at an endpoint's door, and have a lane: NULL, there is none. */
+mpx_lane_t *mpx_lanes_knock(const char *endpoint, size_t ring_bytes);
+
+/* Take a lane over as a peer; NULL id: the one of a dial. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lanes_adopt(mpx_lanes_t *self, mpx_lane_t *lane, uint64_t *id);
+/* The opposite: a peer's lane; NULL: no such peer. The frames of the last event are invalid. */
+mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id);
+
+/* As in link.h. */
+mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out);
+bool mpx_lanes_ready(const mpx_lanes_t *self);
+int mpx_lanes_fd(const mpx_lanes_t *self);
+bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);
+mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload);
+void mpx_lanes_kick(mpx_lanes_t *self, uint64_t id);
+size_t mpx_lanes_peers(const mpx_lanes_t *self);
+
+#endif

@@ -1,0 +1,82 @@
+/* link_private.h: a link, as link.c (its life) and traffic.c (its messages) see it. */
+#ifndef MPX_LINK_PRIVATE_H
+#define MPX_LINK_PRIVATE_H
+
+#include "ipc.h"
+#include "lanes.h"
+#include "link.h"
+
+#include <string.h>
+#include <sys/types.h>
+#include <zmq.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+#include <utlist.h>
+
+/* libzmq makes identities of five bytes; nobody else can set one that we would accept. */
+enum {
+    IDENTITY_MAX = 32,
+    ENDPOINTS_MAX = 16,
+    SPARE_DESCRIPTORS = 32,
+    STRAYS = 16,
+    LANE_RING_BYTES = 1 << 20
+};
+
+/* One connection of a hub, since its first message. */
+typedef struct peer {
+    uint64_t id;
+    unsigned char identity[IDENTITY_MAX];
+    size_t identity_size;
+    int fd;
+    ino_t inode; /* of the socket that had this number then */
+    bool kicked;
+    bool local; /* over ipc */
+    bool gone;  /* in `down`; what it had sent before is handed out first */
+    bool unlisted;
+    struct peer *prev, *next; /* in `down`: to be told */
+    UT_hash_handle hh;        /* by identity */
+    UT_hash_handle by_id;
+} peer_t;
+
+typedef enum dial_state { DIALLING, GREETED, UP, LOST, TOLD } dial_state_t;
+
+struct mpx_link {
+    void *context;
+    bool own_context;
+    uint64_t generation;
+    void *socket; /* NULL: lanes alone */
+    void *monitor;
+    mpx_lanes_t *lanes; /* NULL: ZeroMQ alone */
+    int epoll;
+    bool is_hub;
+    mpx_link_options_t options;
+    char endpoints[ENDPOINTS_MAX][MPX_ENDPOINT_MAX];
+    mpx_ipc_t ipc[ENDPOINTS_MAX];
+    size_t endpoints_count;
+    bool listening;
+    peer_t *peers; /* hub, by identity */
+    peer_t *peers_by_id;
+    peer_t *down; /* hub: gone, to be told */
+    uint64_t last_peer;
+    int strays[STRAYS]; /* connections that went before a message of theirs was read */
+    unsigned last_stray;
+    dial_state_t dial;
+    mp_rc_t down_rc;
+    int dial_fd;         /* on the fork guard's list; -1: none */
+    zmq_msg_t frames[2]; /* handed out last */
+    size_t frames_count;
+    char address[128];
+};
+
+static inline bool mpx_link_is_ipc(const char *endpoint)
+{
+    return strncmp(endpoint, "ipc://", 6) == 0;
+}
+
+void mpx_link_forget_frames(mpx_link_t *self);
+void mpx_link_forget_dial_fd(mpx_link_t *self);
+void mpx_link_free_peers(mpx_link_t *self);
+
+#endif

@@ -1,0 +1,448 @@
+#include "link_private.h"
+
+#include "fault.h"
+#include "forkguard.h"
+#include "monitor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+void mpx_link_forget_frames(mpx_link_t *self)
+{
+    for (size_t i = 0; i < self->frames_count; i++)
+        zmq_msg_close(&self->frames[i]);
+    self->frames_count = 0;
+}
+
+static void free_peer(mpx_link_t *self, peer_t *peer)
+{
+    HASH_DELETE(by_id, self->peers_by_id, peer);
+    HASH_DEL(self->peers, peer);
+    free(peer);
+}
+
+void mpx_link_free_peers(mpx_link_t *self)
+{
+    peer_t *peer, *next;
+    HASH_ITER (hh, self->peers, peer, next)
+        free_peer(self, peer);
+}
+
+void mpx_link_forget_dial_fd(mpx_link_t *self)
+{
+    if (self->dial_fd >= 0)
+        mpx_forkguard_remove(self->dial_fd);
+    self->dial_fd = -1;
+}
+
+/* ---- peers -------------------------------------------------------------------------------- */
+
+static void mark_gone(mpx_link_t *self, peer_t *peer)
+{
+    if (peer->gone)
+        return;
+    peer->gone = true;
+    DL_APPEND(self->down, peer);
+}
+
+/* Whether the socket that the peer came by is closed, or will be: its other end is. */
+static bool has_ended(const peer_t *peer)
+{
+    struct stat info;
+    if (fstat(peer->fd, &info) != 0 || info.st_ino != peer->inode)
+        return true;
+    struct pollfd end = {.fd = peer->fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) == 1;
+}
+
+/* libzmq reports a connection that it ends by itself some instructions before it closes it. */
+static bool ends_now(const peer_t *peer)
+{
+    enum { TRIES = 10 };
+    static const struct timespec step = {.tv_nsec = 20000};
+    for (int i = 0; i < TRIES; i++) {
+        if (has_ended(peer))
+            return true;
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+/* Connections are named by numbers that are used again, and this one may have ended before a
+ * message of its was read: so the sockets themselves are asked. */
+static void on_fd_gone(mpx_link_t *self, int fd)
+{
+    bool found = false;
+    for (peer_t *peer = self->peers; peer; peer = peer->hh.next)
+        if (peer->fd == fd && !peer->gone && ends_now(peer)) {
+            mark_gone(self, peer);
+            found = true;
+        }
+    if (!found)
+        self->strays[self->last_stray++ % STRAYS] = fd;
+}
+
+static bool is_stray(mpx_link_t *self, const peer_t *peer)
+{
+    if (has_ended(peer))
+        return true;
+    for (size_t i = 0; i < STRAYS; i++)
+        if (self->strays[i] == peer->fd) {
+            self->strays[i] = -1;
+            return ends_now(peer);
+        }
+    return false;
+}
+
+static peer_t *find_peer(const mpx_link_t *self, uint64_t id)
+{
+    peer_t *peer = NULL;
+    HASH_FIND(by_id, self->peers_by_id, &id, sizeof id, peer);
+    return peer;
+}
+
+static peer_t *make_peer(mpx_link_t *self, zmq_msg_t *identity, int fd)
+{
+    size_t size = zmq_msg_size(identity);
+    if (size == 0 || size > IDENTITY_MAX)
+        return NULL;
+    peer_t *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return NULL;
+    peer->id = ++self->last_peer;
+    struct stat info;
+    peer->fd = fd;
+    peer->inode = fstat(fd, &info) == 0 ? info.st_ino : 0;
+    peer->identity_size = size;
+    memcpy(peer->identity, zmq_msg_data(identity), size);
+    HASH_ADD_KEYPTR(hh, self->peers, peer->identity, size, peer);
+    if (peer->unlisted) {
+        free(peer);
+        return NULL;
+    }
+    HASH_ADD(by_id, self->peers_by_id, id, sizeof peer->id, peer);
+    if (peer->unlisted) {
+        HASH_DEL(self->peers, peer);
+        free(peer);
+        return NULL;
+    }
+    return peer;
+}
+
+static void shut(peer_t *peer)
+{
+    if (!peer->kicked && peer->fd >= 0)
+        shutdown(peer->fd, SHUT_RDWR);
+    peer->kicked = true;
+}
+
+/* ---- events ------------------------------------------------------------------------------- */
+
+static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
+{
+    switch (event->kind) {
+    case MPX_MONITOR_CONNECTED:
+        self->dial_fd = event->fd;
+        if (mpx_forkguard_add(event->fd) != MP_OK)
+            self->dial_fd = -1;
+        break;
+    case MPX_MONITOR_GREETED:
+        if (self->dial == DIALLING)
+            self->dial = GREETED;
+        break;
+    case MPX_MONITOR_GONE:
+    case MPX_MONITOR_FOREIGN:
+        mpx_link_forget_dial_fd(self);
+        if (self->dial != LOST && self->dial != TOLD) {
+            self->down_rc = self->dial == DIALLING ? MP_ECONNECT : MP_EOF;
+            self->dial = LOST;
+        }
+        break;
+    case MPX_MONITOR_OTHER:
+        break;
+    }
+}
+
+static void take_monitor_events(mpx_link_t *self)
+{
+    mpx_monitor_event_t event;
+    while (self->monitor && mpx_monitor_next(self->monitor, &event)) {
+        if (!self->is_hub)
+            on_dial_event(self, &event);
+        else if (event.kind == MPX_MONITOR_GONE || event.kind == MPX_MONITOR_FOREIGN)
+            on_fd_gone(self, event.fd);
+    }
+}
+
+/* Receive one whole message into frames[0..1], the identity into *identity (hub). Frames
+ * beyond the second are dropped. Returns their number; 0: nothing there; -1: out of memory. */
+static int receive(mpx_link_t *self, zmq_msg_t *identity)
+{
+    int count = 0;
+    bool more = true;
+    if (self->is_hub) {
+        if (zmq_msg_recv(identity, self->socket, ZMQ_DONTWAIT) < 0)
+            return 0;
+        more = zmq_msg_more(identity);
+    }
+    while (more) {
+        zmq_msg_t frame;
+        zmq_msg_init(&frame);
+        if (zmq_msg_recv(&frame, self->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(&frame);
+            break;
+        }
+        more = zmq_msg_more(&frame);
+        if (count < 2) {
+            self->frames[count] = frame;
+            self->frames_count = (size_t)count + 1;
+        } else {
+            zmq_msg_close(&frame);
+        }
+        count++;
+    }
+    return count;
+}
+
+static void describe(mpx_link_t *self, mpx_link_event_t *out)
+{
+    out->frames_count = self->frames_count;
+    for (size_t i = 0; i < self->frames_count; i++)
+        out->frames[i] =
+            (mp_bytes_t){zmq_msg_data(&self->frames[i]), zmq_msg_size(&self->frames[i])};
+}
+
+/* ipc: "localhost:UID:GID:PID"; tcp: the IP address. */
+static const char *address_of(mpx_link_t *self)
+{
+    const char *address = zmq_msg_gets(&self->frames[0], "Peer-Address");
+    if (!address)
+        return "";
+    const char *pid = strrchr(address, ':');
+    if (strncmp(address, "localhost:", 10) == 0 && pid)
+        snprintf(self->address, sizeof self->address, "local%s", pid);
+    else
+        snprintf(self->address, sizeof self->address, "%s", address);
+    return self->address;
+}
+
+static bool has_too_many(const mpx_link_t *self)
+{
+    struct rlimit limit;
+    size_t peers = HASH_COUNT(self->peers);
+    if (peers >= self->options.max_peers)
+        return true;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           peers + SPARE_DESCRIPTORS >= limit.rlim_cur;
+}
+
+static peer_t *sender(mpx_link_t *self, zmq_msg_t *identity, mpx_link_event_t *out)
+{
+    peer_t *peer = NULL;
+    HASH_FIND(hh, self->peers, zmq_msg_data(identity), zmq_msg_size(identity), peer);
+    if (peer)
+        return peer;
+    /* Metadata is on the payload's frame: the identity frame of libzmq 4.3.4 has none. */
+    int fd = zmq_msg_get(&self->frames[0], ZMQ_SRCFD);
+    if (has_too_many(self)) {
+        if (fd >= 0)
+            shutdown(fd, SHUT_RDWR);
+        return NULL;
+    }
+    peer = make_peer(self, identity, fd);
+    if (peer && is_stray(self, peer))
+        mark_gone(self, peer);
+    out->address = address_of(self);
+    if (peer)
+        peer->local = strncmp(out->address, "local:", 6) == 0;
+    return peer;
+}
+
+/* MP_OK: a message; MP_EBUSY: none; MP_EOF: one that is not for the caller. */
+static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
+{
+    zmq_msg_t identity;
+    zmq_msg_init(&identity);
+    int count = receive(self, &identity);
+    mp_rc_t rc = count ? MP_EOF : MP_EBUSY;
+    if (count > 0) {
+        peer_t *peer = sender(self, &identity, out);
+        if (peer && count > 2)
+            shut(peer);
+        if (peer && !peer->kicked) {
+            out->kind = MPX_LINK_MESSAGE;
+            out->peer = peer->id;
+            describe(self, out);
+            rc = MP_OK;
+        }
+    }
+    zmq_msg_close(&identity);
+    return rc;
+}
+
+static mp_rc_t hub_next(mpx_link_t *self, mpx_link_event_t *out)
+{
+    mp_rc_t rc = self->lanes ? mpx_lanes_next(self->lanes, out) : MP_EBUSY;
+    if (rc != MP_EBUSY || !self->socket)
+        return rc;
+    do {
+        mpx_link_forget_frames(self);
+        *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE};
+        rc = hub_message(self, out);
+    } while (rc == MP_EOF);
+    if (rc != MP_EBUSY || !self->down)
+        return rc;
+    peer_t *peer = self->down;
+    DL_DELETE(self->down, peer);
+    *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .peer = peer->id};
+    out->rc = peer->kicked ? MP_EPROTO : MP_EOF;
+    free_peer(self, peer);
+    return MP_OK;
+}
+
+static mp_rc_t dial_message(mpx_link_t *self, mpx_link_event_t *out)
+{
+    int count = receive(self, NULL);
+    if (count == 0)
+        return MP_EBUSY;
+    *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE};
+    describe(self, out);
+    if (count <= 2)
+        return MP_OK;
+    self->dial = LOST;
+    self->down_rc = MP_EPROTO;
+    return MP_EBUSY;
+}
+
+static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
+{
+    if (self->dial == GREETED) {
+        self->dial = UP;
+        *out = (mpx_link_event_t){.kind = MPX_LINK_UP};
+        return MP_OK;
+    }
+    if (self->lanes && self->dial == UP) {
+        mp_rc_t rc = mpx_lanes_next(self->lanes, out);
+        if (rc == MP_OK && out->kind == MPX_LINK_DOWN)
+            self->dial = TOLD;
+        return rc;
+    }
+    if (self->lanes)
+        return MP_EBUSY;
+    /* What came before the end still counts. */
+    if (self->dial != DIALLING && self->dial != TOLD && dial_message(self, out) == MP_OK)
+        return MP_OK;
+    if (self->dial == LOST) {
+        self->dial = TOLD;
+        *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .rc = self->down_rc};
+        return MP_OK;
+    }
+    return MP_EBUSY;
+}
+
+mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out)
+{
+    mpx_link_forget_frames(self);
+    take_monitor_events(self);
+    return self->is_hub ? hub_next(self, out) : dial_next(self, out);
+}
+
+int mpx_link_fd(const mpx_link_t *self)
+{
+    return self->lanes && !self->is_hub ? mpx_lanes_fd(self->lanes) : self->epoll;
+}
+
+static bool readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
+}
+
+bool mpx_link_ready(mpx_link_t *self)
+{
+    if (self->down || self->dial == GREETED || self->dial == LOST)
+        return true;
+    if (self->lanes && mpx_lanes_ready(self->lanes))
+        return true;
+    if (!self->socket)
+        return false;
+    return readable(self->monitor) || (self->dial != TOLD && readable(self->socket));
+}
+
+/* ---- sending ------------------------------------------------------------------------------ */
+
+static mp_rc_t send_frame(mpx_link_t *self, const void *data, size_t size, int flags)
+{
+    zmq_msg_t frame;
+    if (zmq_msg_init_size(&frame, size) != 0)
+        return MP_ENOMEM;
+    if (size)
+        memcpy(zmq_msg_data(&frame), data, size);
+    int n;
+    do
+        n = zmq_msg_send(&frame, self->socket, flags | ZMQ_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return MP_OK;
+    zmq_msg_close(&frame);
+    return MP_ECLOSED;
+}
+
+static mp_rc_t address_peer(mpx_link_t *self, uint64_t id)
+{
+    peer_t *peer = find_peer(self, id);
+    if (!peer || peer->kicked || peer->gone)
+        return MP_ECLOSED;
+    mp_rc_t rc = send_frame(self, peer->identity, peer->identity_size, ZMQ_SNDMORE);
+    if (rc == MP_ECLOSED) /* MANDATORY: libzmq knows no such peer any more */
+        mark_gone(self, peer);
+    return rc;
+}
+
+mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes_t payload)
+{
+    if (head.size > self->options.max_message_bytes ||
+        payload.size > self->options.max_message_bytes)
+        return mpx_fault(MP_ETOOLARGE, "a message of %zu bytes", payload.size);
+    if (!self->is_hub && self->dial != UP)
+        return MP_ECLOSED;
+    if (self->lanes && (!self->is_hub || mpx_lanes_has(self->lanes, peer)))
+        return mpx_lanes_send(self->lanes, peer, head, payload);
+    mp_rc_t rc = self->is_hub ? address_peer(self, peer) : MP_OK;
+    bool apart = payload.data != NULL;
+    if (rc == MP_OK)
+        rc = send_frame(self, head.data, head.size, apart ? ZMQ_SNDMORE : 0);
+    if (rc == MP_OK && apart)
+        rc = send_frame(self, payload.data, payload.size, 0);
+    return rc;
+}
+
+void mpx_link_kick(mpx_link_t *self, uint64_t id)
+{
+    peer_t *peer = find_peer(self, id);
+    if (peer)
+        shut(peer);
+    else if (self->lanes)
+        mpx_lanes_kick(self->lanes, id);
+}
+
+size_t mpx_link_peers(const mpx_link_t *self)
+{
+    return HASH_COUNT(self->peers) + (self->lanes ? mpx_lanes_peers(self->lanes) : 0);
+}
+
+const char *mpx_link_carrier(const mpx_link_t *self, uint64_t id)
+{
+    if (self->lanes && (!self->is_hub || mpx_lanes_has(self->lanes, id)))
+        return "lane";
+    const peer_t *peer = self->is_hub ? find_peer(self, id) : NULL;
+    bool local = self->is_hub ? peer && peer->local : mpx_link_is_ipc(self->endpoints[0]);
+    return local ? "ipc" : "tcp";
+}
