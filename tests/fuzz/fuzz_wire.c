@@ -37,6 +37,10 @@ static void take_payload(const mpx_header_t *header, mp_bytes_t payload)
     require(rc != MP_EOF || again.size == payload.size);
     require(mpx_records_valid(mpx_buf_bytes(&again), count));
     mpx_buf_free(&again);
+    uint32_t kind = 0;
+    rest = payload;
+    while ((rc = mpx_parcel_next(&rest, &kind, &item)) == MP_OK)
+        require(kind <= 2 && item.size <= MPX_PARCEL_MAX);
 }
 
 /* What was understood is packed, understood again and packed again: the same bytes. */
@@ -68,6 +72,11 @@ static void take_bodies(mp_bytes_t payload)
     ROUND_TRIP(open);
     ROUND_TRIP(failure);
     ROUND_TRIP(status);
+    ROUND_TRIP(knock);
+    ROUND_TRIP(challenge);
+    ROUND_TRIP(proof);
+    ROUND_TRIP(admit);
+    ROUND_TRIP(queue_stat);
 }
 
 /* The same header in the same bytes, whatever unknown fields there were. */

@@ -26,6 +26,7 @@ static mpx_header_t any_header(unsigned *seed)
         .code = (int32_t)any(seed),
         .nonce = any(seed),
         .bytes = any(seed),
+        .kind = (uint32_t)any(seed),
     };
 }
 
@@ -42,6 +43,7 @@ static void check_equal(const mpx_header_t *a, const mpx_header_t *b)
     ck_assert_int_eq(a->code, b->code);
     ck_assert_uint_eq(a->nonce, b->nonce);
     ck_assert_uint_eq(a->bytes, b->bytes);
+    ck_assert_uint_eq(a->kind, b->kind);
 }
 
 static size_t pack_by_protobuf(const mpx_header_t *header, uint8_t *out)
@@ -59,6 +61,7 @@ static size_t pack_by_protobuf(const mpx_header_t *header, uint8_t *out)
     message.code = header->code;
     message.nonce = header->nonce;
     message.bytes = header->bytes;
+    message.kind = header->kind;
     return mp__header__pack(&message, out);
 }
 
@@ -129,7 +132,7 @@ START_TEST(broken_heads_are_refused)
         ROW("\1\4\2\0\10\7\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* flag */
         ROW("\1\0\2\0\10\7\0\0\0\0\0\0\0\0\0", MP_EPROTO),               /* short */
         ROW("\1\0\2\0\10\0\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* op 0 */
-        ROW("\1\0\2\0\10\17\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* op 15 */
+        ROW("\1\0\2\0\10\45\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* op 37 */
         ROW("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),              /* no op */
         ROW("\1\0\3\0\10\7\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* tag 0 */
         ROW("\1\0\3\0\10\7\20\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* cut varint */

@@ -40,6 +40,9 @@ extern "C" {
     X(MP_ECANCELLED, -22, "cancelled")                                                             \
     X(MP_EWORKERLOST, -23, "the worker was lost")                                                  \
     X(MP_EBROKERLOST, -24, "the broker was lost")                                                  \
+    X(MP_EPEERLOST, -25, "the other side was lost")                                                \
+    X(MP_EEMPTY, -26, "the queue is empty")                                                        \
+    X(MP_EFULL, -27, "the queue is full")                                                          \
     X(MP_ENOTASK, -30, "no such task")                                                             \
     X(MP_ESIGNATURE, -31, "the task's signature differs")                                          \
     X(MP_ENOWORKER, -32, "no worker is connected")                                                 \
@@ -49,7 +52,8 @@ extern "C" {
     X(MP_EPROTO, -41, "the peer broke the protocol")                                               \
     X(MP_EVERSION, -42, "no common protocol version")                                              \
     X(MP_EDRAINING, -43, "the peer is shutting down")                                              \
-    X(MP_ELIMIT, -44, "a limit of the peer is reached")
+    X(MP_ELIMIT, -44, "a limit of the peer is reached")                                            \
+    X(MP_EAUTH, -45, "authentication failed")
 
 typedef enum mp_rc {
 #define MP_ERROR_ENUM(name, number, sentence) name = number,

@@ -424,3 +424,175 @@ mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena)
     UNPACK_END();
     return rc;
 }
+
+/* ---- visits -------------------------------------------------------------------------------- */
+
+static ProtobufCBinaryData binary(const uint8_t *data, size_t size)
+{
+    return (ProtobufCBinaryData){.len = size, .data = (uint8_t *)(uintptr_t)data};
+}
+
+static bool take_binary(const ProtobufCBinaryData *from, uint8_t *to, size_t size)
+{
+    if (from->len != size)
+        return false;
+    memcpy(to, from->data, size);
+    return true;
+}
+
+mp_rc_t mpx_knock_pack(const mpx_knock_t *self, mpx_buf_t *out)
+{
+    Mp__Knock message;
+    mp__knock__init(&message);
+    message.version_min = self->version_min;
+    message.version_max = self->version_max;
+    message.software = text(self->software);
+    message.host = text(self->host);
+    message.pid = self->pid;
+    message.door = self->door;
+    message.object = self->object;
+    message.secret = self->secret;
+    message.nonce = binary(self->nonce, sizeof self->nonce);
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_knock_unpack(mp_bytes_t body, mpx_knock_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__Knock, mp__knock__descriptor);
+    if (!message)
+        return malformed(&budget, "KNOCK");
+    const char *software = message->software;
+    const char *host = message->host;
+    uint8_t nonce[MPX_NONCE_BYTES];
+    mp_rc_t rc = take_binary(&message->nonce, nonce, sizeof nonce)
+                     ? copy_strings(&software, &host, arena)
+                     : malformed(&budget, "KNOCK");
+    if (rc == MP_OK) {
+        *out = (mpx_knock_t){
+            .version_min = message->version_min,
+            .version_max = message->version_max,
+            .software = software,
+            .host = host,
+            .pid = message->pid,
+            .door = message->door,
+            .object = message->object,
+            .secret = message->secret,
+        };
+        memcpy(out->nonce, nonce, sizeof nonce);
+    }
+    UNPACK_END();
+    return rc;
+}
+
+mp_rc_t mpx_challenge_pack(const mpx_challenge_t *self, mpx_buf_t *out)
+{
+    Mp__Challenge message;
+    mp__challenge__init(&message);
+    message.nonce = binary(self->nonce, sizeof self->nonce);
+    message.proof = binary(self->proof, sizeof self->proof);
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_challenge_unpack(mp_bytes_t body, mpx_challenge_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__Challenge, mp__challenge__descriptor);
+    if (!message)
+        return malformed(&budget, "CHALLENGE");
+    mpx_challenge_t taken;
+    bool whole = take_binary(&message->nonce, taken.nonce, sizeof taken.nonce) &&
+                 take_binary(&message->proof, taken.proof, sizeof taken.proof);
+    UNPACK_END();
+    if (!whole)
+        return malformed(&budget, "CHALLENGE");
+    *arena = NULL;
+    *out = taken;
+    return MP_OK;
+}
+
+mp_rc_t mpx_proof_pack(const mpx_proof_t *self, mpx_buf_t *out)
+{
+    Mp__Proof message;
+    mp__proof__init(&message);
+    message.proof = binary(self->proof, sizeof self->proof);
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_proof_unpack(mp_bytes_t body, mpx_proof_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__Proof, mp__proof__descriptor);
+    if (!message)
+        return malformed(&budget, "PROOF");
+    mpx_proof_t taken;
+    bool whole = take_binary(&message->proof, taken.proof, sizeof taken.proof);
+    UNPACK_END();
+    if (!whole)
+        return malformed(&budget, "PROOF");
+    *arena = NULL;
+    *out = taken;
+    return MP_OK;
+}
+
+mp_rc_t mpx_admit_pack(const mpx_admit_t *self, mpx_buf_t *out)
+{
+    Mp__Admit message;
+    mp__admit__init(&message);
+    message.version = self->version;
+    message.software = text(self->software);
+    message.window_items = self->window_items;
+    message.window_bytes = self->window_bytes;
+    message.max_item_bytes = self->max_item_bytes;
+    message.joinable = self->joinable;
+    message.explicit_ = self->explicitly;
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__Admit, mp__admit__descriptor);
+    if (!message)
+        return malformed(&budget, "ADMIT");
+    const char *software = message->software;
+    const char *nothing = "";
+    mp_rc_t rc = copy_strings(&software, &nothing, arena);
+    if (rc == MP_OK)
+        *out = (mpx_admit_t){
+            .version = message->version,
+            .software = software,
+            .window_items = message->window_items,
+            .window_bytes = message->window_bytes,
+            .max_item_bytes = message->max_item_bytes,
+            .joinable = message->joinable,
+            .explicitly = message->explicit_,
+        };
+    UNPACK_END();
+    return rc;
+}
+
+/* The struct and the message have the same fields. */
+#define QUEUE_STAT_FIELDS(X)                                                                       \
+    X(size)                                                                                        \
+    X(prefetched) X(waiting) X(bytes) X(unfinished) X(maxsize) X(peers) X(put) X(got)              \
+        X(redelivered)
+
+mp_rc_t mpx_queue_stat_pack(const mpx_queue_stat_t *self, mpx_buf_t *out)
+{
+    Mp__QueueStat message;
+    mp__queue_stat__init(&message);
+#define SET(field) message.field = self->field;
+    QUEUE_STAT_FIELDS(SET)
+#undef SET
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_queue_stat_unpack(mp_bytes_t body, mpx_queue_stat_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__QueueStat, mp__queue_stat__descriptor);
+    if (!message)
+        return malformed(&budget, "TELL");
+#define GET(field) out->field = message->field;
+    QUEUE_STAT_FIELDS(GET)
+#undef GET
+    UNPACK_END();
+    *arena = NULL;
+    return MP_OK;
+}

@@ -6,16 +6,47 @@
 
 #include <string.h>
 
-enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 12 };
+enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 13 };
 
 const char *mpx_op_name(mpx_op_t op)
 {
     static const char *const names[MPX_OP_END] = {
-        [MPX_OP_HELLO] = "HELLO",   [MPX_OP_WELCOME] = "WELCOME", [MPX_OP_ERROR] = "ERROR",
-        [MPX_OP_PING] = "PING",     [MPX_OP_PONG] = "PONG",       [MPX_OP_OPEN] = "OPEN",
-        [MPX_OP_SUBMIT] = "SUBMIT", [MPX_OP_STARTED] = "STARTED", [MPX_OP_RESULT] = "RESULT",
-        [MPX_OP_CANCEL] = "CANCEL", [MPX_OP_CLOSE] = "CLOSE",     [MPX_OP_ACK] = "ACK",
-        [MPX_OP_DRAIN] = "DRAIN",   [MPX_OP_BYE] = "BYE",
+        [MPX_OP_HELLO] = "HELLO",
+        [MPX_OP_WELCOME] = "WELCOME",
+        [MPX_OP_ERROR] = "ERROR",
+        [MPX_OP_PING] = "PING",
+        [MPX_OP_PONG] = "PONG",
+        [MPX_OP_OPEN] = "OPEN",
+        [MPX_OP_SUBMIT] = "SUBMIT",
+        [MPX_OP_STARTED] = "STARTED",
+        [MPX_OP_RESULT] = "RESULT",
+        [MPX_OP_CANCEL] = "CANCEL",
+        [MPX_OP_CLOSE] = "CLOSE",
+        [MPX_OP_ACK] = "ACK",
+        [MPX_OP_DRAIN] = "DRAIN",
+        [MPX_OP_BYE] = "BYE",
+        [MPX_OP_KNOCK] = "KNOCK",
+        [MPX_OP_CHALLENGE] = "CHALLENGE",
+        [MPX_OP_PROOF] = "PROOF",
+        [MPX_OP_ADMIT] = "ADMIT",
+        [MPX_OP_PUT] = "PUT",
+        [MPX_OP_ADMITTED] = "ADMITTED",
+        [MPX_OP_RESERVE] = "RESERVE",
+        [MPX_OP_GRANT] = "GRANT",
+        [MPX_OP_TAKE] = "TAKE",
+        [MPX_OP_GIVE] = "GIVE",
+        [MPX_OP_SETTLE] = "SETTLE",
+        [MPX_OP_WITHDRAW] = "WITHDRAW",
+        [MPX_OP_WITHDRAWN] = "WITHDRAWN",
+        [MPX_OP_RETURN] = "RETURN",
+        [MPX_OP_ASK] = "ASK",
+        [MPX_OP_TELL] = "TELL",
+        [MPX_OP_WATCH] = "WATCH",
+        [MPX_OP_READY] = "READY",
+        [MPX_OP_JOIN] = "JOIN",
+        [MPX_OP_JOINED] = "JOINED",
+        [MPX_OP_DATA] = "DATA",
+        [MPX_OP_CREDIT] = "CREDIT",
     };
     return op > 0 && op < MPX_OP_END ? names[op] : "?";
 }
@@ -56,6 +87,7 @@ size_t mpx_head_pack(const mpx_header_t *header, bool apart, uint8_t out[MPX_HEA
     at = put(at, 9, zigzag(header->code));
     at = put(at, 10, header->nonce);
     at = put(at, 11, header->bytes);
+    at = put(at, 12, header->kind);
     size_t length = (size_t)(at - out) - PREAMBLE;
     out[0] = MPX_WIRE_VERSION;
     out[1] = apart ? MPX_FLAG_APART : 0;
@@ -91,7 +123,7 @@ static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
         return mpx_fault(MP_EPROTO, "a message has the unknown op %llu",
                          (unsigned long long)fields[1]);
     if (fields[5] > UINT32_MAX || fields[6] > UINT32_MAX || fields[7] > UINT32_MAX ||
-        fields[9] > UINT32_MAX || fields[4] > UINT64_MAX - fields[5])
+        fields[9] > UINT32_MAX || fields[12] > UINT32_MAX || fields[4] > UINT64_MAX - fields[5])
         return mpx_fault(MP_EPROTO, "a %s's header has a number out of range",
                          mpx_op_name((mpx_op_t)fields[1]));
     *out = (mpx_header_t){
@@ -106,6 +138,7 @@ static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
         .code = unzigzag((uint32_t)fields[9]),
         .nonce = fields[10],
         .bytes = fields[11],
+        .kind = (uint32_t)fields[12],
     };
     return MP_OK;
 }

@@ -101,3 +101,26 @@ bool mpx_records_valid(mp_bytes_t payload, uint32_t count)
             return false;
     return payload.size == 0;
 }
+
+void mpx_parcel_head(uint8_t out[MPX_PARCEL_HEAD], uint32_t kind, size_t size)
+{
+    mpx_store_u32(out, (uint32_t)size | kind << 30);
+}
+
+mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out)
+{
+    enum { KINDS = 3 };
+    if (rest->size == 0)
+        return MP_EOF;
+    if (rest->size < MPX_PARCEL_HEAD)
+        return cut_short();
+    uint32_t word = mpx_load_u32(take(rest, MPX_PARCEL_HEAD).data);
+    size_t size = word & MPX_PARCEL_MAX;
+    if (size > rest->size)
+        return cut_short();
+    if (word >> 30 >= KINDS)
+        return mpx_fault(MP_EPROTO, "an item of an unknown kind");
+    *kind = word >> 30;
+    *out = take(rest, size);
+    return MP_OK;
+}

@@ -43,6 +43,28 @@ typedef enum mpx_op {
     MPX_OP_ACK,
     MPX_OP_DRAIN,
     MPX_OP_BYE,
+    MPX_OP_KNOCK,
+    MPX_OP_CHALLENGE,
+    MPX_OP_PROOF,
+    MPX_OP_ADMIT,
+    MPX_OP_PUT,
+    MPX_OP_ADMITTED,
+    MPX_OP_RESERVE,
+    MPX_OP_GRANT,
+    MPX_OP_TAKE,
+    MPX_OP_GIVE,
+    MPX_OP_SETTLE,
+    MPX_OP_WITHDRAW,
+    MPX_OP_WITHDRAWN,
+    MPX_OP_RETURN,
+    MPX_OP_ASK,
+    MPX_OP_TELL,
+    MPX_OP_WATCH,
+    MPX_OP_READY,
+    MPX_OP_JOIN,
+    MPX_OP_JOINED,
+    MPX_OP_DATA,
+    MPX_OP_CREDIT,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -58,6 +80,7 @@ typedef struct mpx_header {
     int32_t code;
     uint64_t nonce;
     uint64_t bytes;
+    uint32_t kind;
 } mpx_header_t;
 
 /* The name of an op, "op 77" never: NULL-free, "?" for an unknown one. */
@@ -92,6 +115,14 @@ typedef struct mpx_record {
 mp_rc_t mpx_record_next(mp_bytes_t *rest, mpx_record_t *out);
 mp_rc_t mpx_record_add(mpx_buf_t *out, const mpx_record_t *record);
 bool mpx_records_valid(mp_bytes_t payload, uint32_t count);
+
+/* Parcels: items of queues, one after another, each with a word before it: its size, and in
+ * the two highest bits its kind. */
+#define MPX_PARCEL_MAX  ((1u << 30) - 1)
+#define MPX_PARCEL_HEAD 4u
+void mpx_parcel_head(uint8_t out[MPX_PARCEL_HEAD], uint32_t kind, size_t size);
+/* `rest` moves on. MP_OK; MP_EOF nothing left; MP_EPROTO cut short, or of no kind. */
+mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out);
 
 /* Bodies. _pack appends to a buffer: MP_OK, MP_ETOOLARGE, MP_ENOMEM. _unpack fills the
  * struct, whose strings point into *arena, which the caller frees with free(): MP_OK,
@@ -176,5 +207,64 @@ typedef struct mpx_status {
 } mpx_status_t;
 mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out);
 mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);
+
+#define MPX_NONCE_BYTES 32
+#define MPX_PROOF_BYTES 32
+
+typedef enum mpx_door { MPX_DOOR_QUEUE = 1, MPX_DOOR_LISTENER } mpx_door_t;
+
+typedef struct mpx_knock {
+    uint32_t version_min;
+    uint32_t version_max;
+    const char *software;
+    const char *host;
+    uint32_t pid;
+    uint32_t door;
+    uint64_t object;
+    uint64_t secret;
+    uint8_t nonce[MPX_NONCE_BYTES];
+} mpx_knock_t;
+mp_rc_t mpx_knock_pack(const mpx_knock_t *self, mpx_buf_t *out);
+mp_rc_t mpx_knock_unpack(mp_bytes_t body, mpx_knock_t *out, void **arena);
+
+typedef struct mpx_challenge {
+    uint8_t nonce[MPX_NONCE_BYTES];
+    uint8_t proof[MPX_PROOF_BYTES];
+} mpx_challenge_t;
+mp_rc_t mpx_challenge_pack(const mpx_challenge_t *self, mpx_buf_t *out);
+mp_rc_t mpx_challenge_unpack(mp_bytes_t body, mpx_challenge_t *out, void **arena);
+
+typedef struct mpx_proof {
+    uint8_t proof[MPX_PROOF_BYTES];
+} mpx_proof_t;
+mp_rc_t mpx_proof_pack(const mpx_proof_t *self, mpx_buf_t *out);
+mp_rc_t mpx_proof_unpack(mp_bytes_t body, mpx_proof_t *out, void **arena);
+
+typedef struct mpx_admit {
+    uint32_t version;
+    const char *software;
+    uint32_t window_items;
+    uint64_t window_bytes;
+    uint64_t max_item_bytes;
+    bool joinable;
+    bool explicitly;
+} mpx_admit_t;
+mp_rc_t mpx_admit_pack(const mpx_admit_t *self, mpx_buf_t *out);
+mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena);
+
+typedef struct mpx_queue_stat {
+    uint64_t size;
+    uint64_t prefetched;
+    uint64_t waiting;
+    uint64_t bytes;
+    uint64_t unfinished;
+    uint64_t maxsize;
+    uint64_t peers;
+    uint64_t put;
+    uint64_t got;
+    uint64_t redelivered;
+} mpx_queue_stat_t;
+mp_rc_t mpx_queue_stat_pack(const mpx_queue_stat_t *self, mpx_buf_t *out);
+mp_rc_t mpx_queue_stat_unpack(mp_bytes_t body, mpx_queue_stat_t *out, void **arena);
 
 #endif
