@@ -1,7 +1,7 @@
 #include "array.h"
 
 #include "fault.h"
-#include "kinds.h"
+#include "reference.h"
 #include "lock.h"
 #include "slice.h"
 

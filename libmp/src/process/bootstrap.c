@@ -3,6 +3,7 @@
 #include "child.h"
 #include "children.h"
 #include "forkguard.h"
+#include "leave.h"
 #include "lifeline.h"
 #include "logger.h"
 #include "method.h"
@@ -81,6 +82,7 @@ void mpx_bootstrap_inherit(const mpx_request_t *request)
 void mpx_bootstrap_exit(int code)
 {
     mpx_children_finish();
+    mpx_leave();
     (void)fflush(NULL);
     mpx_tell(MP_LOG_INFO, "ends with %d", code & 0xff);
     _exit(code & 0xff);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "leave.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -18,7 +19,6 @@ static mp_process_t *children;
 static mp_process_t *inherited; /* the parent's, in a forked child: handles may still be used */
 static uint64_t generation;
 static unsigned last_number;
-static bool at_exit;
 static int exit_join_ms = -1;
 
 static void install(void)
@@ -45,12 +45,9 @@ static void leave(void)
 
 mp_rc_t mpx_children_add(mp_process_t *child)
 {
-    mp_rc_t rc = MP_OK;
+    mp_rc_t rc = mpx_leave_add(MPX_STAGE_CHILDREN, mpx_children_finish);
     enter();
-    if (!at_exit && atexit(mpx_children_finish) != 0)
-        rc = mpx_fault(MP_ENOMEM, "a handler for this process's exit");
     if (rc == MP_OK) {
-        at_exit = true;
         DL_APPEND(children, child);
         atomic_fetch_add(&child->users, 1);
     }

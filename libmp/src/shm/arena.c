@@ -3,6 +3,7 @@
 #include "fault.h"
 #include "forkguard.h"
 #include "life.h"
+#include "reference.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,6 @@ enum {
 };
 
 static const uint64_t segment_magic = UINT64_C(0x31616e6572617078); /* "xparena1" */
-static const uint64_t ref_magic = UINT64_C(0x6d70726566310000);     /* "mpref1", kind below */
 
 /* First thing in a segment. */
 typedef struct segment_head {
@@ -395,7 +395,7 @@ void mpx_arena_counts(mpx_arena_counts_t *out)
 void mpx_block_ref(const mpx_block_t *self, mp_ref_t *out)
 {
     /* Our descriptor, also for another's block: we are the one who lives now. */
-    *out = (mp_ref_t){{ref_magic | self->kind, self->segment->id, mpx_life_self(),
+    *out = (mp_ref_t){{mpx_reference_word(self->kind), self->segment->id, mpx_life_self(),
                        (uint64_t)self->segment->fd, self->offset, self->serial}};
 }
 
@@ -501,7 +501,7 @@ static mp_rc_t open_block(const mp_ref_t *ref, uint32_t kind, mpx_block_t *self)
 
 mp_rc_t mpx_block_open(const mp_ref_t *ref, uint32_t kind, mpx_block_t **out)
 {
-    if (!ref || ref->word[0] != (ref_magic | kind) || !ref->word[1] || !ref->word[5] ||
+    if (!ref || ref->word[0] != mpx_reference_word(kind) || !ref->word[1] || !ref->word[5] ||
         ref->word[3] > INT32_MAX)
         return mpx_fault(MP_EINVAL, "not a reference to an object of this kind");
     mpx_block_t *self = calloc(1, sizeof *self);

@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "futex.h"
-#include "kinds.h"
+#include "reference.h"
 #include "life.h"
 #include "lock.h"
 

@@ -4,7 +4,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "futex.h"
-#include "kinds.h"
+#include "reference.h"
 
 #include <limits.h>
 #include <stdlib.h>

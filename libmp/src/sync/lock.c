@@ -3,7 +3,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "fault.h"
-#include "kinds.h"
+#include "reference.h"
 #include "life.h"
 #include "logger.h"
 

@@ -1,0 +1,499 @@
+#include "channel.h"
+
+#include "clock.h"
+#include "fault.h"
+#include "forkguard.h"
+#include "service.h"
+
+#include <errno.h>
+#include <mp/version.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static const char software[] = "libmp " MP_VERSION_STRING;
+
+typedef enum channel_state {
+    REACHING, /* the link isn't up */
+    GREETING, /* KNOCK, or PROOF, is sent */
+    ADMITTED,
+    ENDED
+} channel_state_t;
+
+struct mpx_channel {
+    pthread_mutex_t own_lock;
+    pthread_mutex_t *lock;
+    pthread_cond_t changed;
+    bool driving; /* a thread sleeps on the descriptor, without the lock */
+    int poke;     /* wakes it; of a guest's: readable while something is to be looked at */
+    bool poked;
+    mpx_link_t *link;   /* NULL: a guest's */
+    mpx_guest_t *guest; /* NULL: gone, or not a guest's */
+    uint64_t generation;
+    channel_state_t state;
+    mp_rc_t rc;
+    mpx_door_t door;
+    uint64_t object;
+    uint64_t secret;
+    const mpx_key_t *key;
+    mpx_nonces_t nonces;
+    bool challenged;
+    const mpx_channel_user_t *user;
+    void *arg;
+    const char *carrier;
+    char endpoint[MPX_ENDPOINT_MAX];
+    char problem[MPX_ENDPOINT_MAX + 256];
+};
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+static mp_rc_t make(const mpx_channel_user_t *user, void *arg, mpx_channel_t **out)
+{
+    mpx_channel_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a channel");
+    self->poke = -1;
+    pthread_mutex_init(&self->own_lock, NULL);
+    mpx_condition_init(&self->changed);
+    self->lock = &self->own_lock;
+    self->generation = mpx_fork_generation();
+    self->user = user;
+    self->arg = arg;
+    self->carrier = "";
+    *out = self;
+    return MP_OK;
+}
+
+static mp_rc_t open_poke(mpx_channel_t *self)
+{
+    self->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return self->poke < 0 ? mpx_fault_errno("a channel") : MP_OK;
+}
+
+mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **out)
+{
+    mpx_channel_t *self = NULL;
+    mp_rc_t rc = make(options->user, options->arg, &self);
+    if (rc != MP_OK)
+        return rc;
+    mpx_link_options_t link = {.no_lane = options->no_lane};
+    snprintf(self->endpoint, sizeof self->endpoint, "%s", options->endpoint);
+    self->door = options->door;
+    self->object = options->object;
+    self->secret = options->secret;
+    self->key = options->key;
+    rc = mpx_link_dial(NULL, options->endpoint, &link, &self->link);
+    if (rc == MP_OK) {
+        self->carrier = mpx_link_carrier(self->link, 0);
+        rc = open_poke(self);
+    }
+    if (rc != MP_OK)
+        mpx_channel_close(&self, 0);
+    else
+        *out = self;
+    return rc;
+}
+
+mp_rc_t mpx_channel_over(mpx_link_t *link, const mpx_channel_user_t *user, void *arg,
+                         mpx_channel_t **out)
+{
+    mpx_channel_t *self = NULL;
+    mp_rc_t rc = make(user, arg, &self);
+    if (rc == MP_OK)
+        rc = open_poke(self);
+    if (rc != MP_OK) {
+        mpx_channel_close(&self, 0);
+        return rc;
+    }
+    self->link = link;
+    self->carrier = mpx_link_carrier(link, 0);
+    self->state = ADMITTED;
+    *out = self;
+    return MP_OK;
+}
+
+mp_rc_t mpx_channel_of_guest(mpx_guest_t *guest, const mpx_channel_user_t *user, void *arg,
+                             mpx_channel_t **out)
+{
+    mpx_channel_t *self = NULL;
+    mp_rc_t rc = make(user, arg, &self);
+    if (rc == MP_OK)
+        rc = open_poke(self);
+    if (rc != MP_OK) {
+        mpx_channel_close(&self, 0);
+        return rc;
+    }
+    self->lock = mpx_service_lock();
+    self->guest = guest;
+    self->carrier = mpx_guest_carrier(guest);
+    self->state = ADMITTED;
+    *out = self;
+    return MP_OK;
+}
+
+void mpx_channel_lock(mpx_channel_t *self)
+{
+    if (self->lock == &self->own_lock)
+        pthread_mutex_lock(self->lock);
+    else
+        mpx_service_enter();
+}
+
+void mpx_channel_unlock(mpx_channel_t *self)
+{
+    if (self->lock == &self->own_lock)
+        pthread_mutex_unlock(self->lock);
+    else
+        mpx_service_leave();
+}
+
+void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
+{
+    mpx_channel_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    if (self->generation == mpx_fork_generation() && self->lock != &self->own_lock) {
+        mpx_service_enter();
+        if (self->guest) {
+            mpx_guest_set(self->guest, NULL);
+            mpx_guest_dismiss(self->guest, MP_ECLOSED);
+        }
+        mpx_service_leave();
+    }
+    mpx_link_destroy(&self->link, linger_ms);
+    if (self->poke >= 0)
+        close(self->poke);
+    pthread_cond_destroy(&self->changed);
+    pthread_mutex_destroy(&self->own_lock);
+    free(self);
+}
+
+/* ---- ends
+ * ---------------------------------------------------------------------------------------- */
+
+void mpx_channel_changed(mpx_channel_t *self)
+{
+    pthread_cond_broadcast(&self->changed);
+}
+
+static void end(mpx_channel_t *self, mp_rc_t rc, const char *problem)
+{
+    if (self->state == ENDED)
+        return;
+    self->state = ENDED;
+    self->rc = rc;
+    snprintf(self->problem, sizeof self->problem, "%s", problem);
+    mpx_channel_changed(self);
+}
+
+mp_rc_t mpx_channel_rc(const mpx_channel_t *self)
+{
+    return self->rc;
+}
+
+const char *mpx_channel_problem(const mpx_channel_t *self)
+{
+    return self->problem;
+}
+
+bool mpx_channel_is_admitted(const mpx_channel_t *self)
+{
+    return self->state == ADMITTED;
+}
+
+const char *mpx_channel_carrier(const mpx_channel_t *self)
+{
+    return self->carrier;
+}
+
+/* ---- sending
+ * ------------------------------------------------------------------------------------- */
+
+static mp_rc_t send_over_link(mpx_channel_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    enum { INLINE_MAX = 4096 };
+    uint8_t head[MPX_HEAD_MAX + INLINE_MAX];
+    bool apart = payload.size > INLINE_MAX;
+    size_t size = mpx_head_pack(header, apart, head);
+    if (!apart && payload.size) {
+        memcpy(head + size, payload.data, payload.size);
+        size += payload.size;
+    }
+    mp_rc_t rc =
+        mpx_link_send(self->link, 0, (mp_bytes_t){head, size}, apart ? payload : (mp_bytes_t){0});
+    /* Sending may take a wake-up that the sleeper at the descriptor waits for. */
+    if (self->driving && mpx_link_ready(self->link))
+        (void)!write(self->poke, &(uint64_t){1}, sizeof(uint64_t));
+    return rc == MP_ECLOSED ? MP_EOF : rc;
+}
+
+mp_rc_t mpx_channel_send(mpx_channel_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (self->rc != MP_OK)
+        return self->rc;
+    if (self->link)
+        return send_over_link(self, header, payload);
+    return self->guest ? mpx_guest_send(self->guest, header, payload) : MP_EOF;
+}
+
+static void send_body(mpx_channel_t *self, mpx_op_t op, mp_rc_t rc, mpx_buf_t *body)
+{
+    if (rc == MP_OK)
+        rc = send_over_link(self, &(mpx_header_t){.op = op}, mpx_buf_bytes(body));
+    if (rc != MP_OK)
+        end(self, rc, mp_errmsg());
+    mpx_buf_free(body);
+}
+
+/* ---- greeting
+ * ------------------------------------------------------------------------------------ */
+
+static void knock(mpx_channel_t *self)
+{
+    char host[128] = "";
+    mpx_buf_t body = {0};
+    (void)gethostname(host, sizeof host - 1);
+    mpx_knock_t knock = {
+        .version_min = MPX_WIRE_VERSION,
+        .version_max = MPX_WIRE_VERSION,
+        .software = software,
+        .host = host,
+        .pid = (uint32_t)getpid(),
+        .door = self->door,
+        .object = self->object,
+        .secret = self->secret,
+    };
+    self->state = GREETING;
+    mp_rc_t rc = mpx_greeting_nonce(self->nonces.visitor);
+    if (rc == MP_OK) {
+        memcpy(knock.nonce, self->nonces.visitor, sizeof knock.nonce);
+        rc = mpx_knock_pack(&knock, &body);
+    }
+    send_body(self, MPX_OP_KNOCK, rc, &body);
+}
+
+/* The owner proves itself first. One that doesn't is told so, and nothing of the key. */
+static void on_challenge(mpx_channel_t *self, mp_bytes_t payload)
+{
+    mpx_challenge_t challenge;
+    mpx_proof_t proof;
+    mpx_buf_t body = {0};
+    void *arena = NULL;
+    char problem[MPX_ENDPOINT_MAX + 256];
+    if (mpx_challenge_unpack(payload, &challenge, &arena) != MP_OK || self->challenged) {
+        end(self, MP_EPROTO, "a challenge that is none");
+        return;
+    }
+    self->challenged = true;
+    memcpy(self->nonces.owner, challenge.nonce, sizeof challenge.nonce);
+    if (self->key->data)
+        mpx_greeting_owner_proof(self->key, &self->nonces, proof.proof);
+    if (!self->key->data || !mpx_greeting_same(proof.proof, challenge.proof)) {
+        (void)send_over_link(self, &(mpx_header_t){.op = MPX_OP_ERROR, .code = MP_EAUTH},
+                             (mp_bytes_t){0});
+        snprintf(problem, sizeof problem, "%s: %s", self->endpoint,
+                 self->key->data ? "the keys differ" : "it asks for a key");
+        end(self, MP_EAUTH, problem);
+        return;
+    }
+    mpx_greeting_visitor_proof(self->key, &self->nonces, proof.proof);
+    send_body(self, MPX_OP_PROOF, mpx_proof_pack(&proof, &body), &body);
+}
+
+static void on_admit(mpx_channel_t *self, mp_bytes_t payload)
+{
+    mpx_admit_t admit;
+    void *arena = NULL;
+    if (self->key->data && !self->challenged) {
+        end(self, MP_EAUTH, "the other side has no key");
+        return;
+    }
+    if (mpx_admit_unpack(payload, &admit, &arena) != MP_OK) {
+        end(self, MP_EPROTO, mp_errmsg());
+        return;
+    }
+    self->state = ADMITTED;
+    if (self->user->admitted)
+        self->user->admitted(self->arg, &admit);
+    free(arena);
+}
+
+static void on_error(mpx_channel_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_problem_t problem = {.message = ""};
+    void *arena = NULL;
+    mp_rc_t rc = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
+    if (payload.size && mpx_problem_unpack(payload, &problem, &arena) != MP_OK)
+        problem.message = "";
+    end(self, rc, problem.message);
+    free(arena);
+}
+
+/* ---- receiving
+ * ------------------------------------------------------------------------------------ */
+
+static void take_message(mpx_channel_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (header->op == MPX_OP_ERROR) {
+        on_error(self, header, payload);
+    } else if (header->op == MPX_OP_BYE) {
+        end(self, MP_ECLOSED, "the other side has closed it");
+    } else if (self->state == ADMITTED) {
+        mp_rc_t rc = self->user->message(self->arg, header, payload);
+        if (rc != MP_OK)
+            end(self, rc, mp_errmsg());
+    } else if (header->op == MPX_OP_CHALLENGE) {
+        on_challenge(self, payload);
+    } else if (header->op == MPX_OP_ADMIT) {
+        on_admit(self, payload);
+    } else {
+        end(self, MP_EPROTO, "a message before the greeting");
+    }
+}
+
+static void on_message(mpx_channel_t *self, const mpx_link_event_t *event)
+{
+    mpx_header_t header;
+    mp_bytes_t payload;
+    bool apart = false;
+    mp_rc_t rc = mpx_head_unpack(event->frames[0], &header, &payload, &apart);
+    if (rc == MP_OK && apart != (event->frames_count == 2))
+        rc = mpx_fault(MP_EPROTO, "a message's payload isn't where its head says");
+    if (rc != MP_OK)
+        end(self, rc, mp_errmsg());
+    else
+        take_message(self, &header, apart ? event->frames[1] : payload);
+}
+
+static void on_down(mpx_channel_t *self, mp_rc_t rc)
+{
+    char problem[MPX_ENDPOINT_MAX + 256];
+    bool reached = self->state != REACHING;
+    snprintf(problem, sizeof problem, "%s%s", self->endpoint,
+             reached ? ": the other side is gone" : ": nobody answers there");
+    end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc, problem);
+}
+
+/* Whether there was anything. */
+static bool drain(mpx_channel_t *self)
+{
+    mpx_link_event_t event;
+    bool any = false;
+    mp_rc_t rc;
+    while (self->state != ENDED && (rc = mpx_link_next(self->link, &event)) == MP_OK) {
+        any = true;
+        if (event.kind == MPX_LINK_UP && self->state == REACHING)
+            knock(self);
+        else if (event.kind == MPX_LINK_MESSAGE)
+            on_message(self, &event);
+        else if (event.kind == MPX_LINK_DOWN)
+            on_down(self, event.rc);
+    }
+    return any;
+}
+
+void mpx_channel_look(mpx_channel_t *self)
+{
+    if (self->link && !self->driving && drain(self))
+        mpx_channel_changed(self);
+    if (!self->link && self->poked) {
+        uint64_t count;
+        (void)!read(self->poke, &count, sizeof count);
+        self->poked = false;
+    }
+}
+
+static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
+{
+    if (self->lock != &self->own_lock)
+        return mpx_service_wait(&self->changed, deadline);
+    return mpx_condition_wait(&self->changed, self->lock, deadline);
+}
+
+/* Sleep on the link, without the lock. Signals don't end it. */
+static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
+{
+    struct pollfd fds[2] = {{mpx_link_fd(self->link), POLLIN, 0}, {self->poke, POLLIN, 0}};
+    bool poked_only = self->carrier[0] != 'l'; /* a lane's wake-ups are nobody else's to take */
+    self->driving = true;
+    pthread_mutex_unlock(self->lock);
+    int n;
+    do
+        n = poll(fds, poked_only ? 2 : 1, mpx_poll_ms(mpx_now(), deadline));
+    while ((n < 0 && errno == EINTR) || (n == 0 && mpx_now() < deadline));
+    int failed = errno;
+    pthread_mutex_lock(self->lock);
+    self->driving = false;
+    if (fds[1].revents)
+        (void)!read(self->poke, &(uint64_t){0}, sizeof(uint64_t));
+    if (n < 0) {
+        errno = failed;
+        return mpx_fault_errno("waiting for the other side");
+    }
+    return n == 0 ? MP_ETIMEDOUT : MP_OK;
+}
+
+mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
+{
+    if (!self->link || self->driving)
+        return wait_for_driver(self, deadline);
+    if (drain(self)) {
+        mpx_channel_changed(self);
+        return MP_OK;
+    }
+    if (self->state == ENDED || mpx_link_ready(self->link))
+        return MP_OK;
+    if (deadline <= mpx_now())
+        return MP_ETIMEDOUT;
+    mp_rc_t rc = sleep_on_link(self, deadline);
+    (void)drain(self);
+    mpx_channel_changed(self); /* also for the next one to take the wheel */
+    return rc;
+}
+
+int mpx_channel_fd(const mpx_channel_t *self)
+{
+    return self->link ? mpx_link_fd(self->link) : self->poke;
+}
+
+bool mpx_channel_leave(mpx_channel_t **self_p, int fds[2], unsigned *side)
+{
+    mpx_channel_t *self = *self_p;
+    if (!self->link || self->state != ADMITTED || !mpx_link_leave(&self->link, fds, side))
+        return false;
+    mpx_channel_close(self_p, 0);
+    return true;
+}
+
+/* ---- a guest's
+ * ------------------------------------------------------------------------------------ */
+
+static void poke_user(mpx_channel_t *self)
+{
+    if (!self->poked)
+        (void)!write(self->poke, &(uint64_t){1}, sizeof(uint64_t));
+    self->poked = true;
+    mpx_channel_changed(self);
+}
+
+mp_rc_t mpx_channel_guest_message(mpx_channel_t *self, const mpx_header_t *header,
+                                  mp_bytes_t payload)
+{
+    mp_rc_t rc = self->user->message(self->arg, header, payload);
+    if (rc != MP_OK)
+        end(self, rc, mp_errmsg());
+    poke_user(self);
+    return rc;
+}
+
+void mpx_channel_guest_gone(mpx_channel_t *self)
+{
+    self->guest = NULL;
+    end(self, MP_EOF, "the other side is gone");
+    poke_user(self);
+}
