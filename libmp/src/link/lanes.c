@@ -1,19 +1,20 @@
 #include "lanes.h"
 
+#include "door.h"
+
 #include "buf.h"
+#include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM          1
@@ -22,14 +23,11 @@
 #include <utlist.h>
 
 enum {
-    BACKLOG = 128,
     EVENTS = 32,
     BURST = 64,         /* messages of one peer before the next one's turn */
     KNOCKING_MAX = 256, /* who connected to the door and said nothing yet */
     TRAILER = 4
 };
-
-static const uint64_t knock_magic = UINT64_C(0x316b636f6e6b706d); /* "mpknock1" */
 
 /* A message that the lane had no room for. */
 typedef struct waiting {
@@ -71,6 +69,8 @@ struct mpx_lanes {
     seat_t *held; /* whose record was handed out */
     size_t knocking;
     size_t seated;
+    mpx_lanes_find_t *find;
+    void *find_arg;
     unsigned since_look; /* messages since everybody was asked */
 };
 
@@ -93,37 +93,6 @@ static void no_forks(void)
 static void forks_again(void)
 {
     pthread_mutex_unlock(&fork_lock);
-}
-
-/* ---- addresses ---------------------------------------------------------------------------- */
-
-/* The door's address; false: the endpoint is not there, or has none. */
-static bool door_of(const char *endpoint, struct sockaddr_un *out, socklen_t *size)
-{
-    const char *path = endpoint + strlen("ipc://");
-    struct stat info;
-    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int length;
-    if (path[0] == '@') {
-        length = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "%s.lane", path + 1);
-    } else {
-        if (stat(path, &info) != 0 || !S_ISSOCK(info.st_mode))
-            return false;
-        length = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "mp-lane-%llx-%llx",
-                          (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
-    }
-    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-    return (size_t)length < sizeof out->sun_path - 1;
-}
-
-static bool is_us(int fd, pid_t *pid)
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return false;
-    *pid = peer.pid;
-    return peer.uid == geteuid();
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -232,22 +201,11 @@ static mp_rc_t watch(const mpx_lanes_t *self, int fd, seat_t *seat)
 
 mp_rc_t mpx_lanes_open_door(mpx_lanes_t *self, const char *endpoint)
 {
-    struct sockaddr_un address;
-    socklen_t size;
-    if (!door_of(endpoint, &address, &size))
-        return mpx_fault(MP_EINVAL, "%s: no socket is there", endpoint);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return mpx_fault_errno("%s: its door", endpoint);
-    mp_rc_t rc = MP_OK;
-    if (bind(fd, (const struct sockaddr *)&address, size) != 0)
-        rc = errno == EADDRINUSE
-                 ? mpx_fault(MP_EEXIST, "%s: another process listens there", endpoint)
-                 : mpx_fault_errno("%s: its door", endpoint);
-    else if (listen(fd, BACKLOG) != 0)
-        rc = mpx_fault_errno("%s: its door", endpoint);
-    if (rc == MP_OK)
-        rc = watch(self, fd, NULL);
+    int fd = -1;
+    mp_rc_t rc = mpx_door_listen(endpoint, &fd);
+    if (rc != MP_OK)
+        return rc;
+    rc = watch(self, fd, NULL);
     if (rc == MP_OK)
         rc = mpx_forkguard_add(fd);
     if (rc != MP_OK)
@@ -259,61 +217,11 @@ mp_rc_t mpx_lanes_open_door(mpx_lanes_t *self, const char *endpoint)
 
 /* ---- knocking ------------------------------------------------------------------------------ */
 
-typedef union rights {
-    struct cmsghdr head;
-    char bytes[CMSG_SPACE(2 * sizeof(int))];
-} rights_t;
-
-static bool send_knock(int fd, const int lane_fds[2])
+static bool knock_at(const char *endpoint, const int fds[2])
 {
-    uint64_t magic = knock_magic;
-    struct iovec text = {&magic, sizeof magic};
-    rights_t rights = {.bytes = {0}};
-    struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
-    message.msg_control = rights.bytes;
-    message.msg_controllen = sizeof rights.bytes;
-    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    memcpy(CMSG_DATA(part), lane_fds, 2 * sizeof(int));
-    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof magic;
-}
-
-/* 1: a knock with two descriptors; 0: nothing yet; -1: anything else. */
-static int receive_knock(int fd, int lane_fds[2])
-{
-    uint64_t magic = 0;
-    struct iovec text = {&magic, sizeof magic};
-    rights_t rights;
-    struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
-    message.msg_control = rights.bytes;
-    message.msg_controllen = sizeof rights.bytes;
-    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    const struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-    if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-        return -1;
-    size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    int fds[2] = {-1, -1};
-    memcpy(fds, CMSG_DATA(part), (count < 2 ? count : 2) * sizeof(int));
-    if (got == (ssize_t)sizeof magic && magic == knock_magic && count == 2) {
-        memcpy(lane_fds, fds, sizeof fds);
-        return 1;
-    }
-    for (size_t i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    return -1;
-}
-
-static bool knock_at(const struct sockaddr_un *address, socklen_t size, const int fds[2])
-{
-    pid_t pid;
-    int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool sent = door >= 0 && connect(door, (const struct sockaddr *)address, size) == 0 &&
-                is_us(door, &pid) && send_knock(door, fds);
+    mpx_request_t request = {.magic = MPX_DOOR_KNOCK};
+    int door = mpx_door_connect(endpoint);
+    bool sent = door >= 0 && mpx_door_send(door, &request, fds, 2);
     if (door >= 0)
         close(door);
     return sent;
@@ -327,21 +235,44 @@ static void close_both(const int fds[2])
 
 mpx_lane_t *mpx_lanes_knock(const char *endpoint, size_t ring_bytes)
 {
-    struct sockaddr_un address;
-    socklen_t size;
     int own[2];
     int theirs[2];
     mpx_lane_t *lane = NULL;
-    if (!door_of(endpoint, &address, &size))
-        return NULL;
     no_forks();
     if (mpx_lane_pair(ring_bytes, own, theirs) == MP_OK) {
-        if (!knock_at(&address, size, theirs) || mpx_lane_join(own, 0, &lane) != MP_OK)
+        if (!knock_at(endpoint, theirs) || mpx_lane_join(own, 0, &lane) != MP_OK)
             close_both(own);
         close_both(theirs);
     }
     forks_again();
     return lane;
+}
+
+mp_rc_t mpx_lanes_fetch(const char *endpoint, uint64_t ticket, uint64_t secret, int64_t deadline,
+                        int *fd)
+{
+    mpx_request_t request = {.magic = MPX_DOOR_FETCH, .ticket = ticket, .secret = secret};
+    int door = mpx_door_connect(endpoint);
+    if (door < 0)
+        return mpx_fault(MP_ENOTFOUND, "the process that made the reference has ended");
+    struct pollfd answer = {.fd = door, .events = POLLIN};
+    mp_rc_t rc = MP_OK;
+    int n = 0;
+    if (!mpx_door_send(door, &request, NULL, 0))
+        rc = mpx_fault_errno("asking for a descriptor");
+    while (rc == MP_OK && (n = poll(&answer, 1, mpx_poll_ms(mpx_now(), deadline))) <= 0)
+        if (n == 0 ? mpx_now() >= deadline : errno != EINTR)
+            rc = mpx_fault(MP_ETIMEDOUT, "the process that made the reference doesn't answer");
+    if (rc == MP_OK && mpx_door_receive(door, &request, fd, 1) != 1)
+        rc = mpx_fault(MP_ENOTFOUND, "what the reference names is gone");
+    close(door);
+    return rc;
+}
+
+void mpx_lanes_lend(mpx_lanes_t *self, mpx_lanes_find_t *find, void *arg)
+{
+    self->find = find;
+    self->find_arg = arg;
 }
 
 /* ---- the hub's side of the door ---------------------------------------------------------------
@@ -399,7 +330,7 @@ static void open_door(mpx_lanes_t *self)
     pid_t pid = 0;
     seat_t *seat = NULL;
     if (self->knocking < KNOCKING_MAX && self->seated + self->knocking < self->max_peers &&
-        is_us(fd, &pid) && mpx_forkguard_add(fd) == MP_OK) {
+        mpx_door_is_us(fd, &pid) && mpx_forkguard_add(fd) == MP_OK) {
         seat = make_seat(self);
         if (!seat)
             mpx_forkguard_remove(fd);
@@ -415,17 +346,29 @@ static void open_door(mpx_lanes_t *self)
         free_seat(self, seat);
 }
 
+static void lend(const mpx_lanes_t *self, const seat_t *seat, const mpx_request_t *request)
+{
+    int fd = self->find ? self->find(self->find_arg, request->ticket, request->secret) : -1;
+    (void)mpx_door_send(seat->door, request, &fd, fd >= 0 ? 1 : 0);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* What somebody at the door wants. A lane is theirs from here on. */
 static void take_knock(mpx_lanes_t *self, seat_t *seat)
 {
     int fds[2];
+    mpx_request_t request;
     mpx_lane_t *lane = NULL;
     no_forks();
-    int got = receive_knock(seat->door, fds);
-    if (got > 0 && mpx_lane_join(fds, 1, &lane) != MP_OK)
+    int got = mpx_door_receive(seat->door, &request, fds, 2);
+    if (got == 2 && (request.magic != MPX_DOOR_KNOCK || mpx_lane_join(fds, 1, &lane) != MP_OK))
         close_both(fds);
     forks_again();
-    if (got == 0)
+    if (got == MPX_DOOR_NOTHING)
         return;
+    if (got == 0 && request.magic == MPX_DOOR_FETCH)
+        lend(self, seat, &request);
     close_door_of(self, seat);
     if (lane && seat_lane(self, seat, lane) == MP_OK)
         return;

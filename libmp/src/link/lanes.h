@@ -29,6 +29,14 @@ mp_rc_t mpx_lanes_open_door(mpx_lanes_t *self, const char *endpoint);
 /* Knock at an endpoint's door, and have a lane: NULL, there is none. */
 mpx_lane_t *mpx_lanes_knock(const char *endpoint, size_t ring_bytes);
 
+/* Who knocks may also ask for a descriptor: `find` says which (-1: none); it is sent, and
+ * closed here. */
+typedef int mpx_lanes_find_t(void *arg, uint64_t ticket, uint64_t secret);
+void mpx_lanes_lend(mpx_lanes_t *self, mpx_lanes_find_t *find, void *arg);
+/* Ask at an endpoint's door. MP_OK; MP_ENOTFOUND; MP_ETIMEDOUT; MP_ESYSTEM. */
+mp_rc_t mpx_lanes_fetch(const char *endpoint, uint64_t ticket, uint64_t secret, int64_t deadline,
+                        int *fd);
+
 /* Take a lane over as a peer; NULL id: the one of a dial. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_lanes_adopt(mpx_lanes_t *self, mpx_lane_t *lane, uint64_t *id);
 /* The opposite: a peer's lane; NULL: no such peer. The frames of the last event are invalid. */

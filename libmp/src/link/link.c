@@ -291,7 +291,9 @@ mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_option
     if (lane) {
         mpx_link_destroy(&self, 0);
         rc = mpx_link_adopt(lane, options, out);
-        if (rc != MP_OK)
+        if (rc == MP_OK)
+            (*out)->dial = GREETED; /* tells that it is up */
+        else
             mpx_lane_destroy(&lane);
         return rc;
     }
@@ -322,7 +324,7 @@ mp_rc_t mpx_link_adopt(mpx_lane_t *lane, const mpx_link_options_t *options, mpx_
         mpx_link_destroy(&self, 0);
         return rc;
     }
-    self->dial = GREETED;
+    self->dial = UP;
     *out = self;
     return MP_OK;
 }
@@ -342,15 +344,26 @@ bool mpx_link_leave(mpx_link_t **self_p, int fds[2], unsigned *side)
     return true;
 }
 
+void mpx_link_lend(mpx_link_t *self, int (*find)(void *arg, uint64_t ticket, uint64_t secret),
+                   void *arg)
+{
+    if (self->lanes)
+        mpx_lanes_lend(self->lanes, find, arg);
+}
+
+mp_rc_t mpx_link_fetch(const char *endpoint, uint64_t ticket, uint64_t secret, int64_t deadline,
+                       int *fd)
+{
+    return mpx_lanes_fetch(endpoint, ticket, secret, deadline, fd);
+}
+
 mp_rc_t mpx_link_detach(mpx_link_t *self, uint64_t peer, mpx_link_t **out)
 {
     mpx_lane_t *lane = self->lanes ? mpx_lanes_release(self->lanes, peer) : NULL;
     if (!lane)
         return mpx_fault(MP_ESTATE, "the peer isn't on a lane, or not free of messages");
     mp_rc_t rc = mpx_link_adopt(lane, &self->options, out);
-    if (rc == MP_OK)
-        (*out)->dial = UP;
-    else
+    if (rc != MP_OK)
         mpx_lane_destroy(&lane);
     return rc;
 }

@@ -58,15 +58,23 @@ const char *mpx_link_endpoint(const mpx_link_t *self, size_t i);
 mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_options_t *options,
                       mpx_link_t **out);
 
-/* A dial over a lane that is there already, which it takes over on success. It is UP at once.
+/* A dial over a lane that is there already, which it takes over on success. It is up, without
+ * an event that says so.
  * MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_link_adopt(mpx_lane_t *lane, const mpx_link_options_t *options, mpx_link_t **out);
 /* Give its lane up, to be adopted by another process; the link ends.
  * false: it has none, or not now, with a message on the way. */
 bool mpx_link_leave(mpx_link_t **self, int fds[2], unsigned *side);
-/* Make a hub's peer a dial of its own, which is UP; the frames of the last event are invalid.
+/* Make a hub's peer a dial of its own, which is up; the frames of the last event are invalid.
  * MP_OK; MP_ESTATE it isn't on a lane, or messages for it wait; MP_ENOMEM. */
 mp_rc_t mpx_link_detach(mpx_link_t *self, uint64_t peer, mpx_link_t **out);
+/* A hub with lanes also hands out descriptors of its process, to who knows a ticket and its
+ * secret: `find` is asked during mpx_link_next, and gives one up (-1: none). */
+void mpx_link_lend(mpx_link_t *self, int (*find)(void *arg, uint64_t ticket, uint64_t secret),
+                   void *arg);
+/* Get one, as a copy of ours. MP_OK; MP_ENOTFOUND; MP_ETIMEDOUT; MP_ESYSTEM. */
+mp_rc_t mpx_link_fetch(const char *endpoint, uint64_t ticket, uint64_t secret, int64_t deadline,
+                       int *fd);
 /* "lane", "ipc" or "tcp"; of a hub's peer. */
 const char *mpx_link_carrier(const mpx_link_t *self, uint64_t peer);
 

@@ -1,8 +1,8 @@
 #include "array.h"
 
 #include "fault.h"
-#include "reference.h"
 #include "lock.h"
+#include "reference.h"
 #include "slice.h"
 
 #include <stdalign.h>

@@ -72,12 +72,8 @@ static void run_effects(mpx_owner_t *self)
     while (mpx_fifo_next(self->fifo, now, &effect)) {
         mpx_guest_t *guest = effect.tag;
         mp_rc_t rc = tell(self, guest, &effect);
-        if (rc == MP_OK || rc == MP_ECLOSED)
-            continue;
-        mpx_visitor_t *visitor = mpx_guest_get(guest);
-        mpx_guest_set(guest, NULL);
-        mpx_guest_dismiss(guest, rc);
-        mpx_fifo_go(self->fifo, visitor);
+        if (rc != MP_OK && rc != MP_ECLOSED)
+            mpx_guest_dismiss(guest, rc);
     }
 }
 

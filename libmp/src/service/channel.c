@@ -159,10 +159,8 @@ void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
     *self_p = NULL;
     if (self->generation == mpx_fork_generation() && self->lock != &self->own_lock) {
         mpx_service_enter();
-        if (self->guest) {
-            mpx_guest_set(self->guest, NULL);
+        if (self->guest)
             mpx_guest_dismiss(self->guest, MP_ECLOSED);
-        }
         mpx_service_leave();
     }
     mpx_link_destroy(&self->link, linger_ms);

@@ -124,7 +124,7 @@ static void put_out(mpx_guest_t *self, mp_rc_t why, bool tell_object)
 
 void mpx_guest_dismiss(mpx_guest_t *self, mp_rc_t why)
 {
-    put_out(self, why, false);
+    put_out(self, why, true);
 }
 
 mp_rc_t mpx_guest_detach(mpx_guest_t *self, mpx_link_t **out)
@@ -426,6 +426,12 @@ void mpx_hub_destroy(mpx_hub_t **self_p, int linger_ms)
 const char *mpx_hub_endpoint(const mpx_hub_t *self)
 {
     return mpx_link_endpoint(self->link, 0);
+}
+
+void mpx_hub_lend(mpx_hub_t *self, int (*find)(void *arg, uint64_t ticket, uint64_t secret),
+                  void *arg)
+{
+    mpx_link_lend(self->link, find, arg);
 }
 
 mp_rc_t mpx_reception(bool lanes, mpx_hub_t **out)

@@ -56,6 +56,10 @@ const char *mpx_hub_endpoint(const mpx_hub_t *self);
  * Made with the first call. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_reception(bool lanes, mpx_hub_t **out);
 
+/* As mpx_link_lend; `find` is called under the service's lock. */
+void mpx_hub_lend(mpx_hub_t *self, int (*find)(void *arg, uint64_t ticket, uint64_t secret),
+                  void *arg);
+
 /* From here on visitors may come. The entry is the caller's, and stays where it is. */
 void mpx_entry_open(mpx_entry_t *self, mpx_hub_t *hub);
 /* Its guests are told why, and gone. Harmless if not open. */
@@ -72,7 +76,7 @@ mp_rc_t mpx_guest_send(mpx_guest_t *self, const mpx_header_t *header, mp_bytes_t
 /* Its connection becomes the caller's, and the guest is gone without `gone` being called.
  * MP_OK; MP_ESTATE it isn't on a lane; MP_ENOMEM. */
 mp_rc_t mpx_guest_detach(mpx_guest_t *self, mpx_link_t **out);
-/* Tell it why and let it go; `gone` isn't called. */
+/* Tell it why and let it go. */
 void mpx_guest_dismiss(mpx_guest_t *self, mp_rc_t why);
 
 #endif

@@ -4,9 +4,9 @@
 #include "clock.h"
 #include "fault.h"
 #include "futex.h"
-#include "reference.h"
 #include "life.h"
 #include "mutex.h"
+#include "reference.h"
 
 #include <limits.h>
 #include <stdatomic.h>

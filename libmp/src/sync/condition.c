@@ -11,9 +11,9 @@
 #include "clock.h"
 #include "fault.h"
 #include "futex.h"
-#include "reference.h"
 #include "life.h"
 #include "lock.h"
+#include "reference.h"
 
 #include <limits.h>
 #include <stdatomic.h>

@@ -3,9 +3,9 @@
 #include "arena.h"
 #include "clock.h"
 #include "fault.h"
-#include "reference.h"
 #include "life.h"
 #include "logger.h"
+#include "reference.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -571,8 +571,7 @@ mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena)
 /* The struct and the message have the same fields. */
 #define QUEUE_STAT_FIELDS(X)                                                                       \
     X(size)                                                                                        \
-    X(prefetched) X(waiting) X(bytes) X(unfinished) X(maxsize) X(peers) X(put) X(got)              \
-        X(redelivered)
+    X(prefetched) X(waiting) X(bytes) X(unfinished) X(maxsize) X(peers) X(put) X(got) X(redelivered)
 
 mp_rc_t mpx_queue_stat_pack(const mpx_queue_stat_t *self, mpx_buf_t *out)
 {
