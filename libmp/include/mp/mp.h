@@ -3,11 +3,14 @@
 #define MP_H
 
 #include <mp/broker.h>
+#include <mp/connection.h>
 #include <mp/error.h>
+#include <mp/item.h>
 #include <mp/job.h>
 #include <mp/log.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/queue.h>
 #include <mp/ref.h>
 #include <mp/scope.h>
 #include <mp/shared_memory.h>
