@@ -63,6 +63,8 @@ static void close_channel(mp_connection_t *self)
         mpx_channel_unlock(channel);
         mpx_channel_close(&channel, LINGER_MS);
         mpx_stream_free(&self->stream);
+        if (self->carrier[0] != 'l')
+            mpx_listener_sweep();
     }
     /* In a forked child it is the parent's: its memory stays, whatever state it is in. */
 }

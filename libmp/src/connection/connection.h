@@ -43,6 +43,9 @@ mp_rc_t mpx_pipe_begin_to_meet(mp_connection_t *self, bool first, int socket);
 mp_rc_t mpx_connection_watch(mp_connection_t *self, bool *ready, int *fd);
 mp_rc_t mpx_listener_watch(mp_listener_t *self, bool *ready, int *fd);
 
+/* Free what closed listeners kept for connections that are closed by now. */
+void mpx_listener_sweep(void);
+
 /* Lend a copy of a descriptor to one who knows the ticket; closes `fd`. MP_OK; MP_ENOMEM;
  * MP_ESYSTEM. */
 mp_rc_t mpx_ticket_issue(int fd, mp_ref_t *out, uint64_t flags);

@@ -307,6 +307,13 @@ static void leave_hall(mp_listener_t *self)
     sweep();
 }
 
+void mpx_listener_sweep(void)
+{
+    mpx_service_enter();
+    sweep();
+    mpx_service_leave();
+}
+
 void mp_listener_close(mp_listener_t *self)
 {
     if (!self || self->generation != mpx_fork_generation())
@@ -326,6 +333,7 @@ void mp_listener_close(mp_listener_t *self)
         mp_connection_destroy(&arrival->connection);
         free(arrival);
     }
+    mpx_listener_sweep();
 }
 
 void mp_listener_destroy(mp_listener_t **self)
@@ -453,13 +461,15 @@ mp_rc_t mp_client(const char *address, const void *key, size_t key_bytes, int ti
 {
     enum { FIRST_PAUSE_MS = 5, LAST_PAUSE_MS = 200 };
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    int64_t pause = FIRST_PAUSE_MS * MPX_MS;
+    bool refused = false;
     mpx_key_t own;
     if (!address)
         return mpx_fault(MP_EINVAL, "no address");
     mp_rc_t rc = mpx_key_copy(&own, key, key_bytes);
-    int64_t pause = FIRST_PAUSE_MS * MPX_MS;
     while (rc == MP_OK && (rc = try_once(address, &own, deadline, out)) == MP_ECONNECT) {
         int64_t left = deadline - mpx_now();
+        refused = true;
         if (left <= 0)
             break;
         int64_t step = left < pause ? left : pause;
@@ -467,6 +477,8 @@ mp_rc_t mp_client(const char *address, const void *key, size_t key_bytes, int ti
         pause = pause * 2 < LAST_PAUSE_MS * MPX_MS ? pause * 2 : LAST_PAUSE_MS * MPX_MS;
         rc = MP_OK;
     }
+    if (rc == MP_ETIMEDOUT && refused) /* in the middle of one more try */
+        rc = mpx_fault(MP_ECONNECT, "%s: nobody answers there", address);
     mpx_key_free(&own);
     return rc == MP_ETIMEDOUT ? mpx_fault(MP_ETIMEDOUT, "%s doesn't answer", address) : rc;
 }

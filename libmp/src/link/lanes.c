@@ -143,6 +143,7 @@ static void close_door_of(mpx_lanes_t *self, seat_t *seat)
     if (seat->door < 0)
         return;
     self->knocking--;
+    unwatch(self, seat->door);
     if (self->generation == mpx_fork_generation()) {
         mpx_forkguard_remove(seat->door);
         close(seat->door);
@@ -324,19 +325,20 @@ mp_rc_t mpx_lanes_adopt(mpx_lanes_t *self, mpx_lane_t *lane, uint64_t *id)
 /* A full house: the connection is closed, and who knocked sees its lane end. */
 static void open_door(mpx_lanes_t *self)
 {
-    int fd = accept4(self->door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-        return;
     pid_t pid = 0;
     seat_t *seat = NULL;
-    if (self->knocking < KNOCKING_MAX && self->seated + self->knocking < self->max_peers &&
-        mpx_door_is_us(fd, &pid) && mpx_forkguard_add(fd) == MP_OK) {
+    no_forks();
+    int fd = accept4(self->door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    bool guarded = fd >= 0 && mpx_forkguard_add(fd) == MP_OK;
+    forks_again();
+    if (guarded && self->knocking < KNOCKING_MAX &&
+        self->seated + self->knocking < self->max_peers && mpx_door_is_us(fd, &pid))
         seat = make_seat(self);
-        if (!seat)
-            mpx_forkguard_remove(fd);
-    }
     if (!seat) {
-        close(fd);
+        if (guarded)
+            mpx_forkguard_remove(fd);
+        if (fd >= 0)
+            close(fd);
         return;
     }
     self->knocking++;

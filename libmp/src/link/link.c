@@ -135,10 +135,11 @@ static void close_socket(mpx_link_t *self, int linger_ms)
 {
     mpx_link_forget_frames(self);
     mpx_link_forget_dial_fd(self);
+    if (self->socket) /* before: unbinding ends connections by that rule too */
+        set_int(self->socket, ZMQ_LINGER, linger_ms);
     stop_listening(self);
     if (self->socket) {
         mpx_monitor_stop(self->socket, &self->monitor);
-        set_int(self->socket, ZMQ_LINGER, linger_ms);
         zmq_close(self->socket);
     }
     if (self->own_context && self->context)

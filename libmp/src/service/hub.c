@@ -7,6 +7,7 @@
 #include "service.h"
 
 #include <mp/version.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-enum { BURST = 256, LINGER_MS = 1000 };
+enum { BURST = 256, LINGER_MS = 1000, IGNORED_MAX = 10000 };
 
 static const char software[] = "libmp " MP_VERSION_STRING;
 
@@ -25,7 +26,8 @@ static const char software[] = "libmp " MP_VERSION_STRING;
  *       |                 |                                                  ^
  *       +------ refused --+--------------------------------------------------+
  *
- * One that is OUT isn't listened to any more, and cut off if it says something. */
+ * One that is OUT isn't listened to any more. What it sent before it knew must not cost it the
+ * message that tells it why, so it is cut off only if it goes on and on. */
 typedef enum guest_state { KNOCKED, IN, OUT } guest_state_t;
 
 struct mpx_guest {
@@ -35,6 +37,7 @@ struct mpx_guest {
     guest_state_t state;
     mpx_nonces_t nonces;
     void *user;
+    unsigned ignored; /* messages since it is OUT */
     char address[64];
     bool unlisted;
     UT_hash_handle hh;
@@ -49,6 +52,7 @@ struct mpx_hub {
 };
 
 static mpx_hub_t *hubs;
+static mpx_hub_t *inherited; /* the parent's, in a forked child: nobody's to touch */
 static mpx_hub_t *receptions[2];
 static uint64_t generation; /* of what these name */
 
@@ -302,10 +306,10 @@ static void on_message(mpx_hub_t *self, const mpx_link_event_t *event)
     mpx_guest_t *guest = find_guest(self, event->peer);
     if (!guest)
         guest = make_guest(self, event);
-    if (!guest || guest->state == OUT) {
+    if (!guest || (guest->state == OUT && guest->ignored++ >= IGNORED_MAX))
         mpx_link_kick(self->link, event->peer);
+    if (!guest || guest->state == OUT)
         return;
-    }
     mpx_header_t header;
     mp_bytes_t payload;
     bool apart = false;
@@ -364,6 +368,7 @@ static void look_where_we_are(void)
 {
     if (generation == mpx_fork_generation())
         return;
+    DL_CONCAT(inherited, hubs);
     hubs = NULL;
     receptions[0] = receptions[1] = NULL;
     generation = mpx_fork_generation();
@@ -403,6 +408,21 @@ mp_rc_t mpx_hub_new(const char *endpoint, const mpx_link_options_t *options, mpx
     return MP_OK;
 }
 
+/* A socket that is closed with something unread resets its connection, and what was sent last is
+ * lost with it: so what crosses our last words is taken, for a moment. */
+static void hear_them_out(mpx_hub_t *self)
+{
+    enum { QUIET_MS = 5, ROUNDS = 10 };
+    mpx_link_event_t event;
+    struct pollfd fd = {.fd = mpx_link_fd(self->link), .events = POLLIN};
+    bool more = mpx_link_peers(self->link) > 0;
+    for (int i = 0; i < ROUNDS && more; i++) {
+        while (mpx_link_next(self->link, &event) == MP_OK)
+            ;
+        more = mpx_link_ready(self->link) || poll(&fd, 1, QUIET_MS) > 0;
+    }
+}
+
 void mpx_hub_destroy(mpx_hub_t **self_p, int linger_ms)
 {
     mpx_hub_t *self = *self_p;
@@ -416,6 +436,8 @@ void mpx_hub_destroy(mpx_hub_t **self_p, int linger_ms)
     for (int i = 0; i < 2; i++)
         if (receptions[i] == self)
             receptions[i] = NULL;
+    if (linger_ms)
+        hear_them_out(self);
     mpx_guest_t *guest, *next;
     HASH_ITER (hh, self->guests, guest, next)
         free_guest(guest);

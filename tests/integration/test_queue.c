@@ -1,0 +1,809 @@
+/* Queues, on each backend. */
+#include "far.h"
+
+#include <stdatomic.h>
+
+static mp_queue_t *new_queue(mp_queue_options_t options)
+{
+    mp_queue_t *queue = NULL;
+    options.no_lane = far_is("ipc");
+    if (far_is("tcp")) {
+        options.endpoint = "tcp://127.0.0.1:0";
+        options.key = far_key;
+        options.key_bytes = KEY_BYTES;
+    }
+    OK(mp_queue_new(&options, &queue));
+    return queue;
+}
+
+/* The queue as the other side has it. */
+static mp_queue_t *over_there(mp_queue_t *queue)
+{
+    mp_queue_t *mine = queue;
+    if (far_is("tcp"))
+        OK(mp_queue_connect(mp_queue_address(queue), far_key, KEY_BYTES, &mine));
+    return mine;
+}
+
+static void put_number(mp_queue_t *queue, uint64_t number)
+{
+    OK(mp_queue_put(queue, &number, sizeof number, LONG_MS));
+}
+
+static uint64_t get_number(mp_queue_t *queue)
+{
+    uint64_t number = 0;
+    size_t size = 0;
+    OK(mp_queue_get(queue, &number, sizeof number, &size, LONG_MS));
+    ck_assert_uint_eq(size, sizeof number);
+    return number;
+}
+
+static size_t qsize(mp_queue_t *queue)
+{
+    size_t size = 0;
+    OK(mp_queue_qsize(queue, &size, LONG_MS));
+    return size;
+}
+
+/* ---- items
+ * ------------------------------------------------------------------------------------------ */
+
+enum { BIG = 300000 };
+
+static void put_all_kinds(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    unsigned char *big = malloc(BIG);
+    for (size_t i = 0; i < BIG; i++)
+        big[i] = (unsigned char)(i * 7);
+    mp_tree_t *tree = MP_DICT({"name", MP_V("ünï")}, {"list", MP_LIST(MP_V(1), MP_V(2.5))});
+    OK(mp_queue_put(queue, NULL, 0, LONG_MS));
+    OK(mp_queue_put(queue, "one", 3, LONG_MS));
+    OK(mp_queue_put_tree(queue, tree, LONG_MS));
+    OK(mp_queue_put_item(queue, MP_ITEM_MESSAGE, "\x08\x01", 2, LONG_MS));
+    OK(mp_queue_put(queue, big, BIG, LONG_MS));
+    IS(mp_queue_put(queue, NULL, 5, 0), MP_EINVAL);
+    IS(mp_queue_put_tree(queue, NULL, 0), MP_EINVAL);
+    mp_tree_destroy(&tree);
+    free(big);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(every_kind_arrives_as_what_it_was)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){0});
+    far_one_t other;
+    far_start(&other, put_all_kinds, queue);
+    char text[8];
+    size_t size = 99;
+    OK(mp_queue_get(queue, text, 0, &size, LONG_MS));
+    ck_assert_uint_eq(size, 0);
+    IS(mp_queue_get(queue, text, 2, &size, LONG_MS), MP_ETOOLARGE);
+    ck_assert_uint_eq(size, 3); /* and it stays the next one */
+    mp_tree_t *tree = NULL;
+    IS(mp_queue_get_tree(queue, &tree, LONG_MS), MP_EINVAL);
+    OK(mp_queue_get(queue, text, sizeof text, &size, LONG_MS));
+    ck_assert_mem_eq(text, "one", 3);
+    OK(mp_queue_get_tree(queue, &tree, LONG_MS));
+    ck_assert_str_eq(mp_tree_str_or(mp_tree_get(tree, "name"), ""), "ünï");
+    mp_tree_destroy(&tree);
+    mp_item_t item;
+    OK(mp_queue_get_item(queue, &item, LONG_MS));
+    ck_assert_int_eq(item.kind, MP_ITEM_MESSAGE);
+    mp_item_clear(&item);
+    OK(mp_queue_get_item(queue, &item, LONG_MS));
+    ck_assert_uint_eq(item.size, BIG);
+    for (size_t i = 0; i < BIG; i++)
+        ck_assert_uint_eq(((unsigned char *)item.data)[i], (unsigned char)(i * 7));
+    mp_item_clear(&item);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+/* ---- many
+ * ------------------------------------------------------------------------------------------- */
+
+enum { PRODUCERS = 3, CONSUMERS = 3, EACH = 3000 };
+
+typedef struct crowd {
+    mp_queue_t *queue;
+    atomic_int next_producer;
+    atomic_int got[PRODUCERS * EACH];
+    atomic_int disorder;
+} crowd_t;
+
+static void produce(void *arg)
+{
+    crowd_t *crowd = arg;
+    mp_queue_t *queue = over_there(crowd->queue);
+    uint64_t me = (uint64_t)atomic_fetch_add(&crowd->next_producer, 1);
+    for (uint64_t i = 0; i < EACH; i++)
+        put_number(queue, me * EACH + i);
+    if (queue != crowd->queue)
+        mp_queue_destroy(&queue);
+}
+
+static void consume(void *arg)
+{
+    crowd_t *crowd = arg;
+    mp_queue_t *queue = over_there(crowd->queue);
+    int64_t last[PRODUCERS];
+    for (int i = 0; i < PRODUCERS; i++)
+        last[i] = -1;
+    for (;;) {
+        uint64_t number = get_number(queue);
+        if (number == UINT64_MAX)
+            break;
+        atomic_fetch_add(&crowd->got[number], 1);
+        if ((int64_t)number <= last[number / EACH])
+            atomic_fetch_add(&crowd->disorder, 1);
+        last[number / EACH] = (int64_t)number;
+    }
+    if (queue != crowd->queue)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(many_producers_and_consumers)
+{
+    crowd_t *crowd = shared(sizeof *crowd);
+    far_one_t others[PRODUCERS + CONSUMERS];
+    static const size_t maxsizes[] = {0, 7, 2000};
+    crowd->queue = new_queue((mp_queue_options_t){.maxsize = maxsizes[_i]});
+    for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
+        far_start(&others[i], i < PRODUCERS ? produce : consume, crowd);
+    for (int i = 0; i < PRODUCERS; i++)
+        far_join(&others[i]);
+    for (int i = 0; i < CONSUMERS; i++)
+        put_number(crowd->queue, UINT64_MAX);
+    for (int i = PRODUCERS; i < PRODUCERS + CONSUMERS; i++)
+        far_join(&others[i]);
+    for (int i = 0; i < PRODUCERS * EACH; i++)
+        ck_assert_msg(crowd->got[i] == 1, "item %d came %d times", i, crowd->got[i]);
+    ck_assert_int_eq(crowd->disorder, 0);
+    ck_assert_uint_eq(qsize(crowd->queue), 0);
+    mp_queue_destroy(&crowd->queue);
+}
+END_TEST
+
+/* ---- bounds
+ * ----------------------------------------------------------------------------------------- */
+
+static void fill_to_the_brim(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    bool full = false;
+    for (uint64_t i = 0; i < 3; i++)
+        OK(mp_queue_put_nowait(queue, &i, sizeof i));
+    OK(mp_queue_full(queue, &full, LONG_MS));
+    ck_assert(full);
+    IS(mp_queue_put_nowait(queue, "x", 1), MP_EFULL);
+    int64_t begun = now_ms();
+    IS(mp_queue_put(queue, "x", 1, 50), MP_EFULL);
+    ck_assert_int_ge(now_ms() - begun, 50);
+    ck_assert_uint_eq(qsize(queue), 3);
+    ck_assert_uint_eq(get_number(queue), 0);
+    put_number(queue, 3);
+    ck_assert_uint_eq(qsize(queue), 3);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(maxsize_is_exact)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.maxsize = 3});
+    far_one_t other;
+    far_start(&other, fill_to_the_brim, queue);
+    far_join(&other);
+    for (uint64_t i = 1; i < 4; i++)
+        ck_assert_uint_eq(get_number(queue), i);
+    bool empty = false;
+    OK(mp_queue_empty(queue, &empty, LONG_MS));
+    ck_assert(empty);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void put_too_much(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    char *bytes = calloc(1, 5000);
+    IS(mp_queue_put(queue, bytes, 5000, LONG_MS), MP_ETOOLARGE);
+    size_t count = 0;
+    while (mp_queue_put(queue, bytes, 1000, 20) == MP_OK)
+        count++;
+    /* The queue's own 10 items, and the window's where there is one. */
+    ck_assert_uint_ge(count, 10);
+    ck_assert_uint_le(count, 10 + 1100);
+    mp_queue_stat_t stat;
+    OK(mp_queue_stat(queue, &stat, LONG_MS));
+    ck_assert_uint_le(stat.size * 1000, 10000);
+    free(bytes);
+    while (mp_queue_get(queue, NULL, 0, &count, 100) != MP_EEMPTY) {
+        mp_item_t item;
+        OK(mp_queue_get_item(queue, &item, LONG_MS));
+        mp_item_clear(&item);
+    }
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(bytes_bound_too)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_bytes = 10000, .max_item_bytes = 4000});
+    far_one_t other;
+    far_start(&other, put_too_much, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+/* ---- waiting
+ * ---------------------------------------------------------------------------------------- */
+
+static void get_with_deadlines(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    char byte;
+    size_t size;
+    IS(mp_queue_get_nowait(queue, &byte, 1, &size), MP_EEMPTY);
+    int64_t begun = now_ms();
+    IS(mp_queue_get(queue, &byte, 1, &size, 30), MP_EEMPTY);
+    ck_assert_int_ge(now_ms() - begun, 30);
+    begun = now_ms();
+    IS(mp_queue_get(queue, &byte, 1, &size, 150), MP_EEMPTY);
+    ck_assert_int_ge(now_ms() - begun, 150);
+    for (int i = 0; i < 100; i++) {
+        OK(mp_queue_put(queue, "y", 1, LONG_MS));
+        OK(mp_queue_flush(queue, LONG_MS));
+        OK(mp_queue_get_nowait(queue, &byte, 1, &size)); /* what is there is got */
+        IS(mp_queue_get_nowait(queue, &byte, 1, &size), MP_EEMPTY);
+    }
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(a_get_ends_in_time_and_gets_what_is_there)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){0});
+    far_one_t other;
+    far_start(&other, get_with_deadlines, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void nothing(int signal)
+{
+    (void)signal;
+}
+
+static void wait_with_signals(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    struct sigaction action = {.sa_handler = nothing}; /* without SA_RESTART */
+    sigaction(SIGALRM, &action, NULL);
+    timer_t timer;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    struct itimerspec each = {{0, 1000000}, {0, 1000000}};
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    ck_assert_int_eq(timer_settime(timer, 0, &each, NULL), 0);
+    char byte;
+    size_t size;
+    int64_t begun = now_ms();
+    IS(mp_queue_get(queue, &byte, 1, &size, 200), MP_EEMPTY);
+    ck_assert_int_ge(now_ms() - begun, 200);
+    OK(mp_queue_put(queue, "x", 1, LONG_MS));
+    IS(mp_queue_put(queue, "x", 1, 50), MP_EFULL);
+    OK(mp_queue_get(queue, &byte, 1, &size, LONG_MS));
+    timer_delete(timer);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(signals_end_no_wait)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.maxsize = 1});
+    far_one_t other;
+    far_start(&other, wait_with_signals, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void put_when_told(void *arg)
+{
+    mp_queue_t **queues = arg;
+    mp_queue_t *go = over_there(queues[0]);
+    mp_queue_t *queue = over_there(queues[1]);
+    (void)get_number(go);
+    put_number(queue, 5);
+    if (queue != queues[1]) {
+        mp_queue_destroy(&queue);
+        mp_queue_destroy(&go);
+    }
+}
+
+static void wait_for_either(void *arg)
+{
+    mp_queue_t **queues = arg;
+    mp_queue_t *quiet = over_there(queues[2]);
+    mp_queue_t *queue = over_there(queues[1]);
+    mp_waitable_t things[] = {{.queue = quiet}, {.queue = queue}};
+    size_t ready = 0;
+    IS(mp_wait(things, 2, 30, &ready), MP_ETIMEDOUT);
+    put_number(queues[0], 1);
+    OK(mp_wait(things, 2, LONG_MS, &ready));
+    ck_assert_uint_eq(ready, 1);
+    ck_assert(!things[0].ready && things[1].ready);
+    ck_assert_uint_eq(get_number(queue), 5);
+    IS(mp_wait(things, 2, 30, &ready), MP_ETIMEDOUT); /* it is empty again */
+    if (queue != queues[1]) {
+        mp_queue_destroy(&queue);
+        mp_queue_destroy(&quiet);
+    }
+}
+
+START_TEST(queues_are_waited_for)
+{
+    mp_queue_t *queues[3];
+    for (int i = 0; i < 3; i++)
+        queues[i] = new_queue((mp_queue_options_t){0});
+    far_one_t other;
+    far_start(&other, put_when_told, queues);
+    wait_for_either(queues); /* as the owner */
+    far_join(&other);
+    far_one_t waiter;
+    far_start(&other, put_when_told, queues);
+    if (!far_is("tcp")) { /* puts to queues[0] with the inherited handle */
+        far_start(&waiter, wait_for_either, queues);
+        far_join(&waiter);
+    } else {
+        put_number(queues[0], 1);
+        ck_assert_uint_eq(get_number(queues[1]), 5);
+    }
+    far_join(&other);
+    for (int i = 0; i < 3; i++)
+        mp_queue_destroy(&queues[i]);
+}
+END_TEST
+
+/* ---- settling
+ * --------------------------------------------------------------------------------------- */
+
+static void finish_some(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    for (uint64_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(get_number(queue), i);
+        OK(mp_queue_task_done(queue));
+    }
+    IS(mp_queue_task_done(queue), MP_ESTATE);
+    IS(mp_queue_join(queue, 30), MP_ETIMEDOUT);
+    ck_assert_uint_eq(get_number(queue), 3);
+    ck_assert_uint_eq(get_number(queue), 4);
+    OK(mp_queue_task_done(queue));
+    OK(mp_queue_task_done(queue));
+    OK(mp_queue_join(queue, LONG_MS));
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(join_waits_for_all_that_is_unfinished)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.joinable = true});
+    OK(mp_queue_join(queue, 0));
+    for (uint64_t i = 0; i < 5; i++)
+        put_number(queue, i);
+    IS(mp_queue_join(queue, 0), MP_ETIMEDOUT);
+    far_one_t other;
+    far_start(&other, finish_some, queue);
+    OK(mp_queue_join(queue, LONG_MS));
+    far_join(&other);
+    mp_queue_destroy(&queue);
+    queue = new_queue((mp_queue_options_t){0});
+    IS(mp_queue_join(queue, 0), MP_ESTATE);
+    IS(mp_queue_task_done(queue), MP_ESTATE);
+    IS(mp_queue_settle(queue, 0), MP_ESTATE);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void settle_by_hand(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    for (uint64_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(get_number(queue), i);
+    IS(mp_queue_settle(queue, 4), MP_ESTATE);
+    OK(mp_queue_settle(queue, 1));
+    OK(mp_queue_give_back(queue)); /* 1 and 2 */
+    mp_item_t item;
+    OK(mp_queue_get_item(queue, &item, LONG_MS));
+    ck_assert_uint_eq(*(uint64_t *)item.data, 1);
+    ck_assert(item.redelivered);
+    mp_item_clear(&item);
+    OK(mp_queue_settle(queue, 0));
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(items_are_settled_by_hand)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.settle_explicitly = true});
+    for (uint64_t i = 0; i < 5; i++)
+        put_number(queue, i);
+    far_one_t other;
+    far_start(&other, settle_by_hand, queue);
+    far_join(&other);
+    mp_queue_stat_t stat;
+    do /* until what it had prefetched is back */
+        OK(mp_queue_stat(queue, &stat, LONG_MS));
+    while (stat.prefetched);
+    for (uint64_t i = 2; i < 5; i++)
+        ck_assert_uint_eq(get_number(queue), i);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void hold_one_and_stay(void *arg)
+{
+    mp_queue_t **queues = arg;
+    mp_queue_t *queue = over_there(queues[0]);
+    mp_queue_t *told = over_there(queues[1]);
+    put_number(told, get_number(queue));
+    OK(mp_queue_flush(told, LONG_MS));
+    for (;;)
+        pause();
+}
+
+START_TEST(what_a_killed_consumer_had_comes_again)
+{
+    if (far_is("owner"))
+        return; /* its threads don't die alone */
+    mp_queue_t *queues[2];
+    queues[0] = new_queue((mp_queue_options_t){.joinable = _i == 1});
+    queues[1] = new_queue((mp_queue_options_t){0});
+    for (uint64_t i = 0; i < 3; i++)
+        put_number(queues[0], i);
+    far_one_t other;
+    far_start(&other, hold_one_and_stay, queues);
+    ck_assert_uint_eq(get_number(queues[1]), 0);
+    far_kill(&other);
+    mp_item_t item;
+    bool seen[3] = {false};
+    if (_i == 1)
+        IS(mp_queue_join(queues[0], 0), MP_ETIMEDOUT);
+    for (int i = 0; i < 3; i++) { /* the first one when its end is known, at once or later */
+        OK(mp_queue_get_item(queues[0], &item, LONG_MS));
+        uint64_t number = *(uint64_t *)item.data;
+        ck_assert(number < 3 && !seen[number]);
+        ck_assert(item.redelivered == (number == 0));
+        seen[number] = true;
+        mp_item_clear(&item);
+        if (_i == 1)
+            OK(mp_queue_task_done(queues[0]));
+    }
+    if (_i == 1)
+        OK(mp_queue_join(queues[0], LONG_MS));
+    mp_queue_destroy(&queues[0]);
+    mp_queue_destroy(&queues[1]);
+}
+END_TEST
+
+/* ---- ends
+ * ------------------------------------------------------------------------------------------- */
+
+static void put_and_exit(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    for (uint64_t i = 0; i < 100; i++)
+        put_number(queue, i);
+    if (far_is("owner"))
+        return;
+    OK(mp_queue_close(queue, LONG_MS));
+    OK(mp_queue_close(queue, LONG_MS));
+    IS(mp_queue_put(queue, "x", 1, 0), MP_ECLOSED);
+    char byte;
+    size_t size;
+    IS(mp_queue_get(queue, &byte, 1, &size, 0), MP_ECLOSED);
+}
+
+static void put_without_a_word(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    for (uint64_t i = 0; i < 100; i++)
+        put_number(queue, i);
+}
+
+START_TEST(a_producer_may_leave_at_once)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){0});
+    far_one_t other;
+    far_start(&other, _i ? put_and_exit : put_without_a_word, queue);
+    far_join(&other);
+    for (uint64_t i = 0; i < 100; i++)
+        ck_assert_uint_eq(get_number(queue), i);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void wait_for_the_end(void *arg)
+{
+    mp_queue_t **queues = arg;
+    mp_queue_t *queue = over_there(queues[0]);
+    mp_queue_t *told = over_there(queues[1]);
+    char byte;
+    size_t size;
+    mp_queue_stat_t stat;
+    OK(mp_queue_stat(queue, &stat, LONG_MS));
+    put_number(told, 1);
+    IS(mp_queue_get(queue, &byte, 1, &size, LONG_MS), MP_ECLOSED);
+    if (far_is("owner"))
+        return; /* the handle is gone with the queue */
+    IS(mp_queue_put(queue, &byte, 1, LONG_MS), MP_ECLOSED);
+}
+
+START_TEST(destroying_it_ends_every_wait)
+{
+    if (far_is("owner"))
+        return; /* a handle isn't destroyed under its users */
+    mp_queue_t *queues[2];
+    for (int i = 0; i < 2; i++)
+        queues[i] = new_queue((mp_queue_options_t){0});
+    far_one_t other;
+    far_start(&other, wait_for_the_end, queues);
+    (void)get_number(queues[1]);
+    mp_queue_destroy(&queues[0]);
+    far_join(&other);
+    mp_queue_destroy(&queues[1]);
+}
+END_TEST
+
+static void stop(pid_t pid)
+{
+    int status = 0;
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+    ck_assert(WIFSTOPPED(status));
+}
+
+/* What the owner tells about itself before it is killed. */
+typedef struct owner_note {
+    mp_ref_t ref;
+    char address[128];
+    atomic_int ready;
+} owner_note_t;
+
+static pid_t fork_owner(owner_note_t *note, size_t maxsize)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid)
+        return pid;
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.maxsize = maxsize});
+    OK(mp_queue_ref(queue, &note->ref));
+    if (mp_queue_address(queue))
+        snprintf(note->address, sizeof note->address, "%s", mp_queue_address(queue));
+    atomic_store(&note->ready, 1);
+    for (;;)
+        pause();
+}
+
+static mp_queue_t *open_of(owner_note_t *note)
+{
+    mp_queue_t *queue = NULL;
+    while (!atomic_load(&note->ready))
+        usleep(1000);
+    if (far_is("tcp"))
+        OK(mp_queue_connect(note->address, far_key, KEY_BYTES, &queue));
+    else
+        OK(mp_queue_open(&note->ref, &queue));
+    return queue;
+}
+
+START_TEST(a_killed_owner_is_told_and_items_handed_back)
+{
+    if (far_is("owner"))
+        return;
+    owner_note_t *note = shared(sizeof *note);
+    pid_t pid = fork_owner(note, 0);
+    mp_queue_t *queue = open_of(note);
+    put_number(queue, 0);
+    OK(mp_queue_flush(queue, LONG_MS));
+    mp_item_t item;
+    IS(mp_queue_unacknowledged(queue, &item), MP_ESTATE);
+    stop(pid);
+    for (uint64_t i = 1; i < 4; i++)
+        put_number(queue, i); /* into the window */
+    char byte;
+    size_t size;
+    int64_t begun = now_ms();
+    IS(mp_queue_get(queue, &byte, 1, &size, 100), MP_EEMPTY);
+    IS(mp_queue_flush(queue, 50), MP_ETIMEDOUT);
+    ck_assert_int_lt(now_ms() - begun, 5000);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    begun = now_ms();
+    IS(mp_queue_get(queue, &byte, 1, &size, LONG_MS), MP_EPEERLOST);
+    ck_assert_int_lt(now_ms() - begun, 1000);
+    IS(mp_queue_put(queue, &byte, 1, LONG_MS), MP_EPEERLOST);
+    for (uint64_t i = 1; i < 4; i++) {
+        OK(mp_queue_unacknowledged(queue, &item));
+        ck_assert_uint_eq(*(uint64_t *)item.data, i);
+        mp_item_clear(&item);
+    }
+    IS(mp_queue_unacknowledged(queue, &item), MP_EEMPTY);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+START_TEST(a_stopped_owner_keeps_nobody_waiting)
+{
+    if (far_is("owner"))
+        return;
+    owner_note_t *note = shared(sizeof *note);
+    pid_t pid = fork_owner(note, 2);
+    mp_queue_t *queue = open_of(note);
+    put_number(queue, 0);
+    stop(pid);
+    int64_t begun = now_ms();
+    IS(mp_queue_put(queue, "x", 1, 50), MP_EFULL);
+    IS(mp_queue_put_nowait(queue, "x", 1), MP_EFULL);
+    size_t size;
+    IS(mp_queue_qsize(queue, &size, 50), MP_ETIMEDOUT);
+    ck_assert_int_lt(now_ms() - begun, 5000);
+    kill(pid, SIGCONT);
+    put_number(queue, 1); /* the place that was given up is free */
+    ck_assert_uint_eq(get_number(queue), 0);
+    ck_assert_uint_eq(get_number(queue), 1);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+/* ---- handles
+ * ---------------------------------------------------------------------------------------- */
+
+static void answer_by_reference(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    mp_tree_t *letter = NULL;
+    mp_ref_t ref;
+    mp_queue_t *answers = NULL;
+    mp_lock_t *lock = NULL;
+    OK(mp_queue_get_tree(queue, &letter, LONG_MS));
+    OK(mp_tree_as_ref(mp_tree_get(letter, "lock"), &ref));
+    OK(mp_lock_open(&ref, &lock));
+    OK(mp_lock_acquire(lock, LONG_MS));
+    OK(mp_lock_release(lock));
+    OK(mp_tree_as_ref(mp_tree_get(letter, "answers"), &ref));
+    OK(mp_queue_open(&ref, &answers));
+    put_number(answers, 42);
+    mp_queue_destroy(&answers);
+    mp_lock_destroy(&lock);
+    mp_tree_destroy(&letter);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(handles_travel_as_items)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){0});
+    mp_queue_t *answers = new_queue((mp_queue_options_t){0});
+    mp_lock_t *lock = NULL;
+    mp_ref_t of_queue, of_lock;
+    OK(mp_lock_new(&lock));
+    OK(mp_queue_ref(answers, &of_queue));
+    mp_lock_ref(lock, &of_lock);
+    mp_tree_t *letter =
+        MP_DICT({"lock", mp_tree_ref(&of_lock)}, {"answers", mp_tree_ref(&of_queue)});
+    OK(mp_queue_put_tree(queue, letter, LONG_MS));
+    far_one_t other;
+    far_start(&other, answer_by_reference, queue);
+    ck_assert_uint_eq(get_number(answers), 42);
+    far_join(&other);
+    mp_tree_destroy(&letter);
+    mp_queue_t *wrong = NULL;
+    IS(mp_queue_open(&of_lock, &wrong), MP_EINVAL);
+    mp_queue_destroy(&answers);
+    OK(mp_queue_open(&of_queue, &wrong)); /* its owner is asked later */
+    IS(mp_queue_put(wrong, "x", 1, LONG_MS), MP_ENOTFOUND);
+    mp_queue_destroy(&wrong);
+    mp_lock_destroy(&lock);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void say_the_carrier(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    mp_queue_stat_t stat;
+    OK(mp_queue_stat(queue, &stat, LONG_MS));
+    ck_assert_str_eq(stat.carrier, far);
+    ck_assert_uint_eq(stat.put, 2);
+    ck_assert_uint_eq(stat.size, 2);
+    if (!far_is("owner"))
+        ck_assert_uint_eq(stat.peers, 1);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(statistics_are_exact_and_name_the_carrier)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){0});
+    put_number(queue, 1);
+    put_number(queue, 2);
+    far_one_t other;
+    far_start(&other, say_the_carrier, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+/* ---- refusals
+ * --------------------------------------------------------------------------------------- */
+
+START_TEST(bad_options_and_keys_are_refused)
+{
+    mp_queue_t *queue = NULL;
+    IS(mp_queue_new(&(mp_queue_options_t){.endpoint = "tcp://*:0"}, &queue), MP_EPERM);
+    IS(mp_queue_new(&(mp_queue_options_t){.endpoint = "udp://x"}, &queue), MP_EINVAL);
+    IS(mp_queue_new(&(mp_queue_options_t){.max_bytes = 10, .max_item_bytes = 11}, &queue),
+       MP_EINVAL);
+    IS(mp_queue_new(&(mp_queue_options_t){.key_bytes = 3}, &queue), MP_EINVAL);
+    IS(mp_queue_connect("tcp://127.0.0.1:1", NULL, 0, &queue), MP_EINVAL);
+    IS(mp_queue_connect("tcp://127.0.0.1:1/x", NULL, 0, &queue), MP_EINVAL);
+    IS(mp_queue_connect(NULL, NULL, 0, &queue), MP_EINVAL);
+    OK(mp_queue_connect("tcp://127.0.0.1:1/1", NULL, 0, &queue));
+    IS(mp_queue_put(queue, "x", 1, 2000), MP_ECONNECT);
+    IS(mp_queue_put(queue, "x", 1, 2000), MP_ECONNECT); /* tried again */
+    mp_queue_destroy(&queue);
+    ck_assert_ptr_null(queue);
+    mp_queue_destroy(&queue);
+    mp_queue_options_t options = {
+        .endpoint = "tcp://127.0.0.1:0", .key = far_key, .key_bytes = KEY_BYTES};
+    mp_queue_t *own = NULL;
+    OK(mp_queue_new(&options, &own));
+    static const char *const wrong[] = {"secreT", NULL};
+    for (int i = 0; i < 2; i++) {
+        OK(mp_queue_connect(mp_queue_address(own), wrong[i], wrong[i] ? KEY_BYTES : 0, &queue));
+        IS(mp_queue_put(queue, "x", 1, LONG_MS), MP_EAUTH);
+        mp_queue_destroy(&queue);
+    }
+    OK(mp_queue_connect(mp_queue_address(own), far_key, KEY_BYTES, &queue));
+    OK(mp_queue_put(queue, "x", 1, LONG_MS));
+    mp_queue_destroy(&queue);
+    mp_queue_destroy(&own);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    if (argc == 2)
+        far = argv[1];
+    Suite *suite = suite_create(far);
+    TCase *all = tcase_create(far);
+    tcase_set_timeout(all, 60);
+    tcase_add_test(all, every_kind_arrives_as_what_it_was);
+    tcase_add_loop_test(all, many_producers_and_consumers, 0, 3);
+    tcase_add_test(all, maxsize_is_exact);
+    tcase_add_test(all, bytes_bound_too);
+    tcase_add_test(all, a_get_ends_in_time_and_gets_what_is_there);
+    tcase_add_test(all, signals_end_no_wait);
+    tcase_add_test(all, queues_are_waited_for);
+    tcase_add_test(all, join_waits_for_all_that_is_unfinished);
+    tcase_add_test(all, items_are_settled_by_hand);
+    tcase_add_loop_test(all, what_a_killed_consumer_had_comes_again, 0, 2);
+    tcase_add_loop_test(all, a_producer_may_leave_at_once, 0, 2);
+    tcase_add_test(all, destroying_it_ends_every_wait);
+    tcase_add_test(all, a_killed_owner_is_told_and_items_handed_back);
+    tcase_add_test(all, a_stopped_owner_keeps_nobody_waiting);
+    tcase_add_test(all, handles_travel_as_items);
+    tcase_add_test(all, statistics_are_exact_and_name_the_carrier);
+    tcase_add_test(all, bad_options_and_keys_are_refused);
+    suite_add_tcase(suite, all);
+    return suite_end(suite);
+}
