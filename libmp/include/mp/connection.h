@@ -12,7 +12,8 @@
  *
  * A connection is one end. Messages arrive whole, in order, with any length from zero up; half
  * a message never does. A send returns when all of the message is on its way; it waits while
- * the other side is behind by more than a window of 256 KiB.
+ * the other side is behind by more than a window of
+ * 512 KiB.
  *
  * An end belongs to the first process that uses it. Copies that other processes have by fork
  * are no ends: they hold nothing open, and using one fails with MP_EBUSY. So both ends may be
@@ -104,7 +105,8 @@ MP_API MP_MUST_CHECK mp_rc_t mp_connection_recv_tree(mp_connection_t *self, mp_t
 MP_API MP_MUST_CHECK mp_rc_t mp_connection_recv_item(mp_connection_t *self, size_t max_length,
                                                      mp_item_t *out, int timeout_ms);
 
-/* Wait until a receive would return at once, with a message or MP_EOF.
+/* Wait until a receive has something to begin with: a message (of which more may be on its way,
+ * if it is longer than the window) or MP_EOF.
  * MP_OK; MP_ETIMEDOUT; and the codes of a receive. */
 MP_API mp_rc_t mp_connection_poll(mp_connection_t *self, int timeout_ms);
 
@@ -149,12 +151,14 @@ MP_API mp_rc_t mp_listener_accept(mp_listener_t *self, int timeout_ms, mp_connec
 /* Where the last accepted client came from: an IP address, or "local:PID". "": nobody yet. Valid
  * until the next accept. */
 MP_API const char *mp_listener_last_accepted(const mp_listener_t *self);
-/* Refuse new ones and those that wait. What was accepted goes on. */
+/* Refuse new ones and those that wait. What was accepted goes on; over ZeroMQ the address stays
+ * in use as long as it does. */
 MP_API void mp_listener_close(mp_listener_t *self);
 /* Close, and free the handle. */
 MP_API void mp_listener_destroy(mp_listener_t **self);
 
 /* Connect to a listener: tries until the timeout.
+ * timeout_ms  0: once
  * MP_OK; MP_ECONNECT nobody listens there; MP_ETIMEDOUT it doesn't answer; MP_EAUTH the keys
  * differ, or one side has none; MP_ELIMIT its backlog is full; MP_EINVAL; MP_EPROTO; MP_EVERSION;
  * MP_ENOMEM; MP_ESYSTEM. */

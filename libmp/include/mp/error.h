@@ -48,7 +48,7 @@ extern "C" {
     X(MP_ENOWORKER, -32, "no worker is connected")                                                 \
     X(MP_EMODULE, -33, "the module can't be loaded")                                               \
     X(MP_EUNPASSABLE, -34, "the start method can't pass it on")                                    \
-    X(MP_ECONNECT, -40, "no broker answered")                                                      \
+    X(MP_ECONNECT, -40, "nobody answered")                                                         \
     X(MP_EPROTO, -41, "the peer broke the protocol")                                               \
     X(MP_EVERSION, -42, "no common protocol version")                                              \
     X(MP_EDRAINING, -43, "the peer is shutting down")                                              \

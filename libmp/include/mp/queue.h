@@ -34,7 +34,8 @@
  * one message, as many as it uses up in about a millisecond; these are not in qsize any more,
  * and all that it had not settled are redelivered if it dies.
  *
- * All calls may be made by any thread. A wait ends with its timeout whatever the owner does.
+ * All calls may be made by any thread. A wait ends with its timeout whatever the owner does; one
+ * shorter than a tenth of a second waits that long for the owner's answer, if that is due.
  * When the owner dies or destroys the queue, waits end at once, with MP_EPEERLOST or MP_ECLOSED.
  *
  * Security: a queue that is bound to an endpoint beyond this host needs a key. The key
@@ -93,7 +94,9 @@ MP_API mp_rc_t mp_queue_connect(const char *address, const void *key, size_t key
                                 mp_queue_t **out);
 
 /* A reference for another process of this host, as an item or in an argument, and a handle
- * from one. MP_OK; MP_ENOMEM; open also MP_EINVAL it is no reference to a queue. */
+ * from one.
+ * MP_OK; MP_EUNPASSABLE of a handle that was made from an address: pass that; open: MP_EINVAL
+ * it is no reference to a queue; MP_ENOMEM. */
 MP_API mp_rc_t mp_queue_ref(const mp_queue_t *self, mp_ref_t *out);
 MP_API mp_rc_t mp_queue_open(const mp_ref_t *ref, mp_queue_t **out);
 

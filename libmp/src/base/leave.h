@@ -11,7 +11,8 @@
 
 typedef enum mpx_stage {
     MPX_STAGE_CHILDREN, /* they may still need what we serve */
-    MPX_STAGE_FLUSH,    /* what we put elsewhere */
+    MPX_STAGE_FLUSH,    /* what we put into queues elsewhere */
+    MPX_STAGE_CLOSE,    /* what we sent on connections */
     MPX_STAGE_SERVICE,  /* what we serve */
     MPX_STAGES
 } mpx_stage_t;

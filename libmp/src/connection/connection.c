@@ -3,21 +3,42 @@
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "leave.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum { LINGER_MS = 1000 };
 
 /* Held while an end is taken out of its box, by any thread. */
 static pthread_mutex_t claiming = PTHREAD_MUTEX_INITIALIZER;
+/* Guards the list below. */
+static pthread_mutex_t listing = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static mp_connection_t *over_zeromq;
+static uint64_t generation; /* whose they are */
 
 static void install(void)
 {
     mpx_forkguard_renew(&claiming);
+    mpx_forkguard_renew(&listing);
+}
+
+static void enter(void)
+{
+    pthread_once(&once, install);
+    pthread_mutex_lock(&listing);
+    if (generation != mpx_fork_generation())
+        over_zeromq = NULL;
+    generation = mpx_fork_generation();
+}
+
+static void leave(void)
+{
+    pthread_mutex_unlock(&listing);
 }
 
 /* ---- life
@@ -39,12 +60,54 @@ mp_connection_t *mpx_connection_make(bool readable, bool writable)
     return self;
 }
 
+static bool is_on_lane(const mp_connection_t *self)
+{
+    return self->carrier[0] == 'l';
+}
+
+static void unlist(mp_connection_t *self)
+{
+    enter();
+    if (self->listed)
+        DL_DELETE(over_zeromq, self);
+    self->listed = false;
+    leave();
+}
+
+/* The process ends: what was sent over ZeroMQ is still to leave. What is in a lane stays there. */
+static void close_all(void)
+{
+    for (;;) {
+        enter();
+        mp_connection_t *one = over_zeromq;
+        leave();
+        if (!one)
+            return;
+        mp_connection_close(one);
+        unlist(one);
+    }
+}
+
 void mpx_connection_have(mp_connection_t *self, mpx_stream_t *stream, mpx_channel_t *channel)
 {
     self->stream = stream;
     self->carrier = mpx_channel_carrier(channel);
     self->generation = mpx_fork_generation();
     atomic_store(&self->channel, channel);
+    if (is_on_lane(self) || mpx_leave_add(MPX_STAGE_CLOSE, close_all) != MP_OK)
+        return;
+    enter();
+    DL_APPEND(over_zeromq, self);
+    self->listed = true;
+    leave();
+}
+
+mpx_channel_t *mpx_connection_let_go(mp_connection_t *self, mpx_stream_t **stream)
+{
+    unlist(self);
+    *stream = self->stream;
+    self->stream = NULL;
+    return atomic_exchange(&self->channel, NULL);
 }
 
 static bool is_ours(const mp_connection_t *self)
@@ -58,12 +121,13 @@ static void close_channel(mp_connection_t *self)
     if (!channel)
         return;
     if (is_ours(self)) {
+        unlist(self);
         mpx_channel_lock(channel);
         (void)mpx_channel_send(channel, &(mpx_header_t){.op = MPX_OP_BYE}, (mp_bytes_t){0});
         mpx_channel_unlock(channel);
         mpx_channel_close(&channel, LINGER_MS);
         mpx_stream_free(&self->stream);
-        if (self->carrier[0] != 'l')
+        if (!is_on_lane(self))
             mpx_listener_sweep();
     }
     /* In a forked child it is the parent's: its memory stays, whatever state it is in. */
@@ -343,7 +407,7 @@ static mp_rc_t put_into_box(mp_connection_t *self)
     mpx_channel_unlock(channel);
     if (!idle)
         return mpx_fault(MP_EBUSY, "receive what is there before the end is handed on");
-    if (self->carrier[0] != 'l')
+    if (!is_on_lane(self))
         return mpx_fault(MP_EUNPASSABLE, "an end in use over ZeroMQ stays in its process");
     if (!mpx_channel_leave(&channel, fds, &token.side))
         return mpx_fault(MP_EBUSY, "a message is on its way");

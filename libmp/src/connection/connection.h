@@ -26,11 +26,15 @@ struct mp_connection {
     int meeting;             /* a socket to the other end; -1 */
     mp_listener_t *listener; /* of the first end */
     const char *carrier;
+    bool listed;
+    struct mp_connection *prev, *next; /* of those over ZeroMQ, to be closed at exit */
 };
 
 mp_connection_t *mpx_connection_make(bool readable, bool writable);
 /* Over a channel, which it takes over in any case, with its stream. */
 void mpx_connection_have(mp_connection_t *self, mpx_stream_t *stream, mpx_channel_t *channel);
+/* The opposite: they are the caller's. */
+mpx_channel_t *mpx_connection_let_go(mp_connection_t *self, mpx_stream_t **stream);
 
 /* Have the end: MP_OK; MP_ECLOSED; MP_EBUSY; MP_ETIMEDOUT; MP_EOF; and why not. */
 mp_rc_t mpx_connection_claim(mp_connection_t *self, int64_t deadline);

@@ -110,10 +110,9 @@ static void end_meeting(mp_connection_t *self)
 
 static void become(mp_connection_t *self, mp_connection_t *other)
 {
-    mpx_channel_t *channel = atomic_exchange(&other->channel, NULL);
-    self->carrier = other->carrier;
-    mpx_connection_have(self, other->stream, channel);
-    other->stream = NULL;
+    mpx_stream_t *stream = NULL;
+    mpx_channel_t *channel = mpx_connection_let_go(other, &stream);
+    mpx_connection_have(self, stream, channel);
     mp_connection_destroy(&other);
 }
 
