@@ -12,8 +12,7 @@
  *
  * A connection is one end. Messages arrive whole, in order, with any length from zero up; half
  * a message never does. A send returns when all of the message is on its way; it waits while
- * the other side is behind by more than a window of
- * 512 KiB.
+ * the other side is behind by more than a window of 512 KiB.
  *
  * An end belongs to the first process that uses it. Copies that other processes have by fork
  * are no ends: they hold nothing open, and using one fails with MP_EBUSY. So both ends may be

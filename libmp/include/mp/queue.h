@@ -131,7 +131,7 @@ MP_API mp_rc_t mp_queue_unacknowledged(mp_queue_t *self, mp_item_t *out);
 /* ---- consumers ---------------------------------------------------------------------------- */
 
 /* Copy the next item's bytes, of whatever kind, into `buffer`.
- * size  how many there were; also set with MP_ETOOLARGE
+ * size  how many there were; also set with MP_ETOOLARGE; may be NULL
  * MP_OK; MP_EEMPTY the timeout passed; MP_ETOOLARGE more than `room`: the item stays the next
  * one; and the codes of mp_queue_put from MP_ECLOSED on. */
 MP_API mp_rc_t mp_queue_get(mp_queue_t *self, void *buffer, size_t room, size_t *size,

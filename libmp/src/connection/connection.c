@@ -317,7 +317,7 @@ mp_rc_t mp_connection_recv_item(mp_connection_t *self, size_t max_length, mp_ite
 mp_rc_t mp_connection_recv_bytes(mp_connection_t *self, size_t max_length, void **data,
                                  size_t *size, int timeout_ms)
 {
-    mp_item_t item;
+    mp_item_t item = {0};
     mp_rc_t rc = mp_connection_recv_item(self, max_length, &item, timeout_ms);
     if (rc == MP_OK) {
         *data = item.data;

@@ -259,15 +259,14 @@ static mp_rc_t check(const mpx_sink_t *sink, const message_t *message)
 static mp_rc_t hand_over(mpx_stream_t *self, const mpx_sink_t *sink)
 {
     message_t *message = self->messages;
-    if (sink->buffer || !sink->item) {
-        if (!message->lent && message->total)
-            memcpy(sink->buffer, message->data, (size_t)message->total);
-    } else {
-        if (!message->data && !make_room(message, 1) && !(message->data = malloc(1)))
+    if (sink->item) {
+        if (!message->data && !(message->data = malloc(1)))
             return mpx_fault(MP_ENOMEM, "a message");
         *sink->item = (mp_item_t){(mp_item_kind_t)message->kind, message->data,
                                   (size_t)message->total, false};
         message->data = NULL;
+    } else if (sink->buffer && !message->lent && message->total) {
+        memcpy(sink->buffer, message->data, (size_t)message->total);
     }
     mp_rc_t rc = pay(self, message);
     DL_DELETE(self->messages, message);

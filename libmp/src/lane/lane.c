@@ -203,8 +203,8 @@ mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2])
 {
     if (!out || !peer_fds)
         return mpx_fault(MP_EINVAL, "lane: nowhere to put it");
-    int own[2];
-    int theirs[2];
+    int own[2] = {-1, -1};
+    int theirs[2] = {-1, -1};
     mp_rc_t rc = mpx_lane_pair(ring_bytes, own, theirs);
     if (rc)
         return rc;

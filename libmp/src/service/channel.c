@@ -382,8 +382,7 @@ static bool drain(mpx_channel_t *self)
 {
     mpx_link_event_t event;
     bool any = false;
-    mp_rc_t rc;
-    while (self->state != ENDED && (rc = mpx_link_next(self->link, &event)) == MP_OK) {
+    while (self->state != ENDED && mpx_link_next(self->link, &event) == MP_OK) {
         any = true;
         if (event.kind == MPX_LINK_UP && self->state == REACHING)
             knock(self);
