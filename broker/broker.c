@@ -196,9 +196,11 @@ static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer)
     mpx_header_t header = {.op = MPX_OP_WELCOME};
     mpx_buf_clear(&self->scratch);
     mp_rc_t rc = mpx_welcome_pack(&answer, &self->scratch);
-    if (rc == MP_OK)
-        (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
-    return rc;
+    if (rc != MP_OK)
+        return rc;
+    mpx_link_trust(self->link, peer->id, true);
+    (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
+    return MP_OK;
 }
 
 static mp_rc_t admit_client(mpx_broker_t *self, mpx_peer_t *peer)
@@ -452,6 +454,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
         until = mpx_earlier(until, now + LEAVE_MS * MPX_MS);
     if (self->state == DRAINING)
         until = mpx_earlier(until, self->drain_until);
+    until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);

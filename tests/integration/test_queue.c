@@ -171,12 +171,12 @@ static void put_too_much(void *arg)
     size_t count = 0;
     while (mp_queue_put(queue, bytes, 1000, 20) == MP_OK)
         count++;
-    /* The queue's own 10 items, and the window's where there is one. */
+    /* The queue's own 10 items, and the window's where there is one. Each has 64 bytes more. */
     ck_assert_uint_ge(count, 10);
     ck_assert_uint_le(count, 10 + 1100);
     mp_queue_stat_t stat;
     OK(mp_queue_stat(queue, &stat, LONG_MS));
-    ck_assert_uint_le(stat.size * 1000, 10000);
+    ck_assert_uint_le(stat.size, 10);
     free(bytes);
     while (mp_queue_get(queue, NULL, 0, &count, 100) != MP_EEMPTY) {
         mp_item_t item;
@@ -189,9 +189,66 @@ static void put_too_much(void *arg)
 
 START_TEST(bytes_bound_too)
 {
-    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_bytes = 10000, .max_item_bytes = 4000});
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_bytes = 10640, .max_item_bytes = 4000});
     far_one_t other;
     far_start(&other, put_too_much, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+static void put_nothing(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    size_t count = 0;
+    while (mp_queue_put(queue, NULL, 0, 20) == MP_OK)
+        count++;
+    ck_assert_uint_ge(count, 100);
+    ck_assert_uint_le(count, 100 + 1024);
+    size_t size;
+    for (; count; count--) {
+        OK(mp_queue_get(queue, NULL, 0, &size, LONG_MS));
+        ck_assert_uint_eq(size, 0);
+    }
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(empty_items_are_bounded_too)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_bytes = 6400});
+    far_one_t other;
+    far_start(&other, put_nothing, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
+enum { LARGE = 100 << 20 };
+
+static void put_large(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    char *bytes = calloc(1, LARGE);
+    bytes[LARGE - 1] = 'z';
+    OK(mp_queue_put(queue, bytes, LARGE, LONG_MS));
+    OK(mp_queue_put(queue, bytes, LARGE - 1, LONG_MS));
+    OK(mp_queue_flush(queue, LONG_MS));
+    free(bytes);
+    mp_item_t item;
+    OK(mp_queue_get_item(queue, &item, LONG_MS));
+    ck_assert_uint_eq(item.size, LARGE);
+    ck_assert_int_eq(((char *)item.data)[LARGE - 1], 'z');
+    mp_item_clear(&item);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(items_may_be_as_large_as_the_limit)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
+    far_one_t other;
+    far_start(&other, put_large, queue);
     far_join(&other);
     mp_queue_destroy(&queue);
 }
@@ -531,6 +588,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(all, many_producers_and_consumers, 0, 3);
     tcase_add_test(all, maxsize_is_exact);
     tcase_add_test(all, bytes_bound_too);
+    tcase_add_test(all, empty_items_are_bounded_too);
+    tcase_add_test(all, items_may_be_as_large_as_the_limit);
     tcase_add_test(all, a_get_ends_in_time_and_gets_what_is_there);
     tcase_add_test(all, signals_end_no_wait);
     tcase_add_test(all, queues_are_waited_for);

@@ -10,7 +10,10 @@ enum { VISITORS = 6, STEPS = 400, KEPT = 4096 };
 static mpx_fifo_t *make(size_t maxsize, size_t max_bytes)
 {
     mpx_fifo_t *fifo = NULL;
-    mpx_fifo_options_t options = {.maxsize = maxsize, .max_bytes = max_bytes};
+    mpx_fifo_options_t options = {.maxsize = maxsize,
+                                  .max_bytes = max_bytes,
+                                  .window_items = 1000000,
+                                  .window_bytes = 1000000000};
     ck_assert_int_eq(mpx_fifo_new(&options, &fifo), MP_OK);
     return fifo;
 }
@@ -78,7 +81,7 @@ END_TEST
 
 START_TEST(bytes_bound_as_well_as_items)
 {
-    mpx_fifo_t *fifo = make(0, 20);
+    mpx_fifo_t *fifo = make(0, 2 * (8 + MPX_FIFO_ITEM_COST) + 4);
     int a;
     mpx_visitor_t *one = mpx_fifo_come(fifo, &a);
     for (uint64_t i = 0; i < 3; i++)
@@ -87,7 +90,39 @@ START_TEST(bytes_bound_as_well_as_items)
     ck_assert_int_eq(mpx_fifo_offer(fifo, 0, (mp_bytes_t){"x", 1}), MP_EBUSY); /* not its turn */
     free(mpx_fifo_pop(fifo));
     ck_assert_uint_eq(counts(fifo).queued, 2);
-    ck_assert_uint_eq(counts(fifo).bytes, 16);
+    ck_assert_uint_eq(counts(fifo).bytes, 2 * (8 + MPX_FIFO_ITEM_COST));
+    mpx_fifo_destroy(&fifo);
+}
+END_TEST
+
+START_TEST(nothing_is_put_beyond_a_window_or_without_a_place)
+{
+    static const unsigned char bytes[100];
+    mpx_fifo_options_t options = {
+        .maxsize = 1, .max_bytes = 1000, .window_items = 4, .window_bytes = 50};
+    mpx_fifo_t *fifo = NULL;
+    int a;
+    ck_assert_int_eq(mpx_fifo_new(&options, &fifo), MP_OK);
+    mpx_visitor_t *one = mpx_fifo_come(fifo, &a);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 100}), MP_OK); /* alone */
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 1}), MP_EPROTO);
+    expect(fifo, 0, MPX_FIFO_ADMITTED, &a);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 30}), MP_OK);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 30}), MP_EPROTO);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 0}), MP_OK);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 0}), MP_EPROTO);
+    expect_nothing(fifo, 0);
+    mpx_fifo_destroy(&fifo);
+    options.by_place = true;
+    ck_assert_int_eq(mpx_fifo_new(&options, &fifo), MP_OK);
+    one = mpx_fifo_come(fifo, &a);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 1}), MP_EPROTO);
+    mpx_fifo_reserve(fifo, one, 1, 10);
+    expect(fifo, 0, MPX_FIFO_GRANT, &a);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 11}), MP_EPROTO);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 10}), MP_OK);
+    ck_assert_int_eq(mpx_fifo_put(fifo, one, 0, (mp_bytes_t){bytes, 1}), MP_EPROTO);
     mpx_fifo_destroy(&fifo);
 }
 END_TEST
@@ -329,7 +364,7 @@ START_TEST(nothing_is_lost_whoever_dies)
 {
     world_t *self = calloc(1, sizeof *self);
     self->seed = (unsigned)_i;
-    self->fifo = make(_i % 3 ? (size_t)(_i % 50) : 0, 2000 + (size_t)_i);
+    self->fifo = make(_i % 3 ? (size_t)(_i % 50) : 0, 20000 + 8 * (size_t)_i);
     for (int i = 0; i < VISITORS; i++)
         begin_life(self, &self->actors[i]);
     for (int i = 0; i < STEPS; i++)
@@ -354,6 +389,7 @@ int main(void)
     TCase *rules = tcase_create("rules");
     tcase_add_test(rules, a_full_queue_parks_and_admits_in_turn);
     tcase_add_test(rules, bytes_bound_as_well_as_items);
+    tcase_add_test(rules, nothing_is_put_beyond_a_window_or_without_a_place);
     tcase_add_test(rules, places_are_granted_once_and_given_up);
     tcase_add_test(rules, what_a_dead_consumer_had_goes_back_in_order);
     tcase_add_test(rules, batches_follow_the_pace);

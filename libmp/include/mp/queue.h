@@ -63,7 +63,8 @@ typedef struct mp_queue mp_queue_t;
 typedef struct mp_queue_options {
     size_t maxsize;         /* items; 0: bounded by max_bytes alone. Up to 1024 each put waits for
                                a place; above that, the windows of the producers come on top */
-    size_t max_bytes;       /* of items that are queued or not settled; 0: 256 MiB */
+    size_t max_bytes;       /* of items that are queued or not settled, each with 64 bytes more for
+                               its keeping; 0: 256 MiB */
     size_t max_item_bytes;  /* 0: 64 MiB; at most max_bytes and 1 GiB - 1 */
     bool joinable;          /* counts unfinished items: task_done, join */
     bool settle_explicitly; /* for mp_queue_settle; every handle of the queue does */
@@ -168,7 +169,7 @@ typedef struct mp_queue_stat {
     size_t size;       /* items that a get could have */
     size_t prefetched; /* given to consumers and not settled */
     size_t waiting;    /* put, but not admitted since the queue is full */
-    size_t bytes;      /* of all these */
+    size_t bytes;      /* of all these, each with 64 more */
     size_t unfinished; /* joinable: put, and not done */
     size_t maxsize;
     size_t peers; /* processes that are connected, without the owner */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { BACKLOG = 64, LINGER_MS = 1000 };
+enum { BACKLOG = 64, LINGER_MS = 1000, SLACK = 4096, AHEAD_SLACK = 4 << 20 };
 
 /* A client that was let in, before accept. */
 typedef struct arrival {
@@ -216,8 +216,10 @@ static mp_rc_t open_hall(mp_listener_t *self, const char *address,
                          const mp_listener_options_t *options)
 {
     hall_t *hall = self->hall;
-    mp_rc_t rc =
-        mpx_hub_new(address, &(mpx_link_options_t){.no_lane = options->no_lane}, &hall->hub);
+    mpx_link_options_t link = {.no_lane = options->no_lane,
+                               .max_message_bytes = MPX_STREAM_PART + SLACK,
+                               .max_ahead_bytes = MPX_STREAM_WINDOW + AHEAD_SLACK};
+    mp_rc_t rc = mpx_hub_new(address, &link, &hall->hub);
     if (rc != MP_OK)
         return rc;
     hall->listener = self;

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { PART_BYTES = 128 * 1024, PART_COST = 64, CREDIT_STEP = MPX_STREAM_WINDOW / 4 };
+enum { PART_COST = 64, CREDIT_STEP = MPX_STREAM_WINDOW / 4 };
+/* A sender that has any room left sends one more part. */
+static const int64_t most_ahead = MPX_STREAM_WINDOW + MPX_STREAM_PART + PART_COST;
 
 /* A message that came, or comes. */
 typedef struct message {
@@ -27,6 +29,7 @@ struct mpx_stream {
     int64_t room; /* may become negative by one part */
     bool sending;
     /* in */
+    int64_t ahead;       /* cost of what came, less what was given back */
     message_t *messages; /* the last one may be unfinished */
     message_t *spare;
     uint64_t uncredited; /* cost of what was taken, and isn't given back yet */
@@ -86,6 +89,7 @@ static mp_rc_t give_room(mpx_stream_t *self, size_t cost)
     if (self->uncredited < CREDIT_STEP)
         return MP_OK;
     mpx_header_t header = {.op = MPX_OP_CREDIT, .bytes = self->uncredited};
+    self->ahead -= (int64_t)self->uncredited;
     self->uncredited = 0;
     mp_rc_t rc = mpx_channel_send(self->channel, &header, (mp_bytes_t){0});
     return rc == MP_EOF || rc == MP_ECLOSED ? MP_OK : rc; /* nobody needs it any more */
@@ -170,6 +174,9 @@ static mp_rc_t on_data(mpx_stream_t *self, const mpx_header_t *header, mp_bytes_
         memcpy(message->data + message->got, payload.data, payload.size);
     message->got += payload.size;
     message->held += payload.size + PART_COST;
+    self->ahead += (int64_t)(payload.size + PART_COST);
+    if (self->ahead > most_ahead)
+        return mpx_fault(MP_EPROTO, "more came than the window has room for");
     return self->wanted && message == self->messages ? pay(self, message) : MP_OK;
 }
 
@@ -354,7 +361,7 @@ static mp_rc_t send_parts(mpx_stream_t *self, mp_item_kind_t kind, mp_bytes_t by
     size_t left = bytes.size;
     mp_rc_t rc;
     do {
-        size_t size = left < PART_BYTES ? left : PART_BYTES;
+        size_t size = left < MPX_STREAM_PART ? left : MPX_STREAM_PART;
         rc = self->room > 0 ? MP_OK : await_room(self, deadline);
         if (rc == MP_OK)
             rc = send_part(self, &header, (mp_bytes_t){size ? at : NULL, size});
@@ -375,7 +382,7 @@ static mp_rc_t send_parts(mpx_stream_t *self, mp_item_kind_t kind, mp_bytes_t by
 
 static int64_t cost_of(size_t size)
 {
-    return (int64_t)(size + (size / PART_BYTES + 1) * PART_COST);
+    return (int64_t)(size + (size / MPX_STREAM_PART + 1) * PART_COST);
 }
 
 mp_rc_t mpx_stream_send(mpx_stream_t *self, mp_item_kind_t kind, mp_bytes_t bytes, int timeout_ms,
@@ -407,4 +414,5 @@ void mpx_stream_go_on(mpx_stream_t *self, int64_t room, uint64_t uncredited)
 {
     self->room = room;
     self->uncredited = uncredited;
+    self->ahead = (int64_t)uncredited;
 }

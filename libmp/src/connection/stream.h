@@ -47,6 +47,6 @@ bool mpx_stream_has(const mpx_stream_t *self);
 bool mpx_stream_is_idle(const mpx_stream_t *self, int64_t *room, uint64_t *uncredited);
 void mpx_stream_go_on(mpx_stream_t *self, int64_t room, uint64_t uncredited);
 
-enum { MPX_STREAM_WINDOW = 512 * 1024 };
+enum { MPX_STREAM_WINDOW = 512 * 1024, MPX_STREAM_PART = 128 * 1024 };
 
 #endif

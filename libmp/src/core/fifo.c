@@ -12,6 +12,8 @@ struct mpx_visitor {
     void *tag;
     /* as a producer */
     mpx_fifo_item_t *parked;
+    size_t parked_items;
+    size_t parked_bytes;
     size_t admitted; /* to be told */
     size_t admitted_bytes;
     bool hurry;
@@ -122,14 +124,20 @@ static void list_taking(mpx_fifo_t *self, mpx_visitor_t *visitor)
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
+static size_t cost_of(size_t bytes)
+{
+    return bytes + MPX_FIFO_ITEM_COST;
+}
+
 /* One item always fits an empty queue: it was checked against the limit of one item. */
 static bool has_room(const mpx_fifo_t *self, size_t bytes)
 {
     size_t items = self->counts.queued + self->counts.reserved;
+    size_t cost = cost_of(bytes);
     if (self->options.maxsize && items >= self->options.maxsize)
         return false;
-    return self->counts.bytes == 0 || (bytes <= self->options.max_bytes &&
-                                       self->counts.bytes <= self->options.max_bytes - bytes);
+    return self->counts.bytes == 0 || (cost <= self->options.max_bytes &&
+                                       self->counts.bytes <= self->options.max_bytes - cost);
 }
 
 static void admit(mpx_fifo_t *self, mpx_fifo_item_t *item)
@@ -152,8 +160,10 @@ static void admit_parked(mpx_fifo_t *self, mpx_visitor_t *visitor)
 {
     mpx_fifo_item_t *item = visitor->parked;
     DL_DELETE(visitor->parked, item);
+    visitor->parked_items--;
+    visitor->parked_bytes -= item->size;
     self->counts.parked--;
-    self->counts.bytes += item->size;
+    self->counts.bytes += cost_of(item->size);
     admit(self, item);
     visitor->admitted++;
     visitor->admitted_bytes += item->size;
@@ -173,7 +183,7 @@ static void grant(mpx_fifo_t *self, mpx_visitor_t *visitor)
     visitor->granted = true;
     visitor->tell_grant = true;
     self->counts.reserved++;
-    self->counts.bytes += visitor->reserve_bytes;
+    self->counts.bytes += cost_of(visitor->reserve_bytes);
     self->tells++;
 }
 
@@ -202,7 +212,7 @@ static void drop_grant(mpx_fifo_t *self, mpx_visitor_t *visitor)
     visitor->granted = false;
     visitor->tell_grant = false;
     self->counts.reserved--;
-    self->counts.bytes -= visitor->reserve_bytes;
+    self->counts.bytes -= cost_of(visitor->reserve_bytes);
 }
 
 /* ---- producers ---------------------------------------------------------------------------------
@@ -222,14 +232,30 @@ static mpx_fifo_item_t *make_item(uint32_t kind, mp_bytes_t bytes)
     return item;
 }
 
+/* Whether it keeps to what it was allowed. What it was not told yet counts as not admitted. */
+static bool may_put(const mpx_fifo_t *self, const mpx_visitor_t *visitor, size_t bytes)
+{
+    if (self->options.by_place)
+        return visitor->granted && bytes <= visitor->reserve_bytes;
+    size_t items = visitor->parked_items + visitor->admitted;
+    size_t ahead = visitor->parked_bytes + visitor->admitted_bytes;
+    return items == 0 ||
+           (items < self->options.window_items && bytes <= self->options.window_bytes &&
+            ahead <= self->options.window_bytes - bytes);
+}
+
 mp_rc_t mpx_fifo_put(mpx_fifo_t *self, mpx_visitor_t *visitor, uint32_t kind, mp_bytes_t bytes)
 {
+    if (!may_put(self, visitor, bytes.size))
+        return mpx_fault(MP_EPROTO, "more was put than the queue has let in");
     mpx_fifo_item_t *item = make_item(kind, bytes);
     if (!item)
         return mpx_fault(MP_ENOMEM, "an item of %zu bytes", bytes.size);
     bool reserved = visitor->granted;
     drop_grant(self, visitor);
     DL_APPEND(visitor->parked, item);
+    visitor->parked_items++;
+    visitor->parked_bytes += bytes.size;
     self->counts.parked++;
     if (reserved || (!self->waiting && has_room(self, bytes.size)))
         admit_parked(self, visitor);
@@ -255,7 +281,7 @@ mp_rc_t mpx_fifo_offer(mpx_fifo_t *self, uint32_t kind, mp_bytes_t bytes)
     mpx_fifo_item_t *item = make_item(kind, bytes);
     if (!item)
         return mpx_fault(MP_ENOMEM, "an item of %zu bytes", bytes.size);
-    self->counts.bytes += item->size;
+    self->counts.bytes += cost_of(item->size);
     admit(self, item);
     return MP_OK;
 }
@@ -310,7 +336,7 @@ void mpx_fifo_take(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t nonce, siz
 static void forget_item(mpx_fifo_t *self, mpx_fifo_item_t *item)
 {
     self->counts.given--;
-    self->counts.bytes -= item->size;
+    self->counts.bytes -= cost_of(item->size);
     self->counts.got++;
     if (self->options.joinable)
         self->counts.unfinished--;
@@ -411,7 +437,7 @@ mpx_fifo_item_t *mpx_fifo_pop(mpx_fifo_t *self)
         return NULL;
     DL_DELETE(self->items, item);
     self->counts.queued--;
-    self->counts.bytes -= item->size;
+    self->counts.bytes -= cost_of(item->size);
     self->counts.got++;
     fill(self);
     return item;
@@ -421,7 +447,7 @@ void mpx_fifo_unpop(mpx_fifo_t *self, mpx_fifo_item_t *item)
 {
     DL_PREPEND(self->items, item);
     self->counts.queued++;
-    self->counts.bytes += item->size;
+    self->counts.bytes += cost_of(item->size);
     self->counts.got--;
 }
 
@@ -537,11 +563,8 @@ void mpx_fifo_count(const mpx_fifo_t *self, mpx_fifo_counts_t *out)
 {
     *out = self->counts;
     const mpx_visitor_t *visitor;
-    DL_FOREACH (self->visitors, visitor) {
-        const mpx_fifo_item_t *item;
-        DL_FOREACH (visitor->parked, item)
-            out->bytes += item->size;
-    }
+    DL_FOREACH (self->visitors, visitor)
+        out->bytes += visitor->parked_bytes + visitor->parked_items * MPX_FIFO_ITEM_COST;
 }
 
 bool mpx_fifo_is_sound(const mpx_fifo_t *self)
@@ -551,7 +574,7 @@ bool mpx_fifo_is_sound(const mpx_fifo_t *self)
     const mpx_visitor_t *visitor;
     DL_FOREACH (self->items, item) {
         queued++;
-        bytes += item->size;
+        bytes += cost_of(item->size);
     }
     DL_FOREACH (self->visitors, visitor) {
         uint64_t last = 0;
@@ -561,13 +584,18 @@ bool mpx_fifo_is_sound(const mpx_fifo_t *self)
                 return false;
             last = item->number;
             given++;
-            bytes += item->size;
+            bytes += cost_of(item->size);
         }
-        DL_FOREACH (visitor->parked, item)
-            parked++;
+        size_t parked_items = 0, parked_bytes = 0;
+        DL_FOREACH (visitor->parked, item) {
+            parked_items++;
+            parked_bytes += item->size;
+        }
+        parked += parked_items;
         reserved += visitor->granted;
-        bytes += visitor->granted ? visitor->reserve_bytes : 0;
-        if (visitor->waits != (visitor->parked || visitor->reserving) ||
+        bytes += visitor->granted ? cost_of(visitor->reserve_bytes) : 0;
+        if (parked_items != visitor->parked_items || parked_bytes != visitor->parked_bytes ||
+            visitor->waits != (visitor->parked || visitor->reserving) ||
             visitor->takes != visitor->taking)
             return false;
     }

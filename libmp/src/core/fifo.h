@@ -9,7 +9,8 @@
  *
  * A visitor is a process that puts or takes. It has at most one TAKE and one RESERVE open, so
  * what it can make the owner keep is bounded: by its window, and by what it was given. Room is
- * counted in items (queued and reserved) and in bytes (queued, given and reserved).
+ * counted in items (queued and reserved) and in bytes (queued, given and reserved), where each
+ * item counts something more than its bytes: else empty ones would be without end.
  *
  * How many items are given at once is guided: half of a fair share of what is there, no more
  * than the visitor used up in about a millisecond last time, beginning with one. So a slow
@@ -27,13 +28,16 @@
 typedef struct mpx_fifo mpx_fifo_t;
 typedef struct mpx_visitor mpx_visitor_t;
 
-enum { MPX_FIFO_BATCH_MAX = 256, MPX_FIFO_BATCH_BYTES = 256 * 1024 };
+enum { MPX_FIFO_BATCH_MAX = 256, MPX_FIFO_BATCH_BYTES = 256 * 1024, MPX_FIFO_ITEM_COST = 64 };
 
 typedef struct mpx_fifo_options {
     size_t maxsize; /* 0: by bytes alone */
     size_t max_bytes;
-    size_t batch_max;  /* items in one GIVE; 0: MPX_FIFO_BATCH_MAX */
-    size_t tell_items; /* so many admitted are told together, or so many bytes; 0: each */
+    size_t batch_max; /* items in one GIVE; 0: MPX_FIFO_BATCH_MAX */
+    bool by_place;    /* each put needs a place; else a visitor may be ahead by a window: */
+    size_t window_items;
+    size_t window_bytes; /* or by one item of any size */
+    size_t tell_items;   /* so many admitted are told together, or so many bytes; 0: each */
     size_t tell_bytes;
     bool joinable;
 } mpx_fifo_options_t;
@@ -55,7 +59,8 @@ void mpx_fifo_destroy(mpx_fifo_t **self);
 mpx_visitor_t *mpx_fifo_come(mpx_fifo_t *self, void *tag);
 void mpx_fifo_go(mpx_fifo_t *self, mpx_visitor_t *visitor);
 
-/* Put a copy; admitted at once or parked. MP_OK; MP_ENOMEM. */
+/* Put a copy; admitted at once or parked. MP_OK; MP_EPROTO without a place, or beyond the
+ * window; MP_ENOMEM. */
 mp_rc_t mpx_fifo_put(mpx_fifo_t *self, mpx_visitor_t *visitor, uint32_t kind, mp_bytes_t bytes);
 /* Tell it now what was admitted; else it is told by the quarter of a window. */
 void mpx_fifo_hurry(mpx_fifo_t *self, mpx_visitor_t *visitor);
@@ -109,7 +114,7 @@ typedef struct mpx_fifo_counts {
     size_t given;
     size_t parked;
     size_t reserved;
-    size_t bytes; /* of queued, given, parked and reserved */
+    size_t bytes; /* of queued, given, parked and reserved, with MPX_FIFO_ITEM_COST for each */
     size_t unfinished;
     size_t visitors;
     uint64_t put;   /* ever admitted */

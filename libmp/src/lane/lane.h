@@ -35,7 +35,8 @@
 
 typedef struct mpx_lane mpx_lane_t;
 
-#define MPX_LANE_RECORD_MAX (80u * 1024u * 1024u)
+/* A message of a visit, the largest thing that travels; links have limits of their own. */
+#define MPX_LANE_RECORD_MAX ((1u << 30) + 64u * 1024u)
 
 /* Make a lane whose two rings hold ring_bytes each (a power of two, at least 64 KiB).
  * This side is A. *peer_fds are what the other process needs: the mapping's descriptor

@@ -45,10 +45,11 @@ typedef struct seat {
     int door;         /* KNOCKING: the connection; else -1 */
     mpx_lane_t *lane; /* SEATED */
     waiting_t *outbox;
-    bool awake;  /* in the list: to be looked at before anybody sleeps */
-    bool ended;  /* the other side is gone; what it had sent is handed out first */
-    bool kicked; /* or it has damaged the lane */
-    bool known;  /* a message of its was handed out */
+    size_t behind; /* messages in it */
+    bool awake;    /* in the list: to be looked at before anybody sleeps */
+    bool ended;    /* the other side is gone; what it had sent is handed out first */
+    bool kicked;   /* or it has damaged the lane */
+    bool known;    /* a message of its was handed out */
     bool unlisted;
     unsigned burst;
     char address[24];
@@ -60,8 +61,7 @@ struct mpx_lanes {
     uint64_t generation;
     int epoll; /* of a hub; else -1 */
     int door;
-    size_t max_peers;
-    size_t max_message_bytes;
+    mpx_lanes_options_t options;
     uint64_t *last_peer;
     seat_t *seats;
     seat_t *only; /* of a dial */
@@ -97,8 +97,7 @@ static void forks_again(void)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-mp_rc_t mpx_lanes_new(size_t max_peers, size_t max_message_bytes, uint64_t *last_peer,
-                      mpx_lanes_t **out)
+mp_rc_t mpx_lanes_new(const mpx_lanes_options_t *options, uint64_t *last_peer, mpx_lanes_t **out)
 {
     mpx_lanes_t *self = calloc(1, sizeof *self);
     if (!self)
@@ -106,10 +105,9 @@ mp_rc_t mpx_lanes_new(size_t max_peers, size_t max_message_bytes, uint64_t *last
     self->generation = mpx_fork_generation();
     self->epoll = -1;
     self->door = -1;
-    self->max_peers = max_peers;
-    self->max_message_bytes = max_message_bytes;
+    self->options = *options;
     self->last_peer = last_peer;
-    if (max_peers && (self->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+    if (options->max_peers && (self->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
         free(self);
         return mpx_fault_errno("lanes: epoll");
     }
@@ -285,7 +283,7 @@ static seat_t *make_seat(mpx_lanes_t *self)
     if (!seat)
         return NULL;
     seat->door = -1;
-    if (!self->max_peers) {
+    if (!self->options.max_peers) {
         self->only = seat;
         return seat;
     }
@@ -332,7 +330,7 @@ static void open_door(mpx_lanes_t *self)
     bool guarded = fd >= 0 && mpx_forkguard_add(fd) == MP_OK;
     forks_again();
     if (guarded && self->knocking < KNOCKING_MAX &&
-        self->seated + self->knocking < self->max_peers && mpx_door_is_us(fd, &pid))
+        self->seated + self->knocking < self->options.max_peers && mpx_door_is_us(fd, &pid))
         seat = make_seat(self);
     if (!seat) {
         if (guarded)
@@ -381,7 +379,7 @@ static void take_knock(mpx_lanes_t *self, seat_t *seat)
 mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id)
 {
     seat_t *seat = self->only;
-    if (self->max_peers)
+    if (self->options.max_peers)
         HASH_FIND(hh, self->seats, &id, sizeof id, seat);
     if (!seat || !seat->lane || seat->outbox || mpx_lane_cut(seat->lane))
         return NULL;
@@ -426,13 +424,14 @@ static mp_rc_t keep(seat_t *seat, mp_bytes_t head, mp_bytes_t payload)
     if (payload.size)
         memcpy(message->bytes + head.size, payload.data, payload.size);
     DL_APPEND(seat->outbox, message);
+    seat->behind++;
     return MP_OK;
 }
 
 static seat_t *find_seat(const mpx_lanes_t *self, uint64_t id)
 {
     seat_t *seat = self->only;
-    if (self->max_peers)
+    if (self->options.max_peers)
         HASH_FIND(hh, self->seats, &id, sizeof id, seat);
     return seat;
 }
@@ -449,6 +448,8 @@ mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes
         return MP_ECLOSED;
     bool busy = seat->outbox || mpx_lane_cut(seat->lane);
     mp_rc_t rc = busy ? MP_EBUSY : write_message(seat, head, payload, head.size);
+    if (rc == MP_EBUSY && self->options.max_behind && seat->behind >= self->options.max_behind)
+        rc = MP_EPROTO; /* it doesn't read */
     if (rc == MP_EBUSY)
         rc = keep(seat, head, payload);
     if (seat->outbox || mpx_lane_cut(seat->lane))
@@ -477,6 +478,7 @@ static mp_rc_t flush(seat_t *seat)
         if (rc == MP_OK) {
             DL_DELETE(seat->outbox, message);
             free(message);
+            seat->behind--;
             rc = mpx_lane_cut(seat->lane) ? MP_EBUSY : MP_OK;
         }
     }
@@ -510,8 +512,8 @@ static mp_rc_t split(const mpx_lanes_t *self, mp_bytes_t record, mpx_link_event_
     const unsigned char *bytes = record.data;
     size_t size = record.size - TRAILER;
     size_t head_size = mpx_load_u32(bytes + size);
-    if (head_size > size || head_size > self->max_message_bytes ||
-        size - head_size > self->max_message_bytes)
+    if (head_size > size || head_size > self->options.max_message_bytes ||
+        size - head_size > self->options.max_message_bytes)
         return MP_EPROTO;
     out->frames[0] = (mp_bytes_t){bytes, head_size};
     out->frames[1] = (mp_bytes_t){bytes + head_size, size - head_size};

@@ -17,10 +17,14 @@
 
 typedef struct mpx_lanes mpx_lanes_t;
 
-/* Of a hub, or (max_peers 0) of a dial. Ids of peers are counted up in *last_peer.
- * MP_OK; MP_ENOMEM; MP_ESYSTEM. */
-mp_rc_t mpx_lanes_new(size_t max_peers, size_t max_message_bytes, uint64_t *last_peer,
-                      mpx_lanes_t **out);
+typedef struct mpx_lanes_options {
+    size_t max_peers; /* 0: of a dial */
+    size_t max_message_bytes;
+    size_t max_behind; /* messages that wait for room; 0: no bound */
+} mpx_lanes_options_t;
+
+/* Ids of peers are counted up in *last_peer. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_lanes_new(const mpx_lanes_options_t *options, uint64_t *last_peer, mpx_lanes_t **out);
 /* NULL-safe, idempotent. In a forked child nothing is told to the peers. */
 void mpx_lanes_destroy(mpx_lanes_t **self);
 

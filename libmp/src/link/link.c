@@ -1,5 +1,6 @@
 #include "link_private.h"
 
+#include "clock.h"
 #include "context.h"
 #include "fault.h"
 #include "forkguard.h"
@@ -32,7 +33,7 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
     void *socket = self->socket;
     int64_t max = (int64_t)self->options.max_message_bytes;
     set_int(socket, ZMQ_LINGER, 0);
-    set_int(socket, ZMQ_SNDHWM, 0);
+    set_int(socket, ZMQ_SNDHWM, (int)self->options.max_behind);
     set_int(socket, ZMQ_RCVHWM, 0);
     set_int(socket, ZMQ_IPV6, ipv6);
     set_int(socket, ZMQ_HANDSHAKE_IVL, self->options.handshake_ms);
@@ -83,6 +84,10 @@ static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *op
         self->options.handshake_ms = 2500;
     if (!self->options.heartbeat_ms)
         self->options.heartbeat_ms = 800;
+    if (!self->options.patience_ms)
+        self->options.patience_ms = 5000;
+    if (!self->options.max_ahead_bytes)
+        self->options.max_ahead_bytes = 2 * self->options.max_message_bytes + (1 << 20);
     self->is_hub = is_hub;
     self->generation = mpx_fork_generation();
     self->dial_fd = -1;
@@ -157,6 +162,7 @@ void mpx_link_destroy(mpx_link_t **self_p, int linger_ms)
     if (self->generation == mpx_fork_generation())
         close_socket(self, linger_ms);
     mpx_link_free_peers(self);
+    mpx_sentry_free(&self->sentry);
     free(self);
     *self_p = NULL;
 }
@@ -229,6 +235,17 @@ static mp_rc_t bind_all(mpx_link_t *self, const char *const *endpoints, size_t c
     return MP_OK;
 }
 
+static mp_rc_t post_sentry(mpx_link_t *self)
+{
+    mpx_sentry_options_t options = {
+        .patience_ns = self->options.patience_ms * MPX_MS,
+        .strangers = STRANGERS_MAX,
+        .ahead_bytes = self->options.max_ahead_bytes,
+    };
+    self->sentry = mpx_sentry_new(&options);
+    return self->sentry ? MP_OK : mpx_fault(MP_ENOMEM, "a link");
+}
+
 static bool wants_lanes(const mpx_link_t *self)
 {
     return self->options.only_lanes || (!self->options.no_lane && mpx_link_lanes_allowed());
@@ -236,8 +253,12 @@ static bool wants_lanes(const mpx_link_t *self)
 
 static mp_rc_t open_lanes(mpx_link_t *self)
 {
-    mp_rc_t rc = mpx_lanes_new(self->is_hub ? self->options.max_peers : 0,
-                               self->options.max_message_bytes, &self->last_peer, &self->lanes);
+    mpx_lanes_options_t options = {
+        .max_peers = self->is_hub ? self->options.max_peers : 0,
+        .max_message_bytes = self->options.max_message_bytes,
+        .max_behind = self->options.max_behind,
+    };
+    mp_rc_t rc = mpx_lanes_new(&options, &self->last_peer, &self->lanes);
     if (rc == MP_OK && self->is_hub)
         rc = watch_fd(self, mpx_lanes_fd(self->lanes));
     return rc;
@@ -260,6 +281,8 @@ mp_rc_t mpx_link_listen(void *context, const char *const *endpoints, size_t endp
     mp_rc_t rc = open_epoll(self);
     if (rc == MP_OK && !self->options.only_lanes)
         rc = open_socket(self, heartbeats, ipv6);
+    if (rc == MP_OK && self->socket)
+        rc = post_sentry(self);
     if (rc == MP_OK && wants_lanes(self))
         rc = open_lanes(self);
     if (rc == MP_OK)

@@ -28,6 +28,10 @@ typedef struct mpx_link_options {
     size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
     int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
     int heartbeat_ms;         /* tcp only: a silent peer is down after three of them; 0: 800 */
+    int patience_ms;          /* of a hub, with a peer that isn't trusted; 0: 5000 */
+    size_t max_ahead_bytes;   /* of a hub, on tcp: what a trusted peer may have sent of messages
+                                 that aren't whole; 0: twice max_message_bytes, and 1 MiB */
+    size_t max_behind;        /* of a hub: messages that a peer hasn't read; 0: no bound */
     bool no_lane;             /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
     bool only_lanes;          /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
 } mpx_link_options_t;
@@ -112,13 +116,21 @@ bool mpx_link_ready(mpx_link_t *self);
 
 /* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
  * data). Both are copied. Never blocks: what the peer doesn't take yet is queued, so the
- * caller must bound what it sends by credit.
+ * caller must bound what it sends by credit; one that is max_behind is kicked.
  * MP_OK; MP_ECLOSED the peer is gone (its DOWN follows or was there); MP_ETOOLARGE;
  * MP_ENOMEM. */
 mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes_t payload);
 
 /* End a hub's connection with a peer; its DOWN follows. */
 void mpx_link_kick(mpx_link_t *self, uint64_t peer);
+
+/* Who comes to a hub is a stranger, and must be trusted before its patience ends; and may be
+ * made a stranger again, who should go by himself. Those on lanes are of this user, and no
+ * strangers. */
+void mpx_link_trust(mpx_link_t *self, uint64_t peer, bool trusted);
+/* Shut down the connections of strangers who have taken too long, and of peers whose messages
+ * don't end. Cheap before its time has come; returns when that is (MPX_NEVER: nobody is there). */
+int64_t mpx_link_patrol(mpx_link_t *self, int64_t now);
 
 /* Peers that are connected to a hub. */
 size_t mpx_link_peers(const mpx_link_t *self);

@@ -5,6 +5,7 @@
 #include "ipc.h"
 #include "lanes.h"
 #include "link.h"
+#include "sentry.h"
 
 #include <string.h>
 #include <sys/types.h>
@@ -21,6 +22,7 @@ enum {
     ENDPOINTS_MAX = 16,
     SPARE_DESCRIPTORS = 32,
     STRAYS = 16,
+    STRANGERS_MAX = 512,
     LANE_RING_BYTES = 1 << 20
 };
 
@@ -48,7 +50,8 @@ struct mpx_link {
     uint64_t generation;
     void *socket; /* NULL: lanes alone */
     void *monitor;
-    mpx_lanes_t *lanes; /* NULL: ZeroMQ alone */
+    mpx_lanes_t *lanes;   /* NULL: ZeroMQ alone */
+    mpx_sentry_t *sentry; /* of a hub with a socket */
     int epoll;
     bool is_hub;
     mpx_link_options_t options;
@@ -67,6 +70,7 @@ struct mpx_link {
     int dial_fd;         /* on the fork guard's list; -1: none */
     zmq_msg_t frames[2]; /* handed out last */
     size_t frames_count;
+    size_t frames_wire_bytes;
     char address[128];
 };
 

@@ -10,6 +10,7 @@
 
 typedef enum mpx_monitor_kind {
     MPX_MONITOR_CONNECTED, /* fd: the connection's */
+    MPX_MONITOR_ACCEPTED,  /* the same, of a hub */
     MPX_MONITOR_GREETED,   /* the ZeroMQ handshake is done */
     MPX_MONITOR_GONE,      /* fd: the connection's; or it could not be made */
     MPX_MONITOR_FOREIGN,   /* the handshake failed: the other side is no ZeroMQ peer of ours */

@@ -1,5 +1,6 @@
 #include "link_private.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
 #include "monitor.h"
@@ -164,6 +165,7 @@ static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
             self->dial = LOST;
         }
         break;
+    case MPX_MONITOR_ACCEPTED:
     case MPX_MONITOR_OTHER:
         break;
     }
@@ -175,17 +177,27 @@ static void take_monitor_events(mpx_link_t *self)
     while (self->monitor && mpx_monitor_next(self->monitor, &event)) {
         if (!self->is_hub)
             on_dial_event(self, &event);
+        else if (event.kind == MPX_MONITOR_ACCEPTED)
+            mpx_sentry_arrive(self->sentry, event.fd, mpx_now());
         else if (event.kind == MPX_MONITOR_GONE || event.kind == MPX_MONITOR_FOREIGN)
             on_fd_gone(self, event.fd);
     }
 }
 
+/* On the wire, with what stands before it. */
+static size_t wire_size(const zmq_msg_t *frame)
+{
+    size_t size = zmq_msg_size(frame);
+    return size + (size > UINT8_MAX ? 9 : 2);
+}
+
 /* Receive one whole message into frames[0..1], the identity into *identity (hub). Frames
- * beyond the second are dropped. Returns their number; 0: nothing there; -1: out of memory. */
+ * beyond the second are dropped. Returns their number; 0: nothing there. */
 static int receive(mpx_link_t *self, zmq_msg_t *identity)
 {
     int count = 0;
     bool more = true;
+    self->frames_wire_bytes = 0;
     if (self->is_hub) {
         if (zmq_msg_recv(identity, self->socket, ZMQ_DONTWAIT) < 0)
             return 0;
@@ -199,6 +211,7 @@ static int receive(mpx_link_t *self, zmq_msg_t *identity)
             break;
         }
         more = zmq_msg_more(&frame);
+        self->frames_wire_bytes += wire_size(&frame);
         if (count < 2) {
             self->frames[count] = frame;
             self->frames_count = (size_t)count + 1;
@@ -273,6 +286,8 @@ static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
     mp_rc_t rc = count ? MP_EOF : MP_EBUSY;
     if (count > 0) {
         peer_t *peer = sender(self, &identity, out);
+        if (peer)
+            mpx_sentry_took(self->sentry, peer->fd, self->frames_wire_bytes, mpx_now());
         if (peer && count > 2)
             shut(peer);
         if (peer && !peer->kicked) {
@@ -391,8 +406,9 @@ static mp_rc_t send_frame(mpx_link_t *self, const void *data, size_t size, int f
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return MP_OK;
+    bool full = errno == EAGAIN;
     zmq_msg_close(&frame);
-    return MP_ECLOSED;
+    return full ? MP_EBUSY : MP_ECLOSED;
 }
 
 static mp_rc_t address_peer(mpx_link_t *self, uint64_t id)
@@ -403,6 +419,8 @@ static mp_rc_t address_peer(mpx_link_t *self, uint64_t id)
     mp_rc_t rc = send_frame(self, peer->identity, peer->identity_size, ZMQ_SNDMORE);
     if (rc == MP_ECLOSED) /* MANDATORY: libzmq knows no such peer any more */
         mark_gone(self, peer);
+    if (rc == MP_EBUSY) /* it doesn't read what we send */
+        shut(peer);
     return rc;
 }
 
@@ -421,7 +439,7 @@ mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes
         rc = send_frame(self, head.data, head.size, apart ? ZMQ_SNDMORE : 0);
     if (rc == MP_OK && apart)
         rc = send_frame(self, payload.data, payload.size, 0);
-    return rc;
+    return rc == MP_EBUSY ? MP_ECLOSED : rc;
 }
 
 void mpx_link_kick(mpx_link_t *self, uint64_t id)
@@ -431,6 +449,21 @@ void mpx_link_kick(mpx_link_t *self, uint64_t id)
         shut(peer);
     else if (self->lanes)
         mpx_lanes_kick(self->lanes, id);
+}
+
+void mpx_link_trust(mpx_link_t *self, uint64_t id, bool trusted)
+{
+    const peer_t *peer = find_peer(self, id);
+    if (peer && !peer->gone)
+        mpx_sentry_trust(self->sentry, peer->fd, trusted, mpx_now());
+}
+
+int64_t mpx_link_patrol(mpx_link_t *self, int64_t now)
+{
+    if (!self->sentry)
+        return MPX_NEVER;
+    int64_t due = mpx_sentry_due(self->sentry);
+    return now < due ? due : mpx_sentry_patrol(self->sentry, !readable(self->socket), now);
 }
 
 size_t mpx_link_peers(const mpx_link_t *self)

@@ -94,6 +94,11 @@ void mpx_owner_act(mpx_owner_t *self)
 /* ---- visitors
  * ------------------------------------------------------------------------------------ */
 
+static bool is_small(const mp_queue_options_t *queue)
+{
+    return queue->maxsize && queue->maxsize <= MPX_SMALL_MAXSIZE;
+}
+
 static mp_rc_t on_come(void *object, mpx_guest_t *guest, mpx_admit_t *out)
 {
     mpx_owner_t *self = object;
@@ -102,8 +107,7 @@ static mp_rc_t on_come(void *object, mpx_guest_t *guest, mpx_admit_t *out)
     if (!visitor)
         return mpx_fault(MP_ENOMEM, "a visitor");
     mpx_guest_set(guest, visitor);
-    bool small = queue->maxsize && queue->maxsize <= MPX_SMALL_MAXSIZE;
-    out->window_items = small ? 0 : MPX_WINDOW_ITEMS;
+    out->window_items = is_small(queue) ? 0 : MPX_WINDOW_ITEMS;
     out->window_bytes = MPX_WINDOW_BYTES;
     out->max_item_bytes = queue->max_item_bytes;
     out->joinable = queue->joinable;
@@ -235,7 +239,10 @@ static mp_rc_t open_entries(mpx_owner_t *self)
     const mpx_owner_options_t *options = &self->options;
     mp_rc_t rc = MP_OK;
     if (options->queue.endpoint) {
-        mpx_link_options_t link = {.no_lane = options->queue.no_lane};
+        mpx_link_options_t link = {
+            .no_lane = options->queue.no_lane,
+            .max_message_bytes = options->queue.max_item_bytes + MPX_MESSAGE_SLACK,
+            .max_ahead_bytes = options->queue.max_item_bytes + MPX_WINDOW_BYTES + MPX_AHEAD_SLACK};
         rc = mpx_hub_new(options->queue.endpoint, &link, &self->hub);
     }
     if (rc != MP_OK)
@@ -264,11 +271,15 @@ mp_rc_t mpx_owner_new(const mpx_owner_options_t *options, mpx_owner_t **out)
     self->keeps = options->queue.joinable || options->queue.settle_explicitly;
     mpx_condition_init(&self->changed);
     const mp_queue_options_t *queue = &options->queue;
+    bool small = is_small(queue);
     mpx_fifo_options_t fifo = {
         .maxsize = queue->maxsize,
         .max_bytes = queue->max_bytes,
         /* Of a small queue nobody takes more than it uses now. */
-        .batch_max = queue->maxsize && queue->maxsize <= MPX_SMALL_MAXSIZE ? 1 : 0,
+        .batch_max = small ? 1 : 0,
+        .by_place = small,
+        .window_items = MPX_WINDOW_ITEMS,
+        .window_bytes = MPX_WINDOW_BYTES,
         .tell_items = MPX_WINDOW_ITEMS / 4,
         .tell_bytes = MPX_WINDOW_BYTES / 4,
         .joinable = queue->joinable,

@@ -14,6 +14,8 @@
 enum {
     MPX_WINDOW_ITEMS = 1024,
     MPX_WINDOW_BYTES = 1 << 20,
+    MPX_MESSAGE_SLACK = 64 * 1024 + 4096, /* greetings, heads */
+    MPX_AHEAD_SLACK = 4 << 20,
     MPX_SMALL_MAXSIZE = 1024 /* up to that each put waits for its place */
 };
 

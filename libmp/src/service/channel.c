@@ -80,7 +80,8 @@ mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **o
     mp_rc_t rc = make(options->user, options->arg, &self);
     if (rc != MP_OK)
         return rc;
-    mpx_link_options_t link = {.no_lane = options->no_lane};
+    mpx_link_options_t link = {.no_lane = options->no_lane,
+                               .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
     snprintf(self->endpoint, sizeof self->endpoint, "%s", options->endpoint);
     self->door = options->door;
     self->object = options->object;

@@ -18,7 +18,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
-enum { BURST = 256, LINGER_MS = 1000, IGNORED_MAX = 10000 };
+/* A guest that reads is behind by a window of messages at most. */
+enum { BURST = 256, LINGER_MS = 1000, IGNORED_MAX = 10000, BEHIND_MAX = 32768 };
 
 static const char software[] = "libmp " MP_VERSION_STRING;
 
@@ -118,6 +119,7 @@ static void put_out(mpx_guest_t *self, mp_rc_t why, bool tell_object)
         return;
     bool was_in = self->state == IN;
     self->state = OUT;
+    mpx_link_trust(self->hub->link, self->peer, false);
     if (why == MP_ECLOSED)
         (void)mpx_guest_send(self, &(mpx_header_t){.op = MPX_OP_BYE, .code = why}, (mp_bytes_t){0});
     else if (why != MP_OK)
@@ -171,9 +173,12 @@ static void let_in(mpx_guest_t *self)
     if (rc == MP_OK)
         rc = mpx_guest_send(self, &(mpx_header_t){.op = MPX_OP_ADMIT}, mpx_buf_bytes(&body));
     mpx_buf_free(&body);
-    if (rc != MP_OK)
+    if (rc != MP_OK) {
         put_out(self, rc, true);
-    else if (entry->class->admitted)
+        return;
+    }
+    mpx_link_trust(self->hub->link, self->peer, true);
+    if (entry->class->admitted)
         entry->class->admitted(entry->object, self);
 }
 
@@ -360,6 +365,12 @@ static bool ready(void *arg)
     return mpx_link_ready(self->link);
 }
 
+static int64_t tick(void *arg, int64_t now)
+{
+    mpx_hub_t *self = arg;
+    return mpx_link_patrol(self->link, now);
+}
+
 /* ---- hubs ---------------------------------------------------------------------------------------
  */
 
@@ -387,15 +398,23 @@ static void close_all(void)
 
 mp_rc_t mpx_hub_new(const char *endpoint, const mpx_link_options_t *options, mpx_hub_t **out)
 {
+    mpx_link_options_t link = *options;
+    link.max_behind = BEHIND_MAX;
     look_where_we_are();
     mpx_hub_t *self = calloc(1, sizeof *self);
     if (!self)
         return mpx_fault(MP_ENOMEM, "%s: a hub", endpoint);
     mp_rc_t rc = mpx_leave_add(MPX_STAGE_SERVICE, close_all);
     if (rc == MP_OK)
-        rc = mpx_link_listen(NULL, &endpoint, 1, options, &self->link);
+        rc = mpx_link_listen(NULL, &endpoint, 1, &link, &self->link);
     if (rc == MP_OK) {
-        self->served = (mpx_served_t){serve, ready, self, mpx_link_fd(self->link), NULL, NULL};
+        self->served = (mpx_served_t){
+            .serve = serve,
+            .ready = ready,
+            .tick = tick,
+            .arg = self,
+            .fd = mpx_link_fd(self->link),
+        };
         rc = mpx_service_add(&self->served);
     }
     if (rc != MP_OK) {
@@ -467,7 +486,8 @@ mp_rc_t mpx_reception(bool lanes, mpx_hub_t **out)
             return mpx_fault_errno("random bytes");
         snprintf(endpoint, sizeof endpoint, "ipc://@mp-%llx-%llx",
                  (unsigned long long)mpx_life_self(), (unsigned long long)random);
-        mpx_link_options_t options = {.only_lanes = lanes, .no_lane = !lanes};
+        mpx_link_options_t options = {
+            .only_lanes = lanes, .no_lane = !lanes, .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
         mp_rc_t rc = mpx_hub_new(endpoint, &options, place);
         if (rc != MP_OK)
             return rc;

@@ -15,6 +15,9 @@
 #include "link.h"
 #include "wire.h"
 
+/* The largest message that a visit can have: one item of a queue. */
+#define MPX_VISIT_MESSAGE_MAX ((size_t)MPX_PARCEL_MAX + 4096)
+
 typedef struct mpx_hub mpx_hub_t;
 typedef struct mpx_guest mpx_guest_t;
 

@@ -126,6 +126,16 @@ static void let_others_in(void)
         (void)sched_yield();
 }
 
+static int64_t tick_all(void)
+{
+    int64_t now = mpx_now();
+    int64_t due = MPX_NEVER;
+    mpx_served_t *served;
+    DL_FOREACH (all, served)
+        due = mpx_earlier(due, served->tick(served->arg, now));
+    return due;
+}
+
 static void *run(void *arg)
 {
     struct epoll_event events[8];
@@ -134,10 +144,11 @@ static void *run(void *arg)
     for (;;) {
         pthread_mutex_lock(&lock);
         bool more = serve_all();
+        int64_t due = tick_all();
         int own_poke = poke;
         pthread_mutex_unlock(&lock);
         let_others_in();
-        int n = epoll_wait(waiting, events, 8, more ? 0 : -1);
+        int n = epoll_wait(waiting, events, 8, more ? 0 : mpx_poll_ms(mpx_now(), due));
         for (int i = 0; i < n; i++)
             if (!events[i].data.ptr)
                 (void)!read(own_poke, &count, sizeof count);

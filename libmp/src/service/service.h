@@ -21,6 +21,7 @@
 typedef struct mpx_served {
     bool (*serve)(void *arg); /* take what is there, some of it; true: there may be more */
     bool (*ready)(void *arg); /* whether there is something that `fd` doesn't tell */
+    int64_t (*tick)(void *arg, int64_t now); /* what is due now; when to be called again */
     void *arg;
     int fd;
     struct mpx_served *prev, *next;
