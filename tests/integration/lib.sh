@@ -117,7 +117,8 @@ exits() {
 # leftovers: pids of what runs in our folder, but this script.
 leftovers() {
     local pid
-    for pid in $(find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null | cut -d/ -f3); do
+    for pid in $({ find /proc -maxdepth 2 -name cwd -lname "$work*" 2>/dev/null || true; } |
+        cut -d/ -f3); do
         if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && alive "$pid"; then echo "$pid"; fi
     done
 }

@@ -241,6 +241,7 @@ static mp_rc_t post_sentry(mpx_link_t *self)
         .patience_ns = self->options.patience_ms * MPX_MS,
         .strangers = STRANGERS_MAX,
         .ahead_bytes = self->options.max_ahead_bytes,
+        .flood_bytes = self->options.max_flood_bytes,
     };
     self->sentry = mpx_sentry_new(&options);
     return self->sentry ? MP_OK : mpx_fault(MP_ENOMEM, "a link");

@@ -31,6 +31,7 @@ typedef struct mpx_link_options {
     int patience_ms;          /* of a hub, with a peer that isn't trusted; 0: 5000 */
     size_t max_ahead_bytes;   /* of a hub, on tcp: what a trusted peer may have sent of messages
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */
+    size_t max_flood_bytes;   /* of a hub, on tcp: the same of many small messages; 0: no bound */
     size_t max_behind;        /* of a hub: messages that a peer hasn't read; 0: no bound */
     bool no_lane;             /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
     bool only_lanes;          /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */

@@ -13,7 +13,9 @@
 enum {
     STRANGER_BYTES = 128 * 1024, /* a greeting and a first message */
     HEARTBEAT_BYTES = 64,        /* a second; libzmq's own take a third of it */
-    BUSY_FACTOR = 4              /* where what is missing may just not be handed out yet */
+    BUSY_FACTOR = 4,             /* where what is missing may just not be handed out yet */
+    FLOOD_MESSAGES = 5000,       /* in a step: more than any window holds beside a large item */
+    FLOOD_STEPS = 3
 };
 static const int64_t stranger_step = 100 * MPX_MS;
 static const int64_t trusted_step = MPX_S;
@@ -27,6 +29,8 @@ typedef struct connection {
     int64_t until; /* it must be trusted */
     int64_t next;  /* look at it */
     uint64_t taken;
+    unsigned messages; /* taken since the last look */
+    unsigned floods;   /* looks in a row at which it flooded us */
 } connection_t;
 
 struct mpx_sentry {
@@ -139,8 +143,10 @@ void mpx_sentry_arrive(mpx_sentry_t *self, int fd, int64_t now)
 void mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes, int64_t now)
 {
     connection_t *connection = find(self, fd, now);
-    if (connection)
-        connection->taken += bytes;
+    if (!connection)
+        return;
+    connection->taken += bytes;
+    connection->messages++;
 }
 
 void mpx_sentry_trust(mpx_sentry_t *self, int fd, bool trusted, int64_t now)
@@ -171,15 +177,26 @@ static uint64_t bytes_arrived(int fd)
     return info.tcpi_bytes_received > waits ? info.tcpi_bytes_received - waits : 0;
 }
 
-static bool holds_too_much(const mpx_sentry_t *self, int fd, const connection_t *connection,
-                           bool drained, int64_t now)
+/* Only what goes on for several looks: a large item and thousands of small ones may take turns. */
+static bool floods(const mpx_sentry_t *self, connection_t *connection, uint64_t ahead, bool drained)
+{
+    bool now = !drained && self->options.flood_bytes && ahead > self->options.flood_bytes &&
+               connection->messages > FLOOD_MESSAGES;
+    connection->floods = now ? connection->floods + 1 : 0;
+    connection->messages = 0;
+    return connection->floods >= FLOOD_STEPS;
+}
+
+static bool holds_too_much(const mpx_sentry_t *self, int fd, connection_t *connection, bool drained,
+                           int64_t now)
 {
     uint64_t arrived = bytes_arrived(fd);
     uint64_t allowed = connection->was_trusted ? self->options.ahead_bytes : STRANGER_BYTES;
     if (!drained)
         allowed *= BUSY_FACTOR;
     allowed += (uint64_t)((now - connection->since) / MPX_S) * HEARTBEAT_BYTES;
-    return arrived > connection->taken && arrived - connection->taken > allowed;
+    uint64_t ahead = arrived > connection->taken ? arrived - connection->taken : 0;
+    return floods(self, connection, ahead, drained) || ahead > allowed;
 }
 
 static void look_at(mpx_sentry_t *self, int fd, bool drained, int64_t now)
@@ -190,7 +207,7 @@ static void look_at(mpx_sentry_t *self, int fd, bool drained, int64_t now)
         forget(self, connection);
         return;
     }
-    connection->next = now + (connection->trusted ? trusted_step : stranger_step);
+    connection->next = now + (connection->trusted && drained ? trusted_step : stranger_step);
     if (now < connection->until && !holds_too_much(self, fd, connection, drained, now))
         return;
     shutdown(fd, SHUT_RDWR);

@@ -1,9 +1,10 @@
 /* sentry.h: watches the connections of a hub for what libzmq doesn't bound.
  *
  * libzmq keeps a connection that says nothing for as long as it likes, and a message that doesn't
- * end with all that came of it; it tells nobody. So each connection has a time in which it must
- * be trusted, and on tcp the kernel's count of the bytes that came is held against the bytes that
- * were handed out: what is missing lies in libzmq. Who breaks a bound is shut down.
+ * end with all that came of it; it tells nobody. Of small messages that come more quickly than
+ * they are read it keeps all, each in 64 bytes at least. So each connection has a time in which it
+ * must be trusted, and on tcp the kernel's count of the bytes that came is held against the bytes
+ * that were handed out: what is missing lies in libzmq. Who breaks a bound is shut down.
  *
  * Connections are named by descriptors, which are libzmq's: a number may be another connection's
  * by now, which its inode tells. Pure but for asking the kernel about them.
@@ -21,6 +22,7 @@ typedef struct mpx_sentry_options {
     int64_t patience_ns; /* for a connection that isn't trusted */
     size_t strangers;    /* most of them; beyond that the oldest one goes */
     size_t ahead_bytes;  /* most that may have come and not be handed out */
+    size_t flood_bytes;  /* the same of many small messages, if kept up; 0: ahead_bytes */
 } mpx_sentry_options_t;
 
 /* NULL: out of memory. */

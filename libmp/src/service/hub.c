@@ -18,8 +18,15 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/* A guest that reads is behind by a window of messages at most. */
-enum { BURST = 256, LINGER_MS = 1000, IGNORED_MAX = 10000, BEHIND_MAX = 32768 };
+/* A guest that reads is behind by a window of messages at most; one that keeps to its window
+ * isn't ahead by more than the window of a queue, and heads. */
+enum {
+    BURST = 256,
+    LINGER_MS = 1000,
+    IGNORED_MAX = 10000,
+    BEHIND_MAX = 32768,
+    FLOOD_BYTES = 2 << 20
+};
 
 static const char software[] = "libmp " MP_VERSION_STRING;
 
@@ -400,6 +407,7 @@ mp_rc_t mpx_hub_new(const char *endpoint, const mpx_link_options_t *options, mpx
 {
     mpx_link_options_t link = *options;
     link.max_behind = BEHIND_MAX;
+    link.max_flood_bytes = FLOOD_BYTES;
     look_where_we_are();
     mpx_hub_t *self = calloc(1, sizeof *self);
     if (!self)
