@@ -1,41 +1,15 @@
 /* bench_local: what lives on one host, beside the same thing made of nothing but the system.
  * Usage: bench_local sync | process */
+#include "bench.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <mp/mp.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static void report(const char *peer, const char *name, const char *unit, double value)
-{
-    printf("RES\t%s\t%s\t%s\t%.3f\n", peer, name, unit, value);
-    fflush(stdout);
-}
-
-static void require(mp_rc_t rc)
-{
-    if (rc == MP_OK)
-        return;
-    fprintf(stderr, "bench_local: %s\n", mp_errmsg());
-    exit(1);
-}
 
 static void *shared(size_t bytes)
 {
@@ -77,31 +51,15 @@ static void increment_raw(int n)
     }
 }
 
-/* Children wait at a pipe until all are there. */
 static double time_processes(int processes, void (*run)(int))
 {
-    int gate[2];
-    if (pipe(gate) != 0)
-        exit(1);
+    gate_t gate = gate_new();
     for (int i = 0; i < processes; i++)
-        if (fork() == 0) {
-            char byte;
-            close(gate[1]);
-            if (read(gate[0], &byte, 1) < 0)
-                _exit(1);
+        if (gate_fork(&gate)) {
             run(INCREMENTS / processes);
             _exit(0);
         }
-    close(gate[0]);
-    usleep(20000);
-    double begin = seconds();
-    close(gate[1]);
-    for (int i = 0; i < processes; i++) {
-        int status = 0;
-        if (wait(&status) < 0 || status != 0)
-            exit(1);
-    }
-    return seconds() - begin;
+    return gate_time(&gate);
 }
 
 static void bench_increments(int processes)

@@ -1,35 +1,10 @@
 /* bench_pool: a pool of two local workers. Usage: bench_pool map | latency WHERE */
-#include <mp/mp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "bench.h"
 
 MP_TASK(square, int, int)
 {
     *out = (int)((unsigned)*in * (unsigned)*in);
     return MP_OK;
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static void report(const char *name, const char *unit, double value)
-{
-    printf("RES\tlibmp\t%s\t%s\t%.3f\n", name, unit, value);
-    fflush(stdout);
-}
-
-static void require(mp_rc_t rc)
-{
-    if (rc == MP_OK)
-        return;
-    fprintf(stderr, "bench_pool: %s\n", mp_errmsg());
-    exit(1);
 }
 
 static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
@@ -42,7 +17,7 @@ static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
     require(mp_pool_map(pool, &square, xs, 1000, ys, -1));
     double begin = seconds();
     require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
-    report(name, "k/s", n / (seconds() - begin) / 1000);
+    report("libmp", name, "k/s", n / (seconds() - begin) / 1000);
     if (ys[n - 1] != (int)((unsigned)(n - 1) * (unsigned)(n - 1)))
         exit(1);
     free(xs);
@@ -68,9 +43,9 @@ static void bench_latency(mp_pool_t *pool, const char *where)
     }
     qsort(times, N, sizeof *times, compare);
     snprintf(name, sizeof name, "apply p50, %s", where);
-    report(name, "us", times[N / 2]);
+    report("libmp", name, "us", times[N / 2]);
     snprintf(name, sizeof name, "apply p99, %s", where);
-    report(name, "us", times[N * 99 / 100]);
+    report("libmp", name, "us", times[N * 99 / 100]);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,9 @@
-"""Medians and ratios of RES lines on stdin. The ratio says how many times better libmp is."""
+"""Medians and ratios of RES lines on stdin. The ratios say how many times better libmp is, and
+libmp with its lanes switched off, where that was measured."""
 import statistics
 import sys
+
+OURS = ("libmp", "libmp-zmq")
 
 samples = {}
 for line in sys.stdin:
@@ -8,12 +11,17 @@ for line in sys.stdin:
         _, peer, case, unit, value = line.rstrip("\n").split("\t")
         samples.setdefault((case, unit), {}).setdefault(peer, []).append(float(value))
 
-print(f"\n{'case':<34} {'unit':<8} {'peer':<10} {'median':>12} {'min':>12} {'max':>12}  libmp is")
+
+def better(unit, ours, rival):
+    return f"{rival / ours if unit in ('us', 'ns') else ours / rival:.1f} x"
+
+
+print(f"\n{'case':<34} {'unit':<5} {'peer':<10} {'median':>12} {'min':>12} {'max':>12}"
+      f" {'libmp is':>10} {'-zmq is':>9}")
 for (case, unit), peers in samples.items():
-    ours = statistics.median(peers["libmp"])
+    medians = {peer: statistics.median(values) for peer, values in peers.items()}
     for peer, values in peers.items():
-        median = statistics.median(values)
-        better = median / ours if unit in ("us", "ns") else ours / median
-        ratio = "" if peer == "libmp" else f"{better:.1f} x"
-        print(f"{case:<34} {unit:<8} {peer:<10} {median:>12.1f} {min(values):>12.1f} "
-              f"{max(values):>12.1f}  {ratio}")
+        ratios = ["" if peer in OURS or ours not in medians
+                  else better(unit, medians[ours], medians[peer]) for ours in OURS]
+        print(f"{case:<34} {unit:<5} {peer:<10} {medians[peer]:>12.1f} {min(values):>12.1f} "
+              f"{max(values):>12.1f} {ratios[0]:>10} {ratios[1]:>9}")
