@@ -131,7 +131,7 @@ typedef struct owner_note {
 
 static pid_t fork_owner(owner_note_t *note, size_t maxsize)
 {
-    pid_t pid = fork();
+    pid_t pid = far_fork();
     ck_assert_int_ge(pid, 0);
     if (pid)
         return pid;
