@@ -230,6 +230,42 @@ START_TEST(empty_items_are_bounded_too)
 }
 END_TEST
 
+static void hold_everything(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    mp_item_t item;
+    for (int i = 0; i < 10; i++) {
+        OK(mp_queue_get_item(queue, &item, LONG_MS));
+        mp_item_clear(&item);
+    }
+    IS(mp_queue_put(queue, "x", 1, 50), far_is("owner") ? MP_EFULL : MP_OK); /* into the window */
+    mp_queue_stat_t stat;
+    OK(mp_queue_stat(queue, &stat, LONG_MS));
+    ck_assert_uint_eq(stat.prefetched, 10);
+    ck_assert_uint_eq(stat.waiting, far_is("owner") ? 0 : 1);
+    OK(mp_queue_settle(queue, 10));
+    OK(mp_queue_flush(queue, LONG_MS));
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+START_TEST(what_is_never_settled_is_bounded)
+{
+    enum { SIZE = 1000 };
+    static char bytes[SIZE];
+    mp_queue_t *queue = new_queue((mp_queue_options_t){
+        .max_bytes = 10 * (SIZE + 64), .max_item_bytes = 5000, .settle_explicitly = true});
+    for (int i = 0; i < 10; i++)
+        OK(mp_queue_put(queue, bytes, SIZE, LONG_MS));
+    IS(mp_queue_put(queue, bytes, SIZE, 20), MP_EFULL);
+    far_one_t other;
+    far_start(&other, hold_everything, queue);
+    far_join(&other);
+    OK(mp_queue_put(queue, bytes, SIZE, LONG_MS));
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
 enum { LARGE = 100 << 20 };
 
 static void put_large(void *arg)
@@ -595,6 +631,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, maxsize_is_exact);
     tcase_add_test(all, bytes_bound_too);
     tcase_add_test(all, empty_items_are_bounded_too);
+    tcase_add_test(all, what_is_never_settled_is_bounded);
     tcase_add_test(all, items_may_be_as_large_as_the_limit);
     tcase_add_test(all, a_get_ends_in_time_and_gets_what_is_there);
     tcase_add_test(all, signals_end_no_wait);

@@ -3,12 +3,37 @@
 
 #include <stdatomic.h>
 
+/* Who must leave a child that has copies of everything, and lives on when its parent is killed:
+ * until the test, the last to have the writing end, has ended. */
+static bool with_child;
+static int lifeline[2];
+
+static void leave_a_child(void)
+{
+    char byte;
+    pid_t pid = with_child ? far_fork() : 1;
+    ck_assert_int_ge(pid, 0);
+    if (pid)
+        return;
+    close(lifeline[1]);
+    (void)!read(lifeline[0], &byte, 1);
+    _exit(0);
+}
+
+static void choose_child(bool with)
+{
+    with_child = with;
+    ck_assert_int_eq(pipe(lifeline), 0);
+}
+
 static void hold_one_and_stay(void *arg)
 {
     mp_queue_t **queues = arg;
     mp_queue_t *queue = over_there(queues[0]);
     mp_queue_t *told = over_there(queues[1]);
-    put_number(told, get_number(queue));
+    uint64_t number = get_number(queue);
+    leave_a_child();
+    put_number(told, number);
     OK(mp_queue_flush(told, LONG_MS));
     for (;;)
         pause();
@@ -18,8 +43,10 @@ START_TEST(what_a_killed_consumer_had_comes_again)
 {
     if (far_is("owner"))
         return; /* its threads don't die alone */
+    bool joinable = _i & 1;
+    choose_child(_i & 2);
     mp_queue_t *queues[2];
-    queues[0] = new_queue((mp_queue_options_t){.joinable = _i == 1});
+    queues[0] = new_queue((mp_queue_options_t){.joinable = joinable});
     queues[1] = new_queue((mp_queue_options_t){0});
     for (uint64_t i = 0; i < 3; i++)
         put_number(queues[0], i);
@@ -29,7 +56,7 @@ START_TEST(what_a_killed_consumer_had_comes_again)
     far_kill(&other);
     mp_item_t item;
     bool seen[3] = {false};
-    if (_i == 1)
+    if (joinable)
         IS(mp_queue_join(queues[0], 0), MP_ETIMEDOUT);
     for (int i = 0; i < 3; i++) { /* the first one when its end is known, at once or later */
         OK(mp_queue_get_item(queues[0], &item, LONG_MS));
@@ -38,10 +65,10 @@ START_TEST(what_a_killed_consumer_had_comes_again)
         ck_assert(item.redelivered == (number == 0));
         seen[number] = true;
         mp_item_clear(&item);
-        if (_i == 1)
+        if (joinable)
             OK(mp_queue_task_done(queues[0]));
     }
-    if (_i == 1)
+    if (joinable)
         OK(mp_queue_join(queues[0], LONG_MS));
     mp_queue_destroy(&queues[0]);
     mp_queue_destroy(&queues[1]);
@@ -139,6 +166,7 @@ static pid_t fork_owner(owner_note_t *note, size_t maxsize)
     OK(mp_queue_ref(queue, &note->ref));
     if (mp_queue_address(queue))
         snprintf(note->address, sizeof note->address, "%s", mp_queue_address(queue));
+    leave_a_child();
     atomic_store(&note->ready, 1);
     for (;;)
         pause();
@@ -160,6 +188,7 @@ START_TEST(a_killed_owner_is_told_and_items_handed_back)
 {
     if (far_is("owner"))
         return;
+    choose_child(_i == 1);
     owner_note_t *note = shared(sizeof *note);
     pid_t pid = fork_owner(note, 0);
     mp_queue_t *queue = open_of(note);
@@ -224,10 +253,10 @@ int main(int argc, char **argv)
     Suite *suite = suite_create(far);
     TCase *all = tcase_create(far);
     tcase_set_timeout(all, 60);
-    tcase_add_loop_test(all, what_a_killed_consumer_had_comes_again, 0, 2);
+    tcase_add_loop_test(all, what_a_killed_consumer_had_comes_again, 0, 4);
     tcase_add_loop_test(all, a_producer_may_leave_at_once, 0, 2);
     tcase_add_test(all, destroying_it_ends_every_wait);
-    tcase_add_test(all, a_killed_owner_is_told_and_items_handed_back);
+    tcase_add_loop_test(all, a_killed_owner_is_told_and_items_handed_back, 0, 2);
     tcase_add_test(all, a_stopped_owner_keeps_nobody_waiting);
     suite_add_tcase(suite, all);
     return suite_end(suite);

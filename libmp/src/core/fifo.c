@@ -50,6 +50,8 @@ struct mpx_fifo {
     mpx_visitor_t *waiting; /* for room, in turn */
     mpx_visitor_t *taking;  /* for items, in turn */
     mpx_fifo_counts_t counts;
+    size_t popped; /* in the owner's own hands */
+    size_t popped_cost;
     size_t consumers;
     size_t tells; /* visitors with something to be told, at most: 0 is nobody */
 };
@@ -437,25 +439,29 @@ mpx_fifo_item_t *mpx_fifo_pop(mpx_fifo_t *self)
         return NULL;
     DL_DELETE(self->items, item);
     self->counts.queued--;
-    self->counts.bytes -= cost_of(item->size);
-    self->counts.got++;
+    self->counts.given++;
+    self->popped++;
+    self->popped_cost += cost_of(item->size);
     fill(self);
     return item;
 }
 
-void mpx_fifo_unpop(mpx_fifo_t *self, mpx_fifo_item_t *item)
+void mpx_fifo_drop(mpx_fifo_t *self, mpx_fifo_item_t *item)
 {
-    DL_PREPEND(self->items, item);
-    self->counts.queued++;
-    self->counts.bytes += cost_of(item->size);
-    self->counts.got--;
+    self->popped--;
+    self->popped_cost -= cost_of(item->size);
+    forget_item(self, item);
+    self->tells++;
+    fill(self);
 }
 
-void mpx_fifo_done(mpx_fifo_t *self, size_t count)
+void mpx_fifo_unpop(mpx_fifo_t *self, mpx_fifo_item_t *item)
 {
-    size_t most = self->counts.unfinished;
-    self->counts.unfinished -= count < most ? count : most;
-    self->tells++;
+    self->popped--;
+    self->popped_cost -= cost_of(item->size);
+    DL_PREPEND(self->items, item);
+    self->counts.given--;
+    self->counts.queued++;
 }
 
 void mpx_fifo_go(mpx_fifo_t *self, mpx_visitor_t *visitor)
@@ -569,7 +575,8 @@ void mpx_fifo_count(const mpx_fifo_t *self, mpx_fifo_counts_t *out)
 
 bool mpx_fifo_is_sound(const mpx_fifo_t *self)
 {
-    size_t queued = 0, given = 0, parked = 0, reserved = 0, bytes = 0, visitors = 0;
+    size_t queued = 0, parked = 0, reserved = 0, visitors = 0;
+    size_t given = self->popped, bytes = self->popped_cost;
     const mpx_fifo_item_t *item;
     const mpx_visitor_t *visitor;
     DL_FOREACH (self->items, item) {

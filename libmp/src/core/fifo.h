@@ -82,13 +82,12 @@ void mpx_fifo_watch(mpx_fifo_t *self, mpx_visitor_t *visitor);
 void mpx_fifo_await(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t nonce);
 
 /* The owner's own calls, which need no messages: put at once, MP_EBUSY no room; take the first
- * item out, NULL there is none (to be freed; of a joinable queue it counts as unfinished until
- * mpx_fifo_done); `count` items are finished. */
+ * item, NULL there is none. It counts as given until it is dropped (done with, and freed) or goes
+ * back to the head. */
 mp_rc_t mpx_fifo_offer(mpx_fifo_t *self, uint32_t kind, mp_bytes_t bytes);
 mpx_fifo_item_t *mpx_fifo_pop(mpx_fifo_t *self);
-/* Back to the head. */
+void mpx_fifo_drop(mpx_fifo_t *self, mpx_fifo_item_t *item);
 void mpx_fifo_unpop(mpx_fifo_t *self, mpx_fifo_item_t *item);
-void mpx_fifo_done(mpx_fifo_t *self, size_t count);
 
 typedef enum mpx_fifo_effect_kind {
     MPX_FIFO_ADMITTED, /* count */
@@ -118,7 +117,7 @@ typedef struct mpx_fifo_counts {
     size_t unfinished;
     size_t visitors;
     uint64_t put;   /* ever admitted */
-    uint64_t got;   /* ever settled or popped */
+    uint64_t got;   /* ever settled or dropped */
     uint64_t again; /* ever put back */
 } mpx_fifo_counts_t;
 void mpx_fifo_count(const mpx_fifo_t *self, mpx_fifo_counts_t *out);

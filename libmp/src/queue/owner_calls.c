@@ -61,7 +61,7 @@ mp_rc_t mpx_owner_put(mpx_owner_t *self, uint32_t kind, mp_bytes_t bytes, int ti
 static void drop(mpx_owner_t *self, mpx_held_t *held)
 {
     DL_DELETE(self->held, held);
-    free(held->item);
+    mpx_fifo_drop(self->fifo, held->item);
     free(held);
 }
 
@@ -83,7 +83,7 @@ static mp_rc_t hand_over(mpx_owner_t *self, mpx_fifo_item_t *item, const mpx_wan
         held->thread = mpx_thread_self();
         DL_APPEND(self->held, held);
     } else {
-        free(item);
+        mpx_fifo_drop(self->fifo, item);
     }
     mpx_owner_act(self);
     return MP_OK;
@@ -129,7 +129,6 @@ mp_rc_t mpx_owner_task_done(mpx_owner_t *self)
     if (!held)
         return leave(self, mpx_fault(MP_ESTATE, "this process got no item that isn't finished"));
     drop(self, held);
-    mpx_fifo_done(self->fifo, 1);
     mpx_owner_act(self);
     return leave(self, MP_OK);
 }
@@ -145,6 +144,7 @@ mp_rc_t mpx_owner_settle(mpx_owner_t *self, size_t count)
                      mpx_fault(MP_ESTATE, "%zu items to settle, and %zu in hand", count, in_hand));
     for (size_t i = count ? count : in_hand; i > 0; i--)
         drop(self, self->held);
+    mpx_owner_act(self);
     return leave(self, MP_OK);
 }
 
@@ -196,21 +196,18 @@ mp_rc_t mpx_owner_join(mpx_owner_t *self, int timeout_ms)
 void mpx_owner_stat(mpx_owner_t *self, mp_queue_stat_t *out)
 {
     mpx_fifo_counts_t counts;
-    size_t held = 0;
-    const mpx_held_t *one;
     enter(self);
     mpx_fifo_count(self->fifo, &counts);
-    DL_COUNT(self->held, one, held);
     *out = (mp_queue_stat_t){
         .size = counts.queued,
-        .prefetched = counts.given + held,
+        .prefetched = counts.given,
         .waiting = counts.parked,
         .bytes = counts.bytes,
         .unfinished = counts.unfinished,
         .maxsize = self->options.queue.maxsize,
         .peers = counts.visitors,
         .put = counts.put,
-        .got = counts.got - held,
+        .got = counts.got,
         .redelivered = counts.again,
         .carrier = "owner",
     };
