@@ -4,10 +4,12 @@
 
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
+int queue_main(int argc, char **argv);
 int shm_main(int argc, char **argv);
 /* The whole of their --help. */
 void map_help(void);
 void ping_help(void);
+void queue_help(void);
 void shm_help(void);
 
 #endif
