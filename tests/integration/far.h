@@ -50,9 +50,9 @@ int __lsan_is_turned_off(void)                                         // NOLINT
     return 1;
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef MP_SANITIZED
 #include <poll.h>
-/* AddressSanitizer's allocator isn't made for this: a lock that another thread had at the fork is
+/* The sanitizers' allocators aren't made for this: a lock that another thread had at the fork is
  * never free again in the child. So a child shows first that it can allocate and start
  * threads, and one that can't is replaced. */
 static inline void *far_allocate(void *arg)
