@@ -48,13 +48,33 @@ static void bench_latency(mp_pool_t *pool, const char *where)
     report("libmp", name, "us", times[N * 99 / 100]);
 }
 
+static void bench_async(mp_pool_t *pool)
+{
+    enum { N = 50000 };
+    static mp_result_t *results[N];
+    for (int round = 0; round < 2; round++) { /* the first one warms up */
+        double begin = seconds();
+        for (int i = 0; i < N; i++)
+            require(mp_pool_apply_async(pool, &square, &i, NULL, &results[i]));
+        for (int i = 0; i < N; i++) {
+            int value = 0;
+            require(mp_result_get(results[i], &value, -1));
+            mp_result_destroy(&results[i]);
+        }
+        if (round)
+            report("libmp", "apply_async, pipelined", "k/s", N / (seconds() - begin) / 1000);
+    }
+}
+
 int main(int argc, char **argv)
 {
     mp_pool_t *pool = NULL;
     if (argc < 2)
         return 64;
     require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
-    if (strcmp(argv[1], "map") == 0) {
+    if (strcmp(argv[1], "async") == 0) {
+        bench_async(pool);
+    } else if (strcmp(argv[1], "map") == 0) {
         bench_map(pool, 20000, 1, "map 20k ints, chunk 1");
         bench_map(pool, 1000000, 0, "map 1M ints, automatic");
     } else {

@@ -24,6 +24,17 @@ def bench_map(pool):
         report(name, "k/s", n / seconds / 1000)
 
 
+def bench_async(pool):
+    n = 20000
+    for _ in range(2):
+        begin = time.perf_counter()
+        results = [pool.apply_async(square, (i,)) for i in range(n)]
+        for result in results:
+            result.get()
+        seconds = time.perf_counter() - begin
+    report("apply_async, pipelined", "k/s", n / seconds / 1000)
+
+
 def bench_latency(pool, where):
     times = []
     for i in range(2000):
@@ -40,5 +51,7 @@ if __name__ == "__main__":
     with multiprocessing.Pool(2) as the_pool:
         if sys.argv[1] == "map":
             bench_map(the_pool)
+        elif sys.argv[1] == "async":
+            bench_async(the_pool)
         else:
             bench_latency(the_pool, sys.argv[2])

@@ -12,6 +12,7 @@
 #include <mp/process.h>
 #include <mp/queue.h>
 #include <mp/ref.h>
+#include <mp/result.h>
 #include <mp/scope.h>
 #include <mp/shared_memory.h>
 #include <mp/sync.h>

@@ -3,8 +3,8 @@
  * Whoever waits for something takes the driver's seat if it is free: it leaves the lock,
  * sleeps on the backend's descriptor, comes back and handles what there is, for all jobs.
  * Others wait on a condition until something has moved, and one of them takes over when
- * the driver has what it wanted. So a lone thread pays no hop through another one, and
- * the library starts no thread.
+ * the driver has what it wanted. So a lone thread pays no hop through another one. Only
+ * a pool with results has a thread that drives when nobody waits.
  */
 #ifndef MPX_DRIVE_H
 #define MPX_DRIVE_H
@@ -20,11 +20,24 @@ struct mp_pool {
     struct mp_job *jobs;    /* those made by mp_job_new */
     unsigned users;         /* the caller's handle and those jobs */
     bool driven;            /* a thread sleeps on the backend's descriptor */
-    int kick_fd;            /* eventfd that wakes it */
-    int watch_fd;           /* epoll for mp_job_fileno, made when first asked for; -1 */
-    int timer_fd;           /* the backend's deadline, for watch_fd; -1 */
-    int64_t timer_at;       /* what it is set to */
-    uint64_t generation;    /* of the process that made it, see forkguard.h */
+    bool driver_waits;      /* for something of its own, as the mover doesn't */
+    int64_t driven_until;
+    int kick_fd;         /* eventfd that wakes it */
+    int watch_fd;        /* epoll for mp_job_fileno, made when first asked for; -1 */
+    int timer_fd;        /* the backend's deadline, for watch_fd; -1 */
+    int64_t timer_at;    /* what it is set to */
+    uint64_t generation; /* of the process that made it, see forkguard.h */
+    bool closed;
+    /* results, and their threads: see helpers.h */
+    struct mpx_calls *streams;
+    struct mp_result *over_results; /* ready, to be tidied up after */
+    struct mp_result *due_results;  /* their callbacks are due */
+    size_t open_results;
+    pthread_cond_t seat; /* the mover waits here */
+    pthread_cond_t due;  /* the caller waits here */
+    pthread_t caller_thread;
+    bool mover, caller; /* the threads are there */
+    bool stopping;
 };
 
 /* MP_EFORKED unless this process made the pool. Needs no lock. */
@@ -41,6 +54,11 @@ mp_rc_t mpx_pool_settle(mp_pool_t *self);
 mp_rc_t mpx_pool_wait(mp_pool_t *self, bool (*ready)(const void *), const void *arg,
                       int64_t deadline);
 
+/* Sleep once on the backend's descriptor, for nothing of one's own, and settle what there is. */
+mp_rc_t mpx_pool_drive(mp_pool_t *self);
+/* Wake the driver. */
+void mpx_pool_kick(const mp_pool_t *self);
+
 /* A descriptor that wakes a poll loop of the caller's. MP_OK; MP_ESYSTEM. */
 mp_rc_t mpx_pool_watch(mp_pool_t *self);
 
@@ -54,5 +72,7 @@ void mpx_pool_leave(mp_pool_t *self);
 /* The engine's job for mp_job_new's jobs: hold or release it as its window says. */
 void mpx_job_balance(struct mp_job *self, int64_t now);
 struct mp_job *mpx_job_next(const struct mp_job *self);
+/* Whether inputs have no outcome. */
+bool mpx_job_open_calls(const struct mp_job *self);
 
 #endif

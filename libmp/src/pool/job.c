@@ -2,6 +2,7 @@
 #include <mp/job.h>
 
 #include "drive.h"
+#include "kept.h"
 
 #include "clock.h"
 #include "fault.h"
@@ -20,9 +21,7 @@ typedef struct entry {
     uint64_t index;
     bool done;
     bool unlisted;
-    mp_outcome_t outcome; /* once done; its strings point into arena, its value to value */
-    void *arena;          /* the unpacked failure, or NULL */
-    unsigned char *value; /* or NULL */
+    mpx_kept_t kept; /* once done */
     size_t input_size;
     UT_hash_handle hh;
     struct entry *prev, *next; /* in `finished`, for an unordered job */
@@ -86,38 +85,6 @@ static void finish(mp_job_t *self, entry_t *entry)
         DL_APPEND(self->finished, entry);
 }
 
-static bool keep_value(mp_job_t *self, entry_t *entry, mp_bytes_t value)
-{
-    if (value.size == 0)
-        return true;
-    entry->value = malloc(value.size);
-    if (!entry->value) {
-        self->trouble = MP_ENOMEM;
-        return false;
-    }
-    memcpy(entry->value, value.data, value.size);
-    entry->outcome.value = (mp_bytes_t){entry->value, value.size};
-    self->value_bytes += value.size;
-    return true;
-}
-
-static void keep_failure(entry_t *entry, mp_bytes_t detail)
-{
-    mp_outcome_t *outcome = &entry->outcome;
-    mpx_failure_t failure;
-    if (mpx_failure_unpack(detail, &failure, &entry->arena) != MP_OK) {
-        outcome->message = mp_strerror(outcome->rc);
-        return;
-    }
-    outcome->message = failure.message;
-    outcome->host = failure.host;
-    outcome->pid = (int)failure.pid;
-    outcome->attempt = (int)failure.attempt;
-    outcome->code = failure.code;
-    outcome->signal = (int)failure.signal;
-    outcome->exit_status = (int)failure.exit_status;
-}
-
 static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_record_t *record,
                          int64_t busy_ns)
 {
@@ -125,15 +92,10 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     (void)busy_ns;
     mp_job_t *self = arg;
     entry_t *entry = find_entry(self, index);
-    entry->outcome =
-        (mp_outcome_t){.rc = record->rc, .index = index, .message = "", .host = "", .attempt = 1};
-    if (record->rc == MP_OK && self->task->out.bytes &&
-        record->value.size != self->task->out.bytes) {
-        entry->outcome.rc = MP_EPROTO;
-        entry->outcome.message = "the result has another size than the task's";
-    } else if (keep_value(self, entry, record->value) && record->rc != MP_OK) {
-        keep_failure(entry, record->detail);
-    }
+    mp_rc_t rc = mpx_kept_fill(&entry->kept, self->task, index, record);
+    if (rc != MP_OK)
+        self->trouble = rc;
+    self->value_bytes += entry->kept.outcome.value.size;
     finish(self, entry);
 }
 
@@ -189,12 +151,16 @@ mp_job_t *mpx_job_next(const mp_job_t *self)
     return self->next;
 }
 
+bool mpx_job_open_calls(const mp_job_t *self)
+{
+    return self->id && mpx_engine_job_open_calls(self->pool->backend->engine, self->id) > 0;
+}
+
 static void entry_free(mp_job_t *self, entry_t *entry)
 {
     self->input_bytes -= entry->input_size;
-    self->value_bytes -= entry->outcome.value.size;
-    free(entry->arena);
-    free(entry->value);
+    self->value_bytes -= entry->kept.outcome.value.size;
+    mpx_kept_free(&entry->kept);
     free(entry);
 }
 
@@ -204,7 +170,7 @@ static size_t window_of(const mp_pool_t *pool, const mp_call_options_t *options)
 {
     if (options->window > 0)
         return (size_t)options->window;
-    int processes = pool->backend->processes;
+    int processes = pool->backend ? pool->backend->processes : 0;
     return (size_t)(processes > 0 ? processes : 1) * WINDOW_PER_WORKER;
 }
 
@@ -331,7 +297,7 @@ static mp_rc_t take_locked(mp_job_t *self, mp_outcome_t *out)
         DL_DELETE(self->finished, entry);
     self->taken = entry;
     self->takes++;
-    *out = entry->outcome;
+    *out = entry->kept.outcome;
     if (self->pool->backend && self->held)
         mpx_job_balance(self, mpx_now());
     return MP_OK;

@@ -1,6 +1,4 @@
-/* map.c: calls over arrays of the caller's: inputs are read where they lie, results
- * written where they belong. */
-#include "drive.h"
+#include "map.h"
 
 #include "clock.h"
 #include "fault.h"
@@ -9,17 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct map {
-    const mp_task_t *task;
-    const unsigned char *in;
-    unsigned char *out;
-    mp_rc_t *rcs; /* may be NULL */
-    uint64_t open;
-    uint64_t first_failed; /* UINT64_MAX: none */
-    mp_rc_t rc;            /* of that call */
-    char problem[768];
-} map_t;
-
 /* A call's number has 64 bits, a put's count 32. */
 #define PUT_MAX ((size_t)1 << 30)
 
@@ -27,21 +14,16 @@ static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t cou
                            mpx_inputs_t *out)
 {
     (void)tag;
-    const map_t *self = arg;
+    const mpx_map_t *self = arg;
     size_t size = self->task->in.bytes;
     out->item_bytes = (uint32_t)size;
     out->payload = (mp_bytes_t){self->in + first * size, count * size};
     return MP_OK;
 }
 
-static void fail_call(map_t *self, uint64_t index, mp_rc_t rc, const char *message,
-                      const char *where)
+static void note_failure(mpx_map_t *self, uint64_t index, mp_rc_t rc, const char *message,
+                         const char *where)
 {
-    size_t size = self->task->out.bytes;
-    memset(self->out + index * size, 0, size);
-    if (self->rcs)
-        self->rcs[index] = rc;
-    self->open--;
     if (index >= self->first_failed)
         return;
     self->first_failed = index;
@@ -50,12 +32,30 @@ static void fail_call(map_t *self, uint64_t index, mp_rc_t rc, const char *messa
              (unsigned long long)index, message, *where ? ", on " : "", where);
 }
 
+static void end_calls(mpx_map_t *self, uint64_t count)
+{
+    self->open -= count;
+    if (!self->open && self->over)
+        self->over(self->arg);
+}
+
+static void fail_call(mpx_map_t *self, uint64_t index, mp_rc_t rc, const char *message,
+                      const char *where)
+{
+    size_t size = self->task->out.bytes;
+    memset(self->out + index * size, 0, size);
+    if (self->rcs)
+        self->rcs[index] = rc;
+    note_failure(self, index, rc, message, where);
+    end_calls(self, 1);
+}
+
 static void hook_values(void *arg, uint64_t tag, uint64_t first, uint32_t count,
                         uint32_t item_bytes, mp_bytes_t payload, int64_t busy_ns)
 {
     (void)tag;
     (void)busy_ns;
-    map_t *self = arg;
+    mpx_map_t *self = arg;
     size_t size = self->task->out.bytes;
     if (item_bytes != size) {
         for (uint32_t i = 0; i < count; i++)
@@ -66,7 +66,7 @@ static void hook_values(void *arg, uint64_t tag, uint64_t first, uint32_t count,
     memcpy(self->out + first * size, payload.data, count * size);
     if (self->rcs)
         memset(self->rcs + first, 0, count * sizeof *self->rcs);
-    self->open -= count;
+    end_calls(self, count);
 }
 
 static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_record_t *record,
@@ -94,7 +94,7 @@ static const mpx_job_hooks_t hooks = {
 
 static bool is_over(const void *arg)
 {
-    return ((const map_t *)arg)->open == 0;
+    return ((const mpx_map_t *)arg)->open == 0;
 }
 
 static mp_rc_t put_all(mp_pool_t *pool, uint64_t job, size_t n, size_t item_bytes)
@@ -108,16 +108,26 @@ static mp_rc_t put_all(mp_pool_t *pool, uint64_t job, size_t n, size_t item_byte
     return rc;
 }
 
-static mp_rc_t run_locked(mp_pool_t *pool, map_t *map, size_t n, const mp_call_options_t *options,
+mp_rc_t mpx_map_begin(mpx_map_t *self, mp_pool_t *pool, const mp_call_options_t *options,
+                      uint64_t *job)
+{
+    mp_rc_t rc = mpx_pool_job_open(pool, self->task, options, &hooks, self, job);
+    if (rc != MP_OK)
+        return rc;
+    rc = put_all(pool, *job, self->open, self->task->in.bytes);
+    if (rc != MP_OK)
+        (void)mpx_engine_job_close(pool->backend->engine, mpx_now(), *job);
+    return rc;
+}
+
+static mp_rc_t run_locked(mp_pool_t *pool, mpx_map_t *map, const mp_call_options_t *options,
                           int64_t deadline)
 {
     uint64_t job = 0;
-    mp_rc_t rc = mpx_pool_job_open(pool, map->task, options, &hooks, map, &job);
+    mp_rc_t rc = mpx_map_begin(map, pool, options, &job);
     if (rc != MP_OK)
         return rc;
-    rc = put_all(pool, job, n, map->task->in.bytes);
-    if (rc == MP_OK)
-        rc = mpx_pool_wait(pool, is_over, map, deadline);
+    rc = mpx_pool_wait(pool, is_over, map, deadline);
     if (!pool->backend)
         return mpx_fault(MP_ECANCELLED, "the pool was destroyed");
     mp_rc_t closed = mpx_engine_job_close(pool->backend->engine, mpx_now(), job);
@@ -140,20 +150,29 @@ static mp_rc_t check(const mp_task_t *task, const void *in, size_t n, const void
     return MP_OK;
 }
 
+mp_rc_t mpx_map_init(mpx_map_t *self, const mp_task_t *task, const void *in, size_t n, void *out,
+                     mp_rc_t *rcs)
+{
+    mp_rc_t rc = check(task, in, n, out);
+    if (rc == MP_OK)
+        *self = (mpx_map_t){
+            .task = task, .in = in, .out = out, .rcs = rcs, .open = n, .first_failed = UINT64_MAX};
+    return rc;
+}
+
 mp_rc_t mp_pool_map_with(mp_pool_t *self, const mp_task_t *task, const void *in, size_t n,
                          void *out, mp_rc_t *rcs, const mp_call_options_t *options, int timeout_ms)
 {
     static const mp_call_options_t defaults = {0};
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
-    mp_rc_t rc = check(task, in, n, out);
+    mpx_map_t map;
+    mp_rc_t rc = mpx_map_init(&map, task, in, n, out, rcs);
     if (rc == MP_OK)
         rc = mpx_pool_check(self);
     if (rc != MP_OK || n == 0)
         return rc;
-    map_t map = {
-        .task = task, .in = in, .out = out, .rcs = rcs, .open = n, .first_failed = UINT64_MAX};
     pthread_mutex_lock(&self->lock);
-    rc = run_locked(self, &map, n, options ? options : &defaults, deadline);
+    rc = run_locked(self, &map, options ? options : &defaults, deadline);
     pthread_mutex_unlock(&self->lock);
     if (rc == MP_ETIMEDOUT)
         return mpx_fault(rc, "%s: %llu of %zu calls had no outcome after %d ms; they are cancelled",

@@ -1,4 +1,7 @@
+#include "calls.h"
 #include "drive.h"
+#include "helpers.h"
+#include "results.h"
 
 #include "clock.h"
 #include "fault.h"
@@ -47,6 +50,8 @@ static void free_shell(mp_pool_t *self)
         close(self->watch_fd);
     if (self->kick_fd >= 0)
         close(self->kick_fd);
+    pthread_cond_destroy(&self->due);
+    pthread_cond_destroy(&self->seat);
     pthread_cond_destroy(&self->moved);
     pthread_mutex_destroy(&self->lock);
     free(self);
@@ -62,6 +67,8 @@ static mp_pool_t *make_shell(void)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&self->moved, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_cond_init(&self->seat, NULL);
+    pthread_cond_init(&self->due, NULL);
     pthread_mutex_init(&self->lock, NULL);
     self->users = 1;
     self->watch_fd = -1;
@@ -137,6 +144,22 @@ void mpx_pool_leave(mp_pool_t *self)
         free_shell(self);
 }
 
+/* Every open call ends, and nothing can be begun any more. */
+static void end_backend(mp_pool_t *self, const char *why)
+{
+    self->closed = true;
+    if (!self->backend)
+        return;
+    (void)mpx_backend_fail(self->backend, mpx_now(), MP_ECLOSED, MP_ECANCELLED, why);
+    mpx_results_sweep(self);
+    mpx_calls_free(self);
+    self->backend->ops->destroy(self->backend);
+    self->backend = NULL;
+    mpx_pool_kick(self);
+    mpx_helpers_wake(self);
+    pthread_cond_broadcast(&self->moved);
+}
+
 void mp_pool_destroy(mp_pool_t **self_p)
 {
     mp_pool_t *self = *self_p;
@@ -146,17 +169,61 @@ void mp_pool_destroy(mp_pool_t **self_p)
     if (self->generation != mpx_fork_generation()) {
         /* A copy: the lock may be held by a thread that doesn't exist here, and the
          * original's jobs may hold this memory. Give the copies of the workers' ends back. */
-        self->backend->ops->destroy(self->backend);
+        if (self->backend)
+            self->backend->ops->destroy(self->backend);
         free_shell(self);
         return;
     }
     pthread_mutex_lock(&self->lock);
-    (void)mpx_backend_fail(self->backend, mpx_now(), MP_ECLOSED, MP_ECANCELLED,
-                           "the pool was destroyed");
-    self->backend->ops->destroy(self->backend);
-    self->backend = NULL;
-    pthread_cond_broadcast(&self->moved);
+    end_backend(self, "the pool was destroyed");
+    mpx_helpers_stop(self);
     mpx_pool_leave(self);
+}
+
+void mp_pool_close(mp_pool_t *self)
+{
+    if (mpx_pool_check(self) != MP_OK)
+        return;
+    pthread_mutex_lock(&self->lock);
+    self->closed = true;
+    pthread_mutex_unlock(&self->lock);
+}
+
+void mp_pool_terminate(mp_pool_t *self)
+{
+    if (mpx_pool_check(self) != MP_OK)
+        return;
+    pthread_mutex_lock(&self->lock);
+    end_backend(self, "the pool was terminated");
+    pthread_mutex_unlock(&self->lock);
+}
+
+static bool has_nothing_open(const void *arg)
+{
+    const mp_pool_t *self = arg;
+    if (!self->backend)
+        return true;
+    if (self->open_results || self->due_results)
+        return false;
+    for (const struct mp_job *job = self->jobs; job; job = mpx_job_next(job))
+        if (mpx_job_open_calls(job))
+            return false;
+    return true;
+}
+
+mp_rc_t mp_pool_join(mp_pool_t *self, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = mpx_pool_check(self);
+    if (rc != MP_OK)
+        return rc;
+    pthread_mutex_lock(&self->lock);
+    if (!self->closed)
+        rc = mpx_fault(MP_ESTATE, "close the pool before you join it");
+    if (rc == MP_OK)
+        rc = mpx_pool_wait(self, has_nothing_open, self, deadline);
+    pthread_mutex_unlock(&self->lock);
+    return rc == MP_ETIMEDOUT ? mpx_fault(rc, "the pool has calls that aren't over") : rc;
 }
 
 int mp_pool_processes(const mp_pool_t *self)
@@ -165,7 +232,7 @@ int mp_pool_processes(const mp_pool_t *self)
     if (mpx_pool_check(self) != MP_OK)
         return 0;
     pthread_mutex_lock(&pool->lock);
-    int processes = pool->backend->processes;
+    int processes = pool->backend ? pool->backend->processes : 0;
     pthread_mutex_unlock(&pool->lock);
     return processes;
 }
@@ -208,16 +275,24 @@ mp_rc_t mpx_pool_settle(mp_pool_t *self)
             mpx_job_balance(job, now);
     } while (!backend->ops->may_sleep(backend));
     set_timer(self);
-    if (self->driven) {
-        uint64_t one = 1;
-        (void)!write(self->kick_fd, &one, sizeof one);
-    }
+    mpx_results_sweep(self);
+    /* The mover only wants to know of an earlier deadline. */
+    if (self->driver_waits || backend->ops->deadline(backend) < self->driven_until)
+        mpx_pool_kick(self);
+    mpx_helpers_wake(self);
     pthread_cond_broadcast(&self->moved);
     return MP_OK;
 }
 
+void mpx_pool_kick(const mp_pool_t *self)
+{
+    uint64_t one = 1;
+    if (self->driven)
+        (void)!write(self->kick_fd, &one, sizeof one);
+}
+
 /* Sleep without the lock until something happens or the time has come. */
-static mp_rc_t sleep_as_driver(mp_pool_t *self, int64_t deadline)
+static mp_rc_t sleep_as_driver(mp_pool_t *self, int64_t deadline, bool waits)
 {
     const mpx_backend_t *backend = self->backend;
     int64_t until = mpx_earlier(deadline, backend->ops->deadline(backend));
@@ -229,6 +304,8 @@ static mp_rc_t sleep_as_driver(mp_pool_t *self, int64_t deadline)
     struct timespec span = {.tv_sec = left / MPX_S, .tv_nsec = left % MPX_S};
 
     self->driven = true;
+    self->driver_waits = waits;
+    self->driven_until = until;
     pthread_mutex_unlock(&self->lock);
     int n = ppoll(fds, 2, until == MPX_NEVER ? NULL : &span, NULL);
     int error = errno;
@@ -267,13 +344,20 @@ mp_rc_t mpx_pool_wait(mp_pool_t *self, bool (*ready)(const void *), const void *
             sleep_as_passenger(self, deadline);
             continue;
         }
-        rc = sleep_as_driver(self, deadline);
+        rc = sleep_as_driver(self, deadline, true);
         if (rc == MP_OK && self->backend)
             rc = mpx_pool_settle(self);
     }
-    /* The seat is free: a passenger must take it. */
+    /* The seat is free: a passenger must take it, or the mover. */
     pthread_cond_broadcast(&self->moved);
+    mpx_helpers_wake(self);
     return rc;
+}
+
+mp_rc_t mpx_pool_drive(mp_pool_t *self)
+{
+    mp_rc_t rc = sleep_as_driver(self, MPX_NEVER, false);
+    return rc == MP_OK && self->backend ? mpx_pool_settle(self) : rc;
 }
 
 static bool watch_add(int watch_fd, int fd)
@@ -317,6 +401,8 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
                           const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
 {
     mp_rc_t rc = check_call_options(options);
+    if (rc == MP_OK && (self->closed || !self->backend))
+        rc = mpx_fault(MP_ECLOSED, "the pool is closed");
     if (rc != MP_OK)
         return rc;
     char signature[512];

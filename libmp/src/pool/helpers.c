@@ -1,0 +1,110 @@
+#include "helpers.h"
+
+#include "clock.h"
+#include "fault.h"
+#include "results.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum { LAST_CALLS_MS = 5000 };
+
+/* ---- threads -----------------------------------------------------------------------------------
+ */
+
+static void *move(void *arg)
+{
+    mp_pool_t *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->stopping && pool->backend)
+        if (!pool->open_results || pool->driven)
+            pthread_cond_wait(&pool->seat, &pool->lock);
+        else
+            (void)mpx_pool_drive(pool);
+    pool->mover = false;
+    pthread_cond_broadcast(&pool->moved);
+    mpx_pool_leave(pool);
+    return NULL;
+}
+
+static void *call(void *arg)
+{
+    mp_pool_t *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        mp_result_t *due = mpx_results_due(pool);
+        if (due)
+            mpx_results_call(pool, due);
+        else if (pool->stopping)
+            break;
+        else
+            pthread_cond_wait(&pool->due, &pool->lock);
+    }
+    pool->caller = false;
+    pthread_cond_broadcast(&pool->moved);
+    mpx_pool_leave(pool);
+    return NULL;
+}
+
+/* Detached: each has a share in the pool's memory, and says when it is over. */
+static mp_rc_t start(mp_pool_t *pool, void *(*run)(void *), pthread_t *thread)
+{
+    pthread_attr_t attributes;
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    int failed = pthread_create(thread, &attributes, run, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (failed) {
+        errno = failed;
+        return mpx_fault_errno("a thread for results");
+    }
+    pool->users++;
+    return MP_OK;
+}
+
+mp_rc_t mpx_helpers_start(mp_pool_t *pool, bool with_callbacks)
+{
+    pthread_t ignored;
+    mp_rc_t rc = MP_OK;
+    if (!pool->mover) {
+        rc = start(pool, move, &ignored);
+        pool->mover = rc == MP_OK;
+    }
+    if (rc == MP_OK && with_callbacks && !pool->caller) {
+        rc = start(pool, call, &pool->caller_thread);
+        pool->caller = rc == MP_OK;
+    }
+    return rc;
+}
+
+void mpx_helpers_wake(mp_pool_t *pool)
+{
+    if (pool->mover && pool->open_results && !pool->driven)
+        pthread_cond_signal(&pool->seat);
+    if (pool->caller && pool->due_results)
+        pthread_cond_signal(&pool->due);
+}
+
+static bool is_caller(const mp_pool_t *pool)
+{
+    return pool->caller && pthread_equal(pool->caller_thread, pthread_self());
+}
+
+void mpx_helpers_stop(mp_pool_t *pool)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), LAST_CALLS_MS);
+    struct timespec until = {deadline / MPX_S, deadline % MPX_S};
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->seat);
+    pthread_cond_broadcast(&pool->due);
+    mpx_pool_kick(pool);
+    while (pool->mover)
+        pthread_cond_wait(&pool->moved, &pool->lock);
+    while (pool->caller && !is_caller(pool))
+        if (pthread_cond_timedwait(&pool->moved, &pool->lock, &until) == ETIMEDOUT)
+            break;
+}

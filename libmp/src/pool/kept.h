@@ -1,0 +1,19 @@
+/* kept.h: the outcome of a call, kept until somebody wants it. */
+#ifndef MPX_KEPT_H
+#define MPX_KEPT_H
+
+#include "wire.h"
+#include <mp/pool.h>
+
+typedef struct mpx_kept {
+    mp_outcome_t outcome; /* its strings point into arena, its value to value */
+    void *arena;          /* the unpacked failure, or NULL */
+    unsigned char *value; /* or NULL */
+} mpx_kept_t;
+
+/* A value of another size than the task's is MP_EPROTO. MP_OK; MP_ENOMEM the value is lost. */
+mp_rc_t mpx_kept_fill(mpx_kept_t *self, const mp_task_t *task, uint64_t index,
+                      const mpx_record_t *record);
+void mpx_kept_free(mpx_kept_t *self);
+
+#endif

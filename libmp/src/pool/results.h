@@ -1,0 +1,15 @@
+/* results.h: what the pool and its threads need of results. With the pool's lock held. */
+#ifndef MPX_RESULTS_H
+#define MPX_RESULTS_H
+
+#include "drive.h"
+#include <mp/result.h>
+
+/* The oldest result whose callback is due; NULL: none. */
+mp_result_t *mpx_results_due(mp_pool_t *pool);
+/* Call it, without the lock. */
+void mpx_results_call(mp_pool_t *pool, mp_result_t *due);
+/* Tidy up after those that became ready. */
+void mpx_results_sweep(mp_pool_t *pool);
+
+#endif
