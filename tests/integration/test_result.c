@@ -44,6 +44,12 @@ MP_TASK(moody, int, int)
     return MP_OK;
 }
 
+MP_TASK(nap_ms, int, int)
+{
+    usleep((useconds_t)*in * 1000);
+    return MP_OK;
+}
+
 MP_TASK_BYTES(echo)
 {
     return mp_call_write(call, in.data, in.size);
@@ -167,6 +173,32 @@ START_TEST(waits_end_in_time_and_cancel_ends_calls)
     next = begin(pool, &twice, 5);
     OK(mp_result_get(next, &out, LONG_MS));
     mp_result_destroy(&next);
+    end(&pool);
+}
+END_TEST
+
+START_TEST(what_was_cancelled_is_not_left_to_run)
+{
+    mp_pool_t *pool = new_pool();
+    mp_result_t *naps[PROCESSES], *spins[PROCESSES], *next[PROCESSES];
+    int out;
+    for (int i = 0; i < PROCESSES; i++)
+        naps[i] = begin(pool, &nap_ms, 200);
+    for (int i = 0; i < PROCESSES; i++) /* behind those, at their workers */
+        spins[i] = begin(pool, &moody, SPIN);
+    for (int i = 0; i < PROCESSES; i++)
+        OK(mp_result_cancel(spins[i]));
+    for (int i = 0; i < PROCESSES; i++)
+        next[i] = begin(pool, &twice, i);
+    for (int i = 0; i < PROCESSES; i++) {
+        OK(mp_result_get(naps[i], &out, LONG_MS));
+        IS(mp_result_get(spins[i], &out, 0), MP_ECANCELLED);
+        OK(mp_result_get(next[i], &out, LONG_MS));
+        ck_assert_int_eq(out, 2 * i);
+        mp_result_destroy(&naps[i]);
+        mp_result_destroy(&spins[i]);
+        mp_result_destroy(&next[i]);
+    }
     end(&pool);
 }
 END_TEST
@@ -458,6 +490,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, a_call_tells_how_it_ended);
     tcase_add_test(all, bytes_of_any_length_are_submitted);
     tcase_add_test(all, waits_end_in_time_and_cancel_ends_calls);
+    tcase_add_test(all, what_was_cancelled_is_not_left_to_run);
     tcase_add_test(all, things_move_while_nobody_waits);
     tcase_add_test(all, a_map_goes_on_in_the_background);
     tcase_add_test(all, callbacks_run_in_a_thread_of_their_own);

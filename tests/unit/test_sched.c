@@ -253,6 +253,40 @@ START_TEST(cancelled_calls_end_and_their_chunks_become_orphans)
 }
 END_TEST
 
+START_TEST(an_orphan_whose_turn_comes_is_stopped)
+{
+    mpx_sched_t *sched = make();
+    mpx_worker_spec_t spec = any(1);
+    spec.horizon_ns = 1000 * MS;
+    open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
+    mpx_sched_worker_join(sched, 0, 1, &spec);
+    mpx_sched_put(sched, 0, 1, 0, 1, 4, 0);
+    mpx_effect_t quick = expect(sched, MPX_RUN); /* then more than one is given at once */
+    mpx_sched_done(sched, 0, quick.chunk, 1, MS);
+    mpx_sched_put(sched, 0, 1, 1, 2, 8, 0);
+    mpx_effect_t first = expect(sched, MPX_RUN);
+    mpx_effect_t second = expect(sched, MPX_RUN);
+    mpx_sched_started(sched, 0, first.chunk);
+    ck_assert_int_eq(mpx_sched_cancel(sched, 0, 1, 2, 1, MP_ECANCELLED), MP_OK);
+    expect(sched, MPX_END);
+    mpx_effect_t stop = expect(sched, MPX_STOP);
+    ck_assert(stop.chunk == second.chunk && !stop.started);
+    /* However long the other one runs, it isn't stopped before its turn. */
+    for (int64_t now = 0; now < 500 * MS; now += 20 * MS)
+        ck_assert_int_eq(mpx_sched_tick(sched, now), MP_OK);
+    expect_nothing(sched);
+    mpx_sched_done(sched, 500 * MS, first.chunk, 1, 500 * MS);
+    mpx_sched_started(sched, 500 * MS, second.chunk);
+    expect_nothing(sched);
+    ck_assert_int_le(mpx_sched_deadline(sched), 600 * MS);
+    mpx_sched_tick(sched, mpx_sched_deadline(sched));
+    stop = expect(sched, MPX_STOP);
+    ck_assert(stop.chunk == second.chunk && stop.started);
+    ck_assert_int_eq(mpx_sched_deadline(sched), INT64_MAX);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(a_range_can_be_cancelled)
 {
     mpx_sched_t *sched = make();
@@ -554,6 +588,7 @@ int main(void)
         retries_come_first_and_are_counted,
         a_call_over_its_limit_is_stopped_once,
         cancelled_calls_end_and_their_chunks_become_orphans,
+        an_orphan_whose_turn_comes_is_stopped,
         a_range_can_be_cancelled,
         calls_that_nobody_can_run_are_given_up_in_time,
         a_small_job_does_not_wait_behind_a_large_one,

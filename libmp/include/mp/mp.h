@@ -8,6 +8,7 @@
 #include <mp/item.h>
 #include <mp/job.h>
 #include <mp/log.h>
+#include <mp/parallel.h>
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>

@@ -130,7 +130,9 @@ static const char *check_chunk(const mpx_sched_t *self, const chunk_t *chunk)
         return "a chunk lost its job";
     bool limited = chunk->job && chunk->job->policy.call_limit_ns && chunk->started &&
                    !chunk->orphan && !chunk->stopped;
-    return limited == (chunk->deadline.slot != 0) ? NULL : "a chunk's deadline is astray";
+    bool watched = chunk->orphan && !chunk->condemned;
+    return (limited || watched) == (chunk->deadline.slot != 0) ? NULL
+                                                               : "a chunk's deadline is astray";
 }
 
 static bool listed(const worker_t *worker)

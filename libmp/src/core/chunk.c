@@ -68,19 +68,40 @@ static mp_rc_t stop(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc)
     return mpx_effects_chunk(&self->effects, MPX_STOP, chunk, rc);
 }
 
-mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc)
+/* One that isn't known to run is left to its turn: it may stand behind another's call. When its
+ * turn has come, and it isn't quick, it is stopped. */
+static mp_rc_t watch_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
+{
+    return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, MPX_ORPHAN_NS));
+}
+
+static mp_rc_t expire_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
+{
+    if (!chunk->started)
+        return watch_orphan(self, now, chunk);
+    mpx_heap_remove(&self->deadlines, &chunk->deadline);
+    chunk->condemned = true;
+    return mpx_effects_chunk(&self->effects, MPX_STOP, chunk, MP_ECANCELLED);
+}
+
+mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, mp_rc_t rc)
 {
     uint32_t rest = rest_of(chunk);
     mp_rc_t result = mpx_effects_end(&self->effects, chunk->job, next_of(chunk), rest,
                                      chunk->attempt, chunk->tag, chunk->worker->id, rc);
     take_back(self, chunk, rest);
     chunk->orphan = true;
-    return result == MP_OK ? stop(self, chunk, rc) : result;
+    chunk->condemned = chunk->started;
+    if (result == MP_OK)
+        result = stop(self, chunk, rc);
+    return result == MP_OK && !chunk->condemned ? watch_orphan(self, now, chunk) : result;
 }
 
 /* Its worker may be killed by that: what follows is mpx_chunk_lose. */
-mp_rc_t mpx_chunk_expire(mpx_sched_t *self, chunk_t *chunk)
+mp_rc_t mpx_chunk_expire(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
+    if (chunk->orphan)
+        return expire_orphan(self, now, chunk);
     chunk->overdue = true;
     return stop(self, chunk, MP_ETIMEDOUT);
 }
@@ -132,7 +153,9 @@ static mp_rc_t begin(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
     chunk->started = true;
     int64_t limit = chunk->job ? chunk->job->policy.call_limit_ns : 0;
-    if (limit == 0 || chunk->orphan)
+    if (chunk->orphan)
+        return chunk->condemned ? MP_OK : watch_orphan(self, now, chunk);
+    if (limit == 0)
         return MP_OK;
     return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, limit));
 }

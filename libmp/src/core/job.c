@@ -112,7 +112,7 @@ static mp_rc_t cancel(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first
     mp_rc_t result = mpx_job_end_queued(self, now, job, first, end, rc);
     for (chunk_t *chunk = job->chunks; chunk && result == MP_OK; chunk = chunk->job_next)
         if (!chunk->orphan && lies_within(chunk, first, end))
-            result = mpx_chunk_orphan(self, chunk, rc);
+            result = mpx_chunk_orphan(self, now, chunk, rc);
     return result == MP_OK ? mpx_handout_cramped(self) : result;
 }
 

@@ -37,7 +37,7 @@ mp_rc_t mpx_sched_tick(mpx_sched_t *self, int64_t now)
     mp_rc_t rc = MP_OK;
     mpx_heap_node_t *node;
     while (rc == MP_OK && (node = mpx_heap_first(&self->deadlines)) && node->at <= now)
-        rc = mpx_chunk_expire(self, CONTAINER_OF(node, chunk_t, deadline));
+        rc = mpx_chunk_expire(self, now, CONTAINER_OF(node, chunk_t, deadline));
     while (rc == MP_OK && (node = mpx_heap_first(&self->patience)) && node->at <= now)
         rc = mpx_patience_expire(self, now, CONTAINER_OF(node, job_t, patience));
     return rc;

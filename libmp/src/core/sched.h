@@ -20,7 +20,8 @@
  *        +-- worker lost-+------------------+   job cancelled --END,STOP--> orphan
  *
  * An orphan's calls have ended; it only still counts against its worker's credit,
- * until its results come or the worker is lost.
+ * until its results come or the worker is lost. One that ran is stopped with its worker; one
+ * that was still to run is left to its turn, and stopped a moment after that has come.
  */
 #ifndef MPX_SCHED_H
 #define MPX_SCHED_H

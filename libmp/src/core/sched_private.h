@@ -106,9 +106,10 @@ typedef struct chunk {
     bool slow; /* of a job whose chunks take long, or nobody knows how long */
     bool started;
     bool orphan;
-    bool stopped; /* MPX_STOP was sent, and no result has come since */
-    bool overdue; /* that was because its running call is out of time */
-    bool excused; /* was stopped for a call that ended after all: a loss may be our own doing */
+    bool condemned; /* an orphan that ran when it was stopped: its worker dies by it */
+    bool stopped;   /* MPX_STOP was sent, and no result has come since */
+    bool overdue;   /* that was because its running call is out of time */
+    bool excused;   /* was stopped for a call that ended after all: a loss may be our own doing */
     mpx_heap_node_t deadline; /* in sched.deadlines while a call with a limit runs */
     struct chunk *worker_prev, *worker_next;
     struct chunk *job_prev, *job_next;
@@ -250,11 +251,13 @@ void mpx_worker_free(mpx_sched_t *self, worker_t *worker);
 /* chunk.c */
 chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t size);
 void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk);
-mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc);
+/* What an orphan may still run. */
+#define MPX_ORPHAN_NS INT64_C(50000000)
+mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, mp_rc_t rc);
 /* Its worker is lost. Frees it. */
 mp_rc_t mpx_chunk_lose(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,
                        mp_rc_t rc);
-mp_rc_t mpx_chunk_expire(mpx_sched_t *self, chunk_t *chunk);
+mp_rc_t mpx_chunk_expire(mpx_sched_t *self, int64_t now, chunk_t *chunk);
 
 /* handout.c: who gets what. */
 void mpx_handout_leave(worker_t *worker); /* it waits for work no more */
