@@ -478,6 +478,81 @@ START_TEST(neither_threads_nor_descriptors_are_left)
 }
 END_TEST
 
+/* ---- workers: of this host
+ * ----------------------------------------------------------------------- */
+
+static int prepared;
+
+static int prepare(void *arg)
+{
+    prepared = *(int *)arg;
+    return prepared == FAIL ? 3 : 0;
+}
+
+MP_TASK(read_prepared, int, int)
+{
+    *out = prepared;
+    return MP_OK;
+}
+
+MP_TASK(read_pid, int, int)
+{
+    *out = getpid();
+    return MP_OK;
+}
+
+static mp_rc_t new_local(mp_pool_options_t options, mp_pool_t **pool)
+{
+    options.broker = "local";
+    return mp_pool_new(&options, pool);
+}
+
+START_TEST(an_initializer_prepares_each_worker)
+{
+    mp_pool_t *pool = NULL;
+    int value = 42, in = 0, out = 0;
+    mp_pool_options_t options = {.processes = 2, .initializer = prepare, .initializer_arg = &value};
+    OK(new_local(options, &pool));
+    for (int i = 0; i < 20; i++) {
+        OK(mp_pool_apply(pool, &read_prepared, &in, &out, LONG_MS));
+        ck_assert_int_eq(out, 42);
+        in = CRASH; /* its replacement as well */
+        if (i == 10)
+            IS(mp_pool_apply(pool, &moody, &in, &out, LONG_MS), MP_ECRASHED);
+    }
+    mp_pool_destroy(&pool);
+    value = FAIL;
+    IS(new_local(options, &pool), MP_EFAILED);
+    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "the initializer returned 3"));
+    ck_assert_ptr_null(pool);
+    options.broker = "tcp://127.0.0.1:1";
+    IS(mp_pool_new(&options, &pool), MP_EINVAL);
+}
+END_TEST
+
+START_TEST(workers_retire_after_their_calls)
+{
+    enum { MANY = 1000 };
+    static int in[MANY], out[MANY];
+    static const int limits[] = {1, 7, 300};
+    mp_pool_t *pool = NULL;
+    OK(new_local((mp_pool_options_t){.processes = 2, .max_calls_per_worker = limits[_i]}, &pool));
+    for (int chunk = 0; chunk < 20; chunk += 13) {
+        mp_call_options_t options = {.chunksize = chunk};
+        OK(mp_pool_map_with(pool, &read_pid, in, MANY, out, NULL, &options, 3 * LONG_MS));
+        for (int i = 0; i < MANY; i++) { /* none ran more than it may */
+            int same = 0;
+            for (int k = 0; k < MANY; k++)
+                same += out[k] == out[i];
+            ck_assert_int_le(same, limits[_i]);
+        }
+    }
+    in[0] = CRASH;
+    IS(mp_pool_apply(pool, &moody, &in[0], &out[0], LONG_MS), MP_ECRASHED); /* charged as ever */
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     MP_MAIN(argc, argv);
@@ -499,6 +574,10 @@ int main(int argc, char **argv)
     tcase_add_loop_test(all, terminate_ends_all_that_is_queued, 0, 2);
     tcase_add_test(all, threads_share_it);
     tcase_add_test(all, neither_threads_nor_descriptors_are_left);
+    if (strcmp(harness_where, "local") == 0) {
+        tcase_add_test(all, an_initializer_prepares_each_worker);
+        tcase_add_loop_test(all, workers_retire_after_their_calls, 0, 3);
+    }
     suite_add_tcase(suite, all);
     return suite_end(suite);
 }

@@ -28,14 +28,20 @@ typedef struct mp_pool mp_pool_t;
 
 /* All zero is the default. */
 typedef struct mp_pool_options {
-    int processes;           /* local workers; 0: mp_cpu_count() */
-    const char *broker;      /* see above */
-    const char *const *load; /* shared objects that local workers load;
-                                ends with NULL */
-    int connect_timeout_ms;  /* to find the broker, now and after it was
-                                lost; 0: 10 000 */
-    int worker_stdout;       /* descriptor for what local workers write to
-                                stdout; 0: the caller's stdout */
+    int processes;                 /* local workers; 0: mp_cpu_count() */
+    const char *broker;            /* see above */
+    const char *const *load;       /* shared objects that local workers load;
+                                      ends with NULL */
+    int connect_timeout_ms;        /* to find the broker, now and after it was
+                                      lost; 0: 10 000 */
+    int worker_stdout;             /* descriptor for what local workers write to
+                                      stdout; 0: the caller's stdout */
+    int (*initializer)(void *arg); /* called by each local worker before its
+                                first call; if it returns something else than
+                                0 the pool fails, with MP_EFAILED */
+    void *initializer_arg;
+    int max_calls_per_worker; /* after so many calls a local worker is replaced
+                                (Python's maxtasksperchild); 0: never */
 } mp_pool_options_t;
 
 /* How the calls of one map or job are run. All zero is the default. */
@@ -71,8 +77,8 @@ typedef struct mp_outcome {
  * options  NULL for the defaults; not kept.
  * out      the caller destroys it.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM out of processes or descriptors;
- * MP_EMODULE and MP_EEXIST from `load`; MP_ECONNECT, MP_EVERSION, MP_EPROTO,
- * MP_EDRAINING from the broker. */
+ * MP_EMODULE and MP_EEXIST from `load`; MP_EFAILED the initializer; MP_ECONNECT, MP_EVERSION,
+ * MP_EPROTO, MP_EDRAINING from the broker. */
 MP_API MP_MUST_CHECK mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out);
 
 /* End the workers (a local pool kills what still runs), cancel open jobs and free

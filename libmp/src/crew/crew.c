@@ -42,6 +42,7 @@ typedef struct slot {
     bool unrung;   /* was sent something since the last wake */
     bool flushing; /* the lane still has a long record to write */
     bool was_up;
+    bool retired; /* by its own will */
     bool salvaged;
 } slot_t;
 
@@ -113,6 +114,7 @@ static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
     slot->worker = ++self->last_worker;
     slot->pid = 0;
     slot->was_up = false;
+    slot->retired = false;
     slot->salvaged = false;
     slot->unrung = false;
     slot->flushing = false;
@@ -384,6 +386,10 @@ static mp_rc_t on_error_at_start(mpx_crew_t *self, mp_bytes_t payload, mp_rc_t c
 static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
     out->kind = MPX_CREW_MESSAGE;
+    if (slot->was_up && out->header.op == MPX_OP_DRAIN) {
+        slot->retired = true;
+        return MP_EBUSY;
+    }
     if (slot->was_up) {
         if (out->header.op == MPX_OP_RESULT)
             self->nursery_deaths = 0;
@@ -443,6 +449,7 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     out->kind = MPX_CREW_DOWN;
     out->signal = WIFSIGNALED(slot->status) ? WTERMSIG(slot->status) : 0;
     out->exit_status = WIFEXITED(slot->status) ? WEXITSTATUS(slot->status) : 0;
+    out->retired = slot->retired;
     if (!was_up && ++self->failed_starts >= STARTS_MAX)
         explain_start_failure(self, slot);
     clear_slot(slot);

@@ -27,10 +27,13 @@
 typedef struct mpx_crew mpx_crew_t;
 
 typedef struct mpx_crew_options {
-    uint32_t size;           /* executors, at least 1 */
-    const char *const *load; /* modules that each executor opens; ends with NULL; or NULL */
-    int worker_stdout;       /* becomes the executors' stdout; 0: as it is */
-    bool offer_exec;         /* they run mp.exec */
+    uint32_t size;                 /* executors, at least 1 */
+    const char *const *load;       /* modules that each executor opens; ends with NULL; or NULL */
+    int worker_stdout;             /* becomes the executors' stdout; 0: as it is */
+    bool offer_exec;               /* they run mp.exec */
+    int (*initializer)(void *arg); /* called by each before it is up; NULL: none */
+    void *initializer_arg;
+    uint64_t max_calls; /* after so many an executor retires; 0: never */
 } mpx_crew_options_t;
 
 /* Fork the nursery and ask it for the executors; each reports with UP or FAILED.
@@ -45,7 +48,8 @@ typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
     MPX_CREW_MESSAGE, /* STARTED, RESULT or ERROR */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
-    MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, or executors keep dying
+    MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
+                         or executors keep dying
                          before they are up, or can't be forked. Last event */
 } mpx_crew_event_kind_t;
 
@@ -57,7 +61,9 @@ typedef struct mpx_crew_event {
     mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next */
     int signal;          /* DOWN: that killed it, else 0 */
     int exit_status;     /* DOWN: when no signal did */
-    mp_rc_t rc;          /* FAILED: MP_EMODULE, MP_EEXIST, MP_ESYSTEM, MP_EWORKERLOST */
+    bool retired;        /* DOWN: after max_calls, with no call begun */
+    mp_rc_t rc;          /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
+                            MP_EWORKERLOST */
     const char *problem; /* FAILED: for people; valid until destroy */
 } mpx_crew_event_t;
 

@@ -32,6 +32,7 @@ typedef struct executor {
     job_t *jobs;
     mp_call_t call;
     bool offer_exec;
+    uint64_t left;     /* calls until it retires; 0: it doesn't */
     bool unrung;       /* something was written that the owner may not have seen */
     int64_t unrung_at; /* since when, about */
     uint64_t generation;
@@ -173,14 +174,26 @@ static void open_modules(executor_t *self, const char *const *load)
     }
 }
 
-/* ---- results -------------------------------------------------------------------------------- */
-
 /* A task that forks and returns in the child as well must not speak on the parent's lane. */
 static void stop_if_copied(const executor_t *self)
 {
     if (self->generation != mpx_fork_generation())
         _exit(0);
 }
+
+static void initialize(executor_t *self, const mpx_crew_options_t *options)
+{
+    char why[64];
+    int code = options->initializer ? options->initializer(options->initializer_arg) : 0;
+    stop_if_copied(self);
+    if (code == 0)
+        return;
+    snprintf(why, sizeof why, "the initializer returned %d", code);
+    send_problem(self, 0, MP_EFAILED, why);
+    _exit(0);
+}
+
+/* ---- results -------------------------------------------------------------------------------- */
 
 static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
 {
@@ -452,6 +465,15 @@ static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t pay
     free(arena);
 }
 
+/* What it has done is in the lane; what it was given beyond that is for others. */
+static void retire(executor_t *self)
+{
+    send(self, &(mpx_header_t){.op = MPX_OP_DRAIN}, NULL, 0);
+    mpx_lane_ring(self->lane);
+    fflush(NULL);
+    _exit(0);
+}
+
 static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
@@ -469,6 +491,10 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     const mp_task_t *task = work.job->task;
     if (task->in.bytes != header->item_bytes)
         _exit(MPX_EXECUTOR_NO_LANE);
+    mpx_header_t begun = *header;
+    if (self->left && self->left < begun.count)
+        begun.count = (uint32_t)self->left;
+    work.header = &begun;
     mpx_header_t started = {.op = MPX_OP_STARTED, .chunk = header->chunk, .first = header->first};
     send(self, &started, NULL, 0);
     if (work.job->limited)
@@ -478,6 +504,8 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     else
         run_bytes(self, &work);
     fflush(stdout); /* a task's printf: in time, and once */
+    if (self->left && !(self->left -= begun.count))
+        retire(self);
 }
 
 static void on_close(executor_t *self, const mpx_header_t *header)
@@ -512,12 +540,15 @@ static void on_record(executor_t *self, mp_bytes_t record)
 
 void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
 {
-    executor_t self = {.offer_exec = options->offer_exec, .generation = mpx_fork_generation()};
+    executor_t self = {.offer_exec = options->offer_exec,
+                       .left = options->max_calls,
+                       .generation = mpx_fork_generation()};
     if (gethostname(self.host, sizeof self.host - 1))
         strcpy(self.host, "localhost");
     if (mpx_lane_attach(lane_fds, &self.lane) != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
     open_modules(&self, options->load);
+    initialize(&self, options);
     say_hello(&self);
     for (;;) {
         mp_bytes_t record;

@@ -62,7 +62,8 @@ static mp_rc_t on_down(local_t *self, int64_t now, const mpx_crew_event_t *event
     };
     snprintf(name, sizeof name, "worker process %d", event->pid);
     mp_rc_t rc =
-        mpx_engine_worker_lost(self->base.engine, now, event->worker, MPX_CHARGE_RUNNING, &loss);
+        mpx_engine_worker_lost(self->base.engine, now, event->worker,
+                               event->retired ? MPX_CHARGE_NONE : MPX_CHARGE_RUNNING, &loss);
     return rc == MP_EINVAL ? MP_OK : rc; /* it died before it was up */
 }
 
@@ -149,6 +150,9 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
         .load = options->load,
         .worker_stdout = options->worker_stdout,
         .offer_exec = true,
+        .initializer = options->initializer,
+        .initializer_arg = options->initializer_arg,
+        .max_calls = (uint64_t)options->max_calls_per_worker,
     };
     mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
     mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->base.engine);

@@ -28,6 +28,8 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
         return mpx_fault(MP_EINVAL,
                          "a pool needs 1 to %d processes, not %d; 0 takes mp_cpu_count()",
                          PROCESSES_MAX, options->processes);
+    if (options->max_calls_per_worker < 0)
+        return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
     if (options->connect_timeout_ms < 0)
         return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
     return MP_OK;
@@ -114,6 +116,15 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     if (!self)
         return mpx_fault_errno("a pool");
     const char *broker = choose_broker(options);
+    if (broker && (options->initializer || options->max_calls_per_worker))
+        rc = mpx_fault(MP_EINVAL,
+                       "initializer and max_calls_per_worker are for local workers; "
+                       "those of %s are started elsewhere",
+                       broker);
+    if (rc != MP_OK) {
+        free_shell(self);
+        return rc;
+    }
     rc = broker ? mpx_remote_new(broker, options, &self->backend)
                 : mpx_local_new(options, &self->backend);
     if (rc == MP_OK)
