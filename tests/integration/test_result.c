@@ -385,6 +385,98 @@ START_TEST(several_are_waited_for)
 }
 END_TEST
 
+/* ---- imap ---------------------------------------------------------------------------------------
+ */
+
+typedef struct source {
+    int next, end;
+    mp_rc_t at_end;
+    int value;
+    const char *bytes; /* instead of numbers */
+    size_t size;
+} source_t;
+
+static mp_rc_t give(void *arg, mp_bytes_t *input)
+{
+    source_t *source = arg;
+    if (source->next == source->end)
+        return source->at_end;
+    source->value = source->next++;
+    *input = source->bytes ? (mp_bytes_t){source->bytes, source->size}
+                           : (mp_bytes_t){&source->value, sizeof source->value};
+    return MP_OK;
+}
+
+START_TEST(an_imap_asks_for_what_there_is_room_for)
+{
+    mp_pool_t *pool = new_pool();
+    mp_imap_t *imap = NULL;
+    mp_outcome_t outcome;
+    source_t source = {.end = -1}; /* endless */
+    mp_call_options_t options = {.window = 10};
+    OK(mp_pool_imap(pool, &twice, give, &source, &options, &imap));
+    ck_assert_int_eq(source.next, 0);
+    for (int i = 0; i < 1000; i++) {
+        OK(mp_imap_next(imap, &outcome, LONG_MS));
+        ck_assert_uint_eq(outcome.index, i);
+        ck_assert_int_eq(*(const int *)outcome.value.data, 2 * i);
+        ck_assert_int_le(source.next, i + 12); /* the window, and one in the hand */
+    }
+    mp_imap_destroy(&imap);
+    mp_imap_destroy(&imap);
+    source = (source_t){.end = 500, .at_end = MP_EOF};
+    bool seen[500] = {false};
+    OK(mp_pool_imap_unordered(pool, &moody, give, &source, &options, &imap));
+    source.next = SPIN + 1;
+    for (int i = SPIN + 1; i < 500; i++) {
+        OK(mp_imap_next(imap, &outcome, LONG_MS));
+        ck_assert(outcome.rc == MP_OK && !seen[*(const int *)outcome.value.data]);
+        seen[*(const int *)outcome.value.data] = true;
+    }
+    IS(mp_imap_next(imap, &outcome, LONG_MS), MP_EOF);
+    IS(mp_imap_next(imap, &outcome, 0), MP_EOF);
+    mp_imap_destroy(&imap);
+    end(&pool);
+}
+END_TEST
+
+START_TEST(a_failing_input_is_told_in_its_place)
+{
+    mp_pool_t *pool = new_pool();
+    mp_imap_t *imap = NULL;
+    mp_outcome_t outcome;
+    source_t source = {.end = 30, .at_end = MP_ESYSTEM};
+    OK(mp_pool_imap(pool, &moody, give, &source, NULL, &imap));
+    source.next = FAIL;
+    for (int i = 0; i < 3; i++) { /* 11 fails, 12 is good, 13 crashes: each in its place */
+        OK(mp_imap_next(imap, &outcome, LONG_MS));
+        static const mp_rc_t wanted[] = {MP_EFAILED, MP_OK, MP_ECRASHED};
+        ck_assert_int_eq(outcome.rc, wanted[i]);
+        ck_assert_uint_eq(outcome.index, i);
+    }
+    mp_imap_destroy(&imap); /* one spins */
+    source = (source_t){.next = 100, .end = 105, .at_end = MP_ESYSTEM};
+    OK(mp_pool_imap(pool, &moody, give, &source, NULL, &imap));
+    for (int i = 0; i < 5; i++) {
+        OK(mp_imap_next(imap, &outcome, LONG_MS));
+        ck_assert_int_eq(outcome.rc, MP_OK);
+    }
+    OK(mp_imap_next(imap, &outcome, LONG_MS));
+    ck_assert_int_eq(outcome.rc, MP_ESYSTEM);
+    ck_assert_uint_eq(outcome.index, 5);
+    IS(mp_imap_next(imap, &outcome, LONG_MS), MP_EOF);
+    mp_imap_destroy(&imap);
+    source = (source_t){.end = 3, .bytes = "wrong size", .size = 10};
+    OK(mp_pool_imap(pool, &moody, give, &source, NULL, &imap));
+    OK(mp_imap_next(imap, &outcome, LONG_MS));
+    ck_assert_int_eq(outcome.rc, MP_EINVAL);
+    IS(mp_imap_next(imap, &outcome, LONG_MS), MP_EOF);
+    mp_imap_destroy(&imap);
+    IS(mp_pool_imap(pool, &moody, NULL, NULL, NULL, &imap), MP_EINVAL);
+    end(&pool);
+}
+END_TEST
+
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
@@ -571,6 +663,8 @@ int main(int argc, char **argv)
     tcase_add_test(all, callbacks_run_in_a_thread_of_their_own);
     tcase_add_test(all, a_callback_may_use_its_pool);
     tcase_add_test(all, several_are_waited_for);
+    tcase_add_test(all, an_imap_asks_for_what_there_is_room_for);
+    tcase_add_test(all, a_failing_input_is_told_in_its_place);
     tcase_add_loop_test(all, terminate_ends_all_that_is_queued, 0, 2);
     tcase_add_test(all, threads_share_it);
     tcase_add_test(all, neither_threads_nor_descriptors_are_left);

@@ -5,6 +5,7 @@
 #include <mp/broker.h>
 #include <mp/connection.h>
 #include <mp/error.h>
+#include <mp/imap.h>
 #include <mp/item.h>
 #include <mp/job.h>
 #include <mp/log.h>

@@ -112,11 +112,8 @@ static void drop_oldest_stranger(mpx_sentry_t *self)
     forget(self, &self->by_fd[oldest]);
 }
 
-static connection_t *find(mpx_sentry_t *self, int fd, int64_t now)
+static connection_t *find(const mpx_sentry_t *self, int fd)
 {
-    if (fd >= 0 && (size_t)fd < self->room && self->by_fd[fd].used)
-        return &self->by_fd[fd];
-    mpx_sentry_arrive(self, fd, now);
     return fd >= 0 && (size_t)fd < self->room && self->by_fd[fd].used ? &self->by_fd[fd] : NULL;
 }
 
@@ -140,18 +137,19 @@ void mpx_sentry_arrive(mpx_sentry_t *self, int fd, int64_t now)
     self->next = mpx_earlier(self->next, place->next);
 }
 
-void mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes, int64_t now)
+bool mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes)
 {
-    connection_t *connection = find(self, fd, now);
+    connection_t *connection = find(self, fd);
     if (!connection)
-        return;
+        return false;
     connection->taken += bytes;
     connection->messages++;
+    return true;
 }
 
 void mpx_sentry_trust(mpx_sentry_t *self, int fd, bool trusted, int64_t now)
 {
-    connection_t *connection = find(self, fd, now);
+    connection_t *connection = find(self, fd);
     if (!connection || connection->trusted == trusted)
         return;
     connection->trusted = trusted;

@@ -31,8 +31,8 @@ void mpx_sentry_free(mpx_sentry_t **self);
 
 /* A connection has come, or is seen for the first time. */
 void mpx_sentry_arrive(mpx_sentry_t *self, int fd, int64_t now);
-/* These bytes of its were handed out. */
-void mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes, int64_t now);
+/* These bytes of its were handed out. false: it hasn't come yet. */
+bool mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes);
 /* It may stay; or its time runs again. */
 void mpx_sentry_trust(mpx_sentry_t *self, int fd, bool trusted, int64_t now);
 

@@ -277,6 +277,15 @@ static peer_t *sender(mpx_link_t *self, zmq_msg_t *identity, mpx_link_event_t *o
     return peer;
 }
 
+/* Its message may be read before the news that it has come. */
+static void account(mpx_link_t *self, const peer_t *peer)
+{
+    if (mpx_sentry_took(self->sentry, peer->fd, self->frames_wire_bytes))
+        return;
+    mpx_sentry_arrive(self->sentry, peer->fd, mpx_now());
+    (void)mpx_sentry_took(self->sentry, peer->fd, self->frames_wire_bytes);
+}
+
 /* MP_OK: a message; MP_EBUSY: none; MP_EOF: one that is not for the caller. */
 static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
 {
@@ -287,7 +296,7 @@ static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
     if (count > 0) {
         peer_t *peer = sender(self, &identity, out);
         if (peer)
-            mpx_sentry_took(self->sentry, peer->fd, self->frames_wire_bytes, mpx_now());
+            account(self, peer);
         if (peer && count > 2)
             shut(peer);
         if (peer && !peer->kicked) {
