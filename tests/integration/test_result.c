@@ -477,6 +477,29 @@ START_TEST(a_failing_input_is_told_in_its_place)
 }
 END_TEST
 
+START_TEST(results_are_waited_for_beside_other_things)
+{
+    mp_pool_t *pool = new_pool();
+    mp_result_t *slow = begin(pool, &moody, SPIN), *quick = begin(pool, &nap_ms, 50);
+    mp_queue_t *queue = NULL;
+    OK(mp_queue_new(NULL, &queue));
+    mp_waitable_t things[] = {{.result = slow}, {.result = quick}, {.queue = queue}};
+    OK(mp_wait(things, 3, LONG_MS, NULL));
+    ck_assert(!things[0].ready && things[1].ready && !things[2].ready);
+    OK(mp_queue_put(queue, "x", 1, 0));
+    things[1] = things[0];
+    OK(mp_wait(things, 3, LONG_MS, NULL));
+    ck_assert(!things[0].ready && things[2].ready);
+    OK(mp_result_cancel(slow));
+    OK(mp_wait(things, 1, LONG_MS, NULL));
+    ck_assert(things[0].ready);
+    mp_queue_destroy(&queue);
+    mp_result_destroy(&slow);
+    mp_result_destroy(&quick);
+    end(&pool);
+}
+END_TEST
+
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
@@ -665,6 +688,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, several_are_waited_for);
     tcase_add_test(all, an_imap_asks_for_what_there_is_room_for);
     tcase_add_test(all, a_failing_input_is_told_in_its_place);
+    tcase_add_test(all, results_are_waited_for_beside_other_things);
     tcase_add_loop_test(all, terminate_ends_all_that_is_queued, 0, 2);
     tcase_add_test(all, threads_share_it);
     tcase_add_test(all, neither_threads_nor_descriptors_are_left);

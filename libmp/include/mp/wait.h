@@ -11,6 +11,7 @@
 #include <mp/error.h>
 #include <mp/process.h>
 #include <mp/queue.h>
+#include <mp/result.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,6 +25,7 @@ typedef struct mp_waitable {
     mp_connection_t *connection; /* when a message has begun to come, or its end */
     mp_queue_t *queue;           /* when it has an item, which another may get first; or is lost */
     mp_listener_t *listener;     /* when somebody waits to be accepted */
+    mp_result_t *result;         /* when it is ready */
     int fd;                      /* when a read wouldn't wait: bytes, end, or an error */
     bool ready;                  /* out */
 } mp_waitable_t;
@@ -36,8 +38,8 @@ typedef struct mp_waitable {
  * ready       how many are; may be NULL
  * MP_OK; MP_ETIMEDOUT none is, also of none; MP_EINVAL a descriptor that isn't open, or too many;
  * MP_ESTATE a process that was not started; the codes of a receive or get for a connection,
- * queue or listener that can't be used here; MP_ENOMEM; MP_ESYSTEM. In a forked child, a process
- * of the parent is waited for as well. */
+ * queue or listener that can't be used here; MP_EFORKED a result; MP_ENOMEM; MP_ESYSTEM. In a
+ * forked child, a process of the parent is waited for as well. */
 MP_API mp_rc_t mp_wait(mp_waitable_t *things, size_t count, int timeout_ms, size_t *ready);
 
 #ifdef __cplusplus

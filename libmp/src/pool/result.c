@@ -3,6 +3,7 @@
 #include "calls.h"
 #include "helpers.h"
 #include "map.h"
+#include "result.h"
 #include "results.h"
 
 #include "clock.h"
@@ -10,6 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <utlist.h>
 
 /*     OPEN --last outcome--> ready --[callback]--> called
@@ -25,6 +28,7 @@ struct mp_result {
     bool ready;
     bool failed;
     bool handed_out; /* by mp_as_completed */
+    int wake;        /* for mpx_result_watch; -1: never asked */
     size_t total;
     uint64_t job; /* of a map; 0: closed */
     mpx_map_t map;
@@ -40,6 +44,8 @@ static void drop_share(mp_result_t *self)
 {
     if (--self->shares)
         return;
+    if (self->wake >= 0)
+        close(self->wake);
     mpx_kept_free(&self->call.kept);
     free(self);
 }
@@ -52,6 +58,8 @@ static void on_over(void *arg)
     self->failed = (self->is_map ? self->map.rc : self->call.kept.outcome.rc) != MP_OK;
     self->pool->open_results--;
     DL_APPEND(self->pool->over_results, self);
+    if (self->wake >= 0)
+        (void)!write(self->wake, &(uint64_t){1}, sizeof(uint64_t));
 }
 
 static bool has_callback(const mp_result_t *self)
@@ -111,6 +119,7 @@ static mp_result_t *make(mp_pool_t *pool, const mp_async_options_t *options, siz
     if (!self)
         return NULL;
     self->pool = pool;
+    self->wake = -1;
     if (options)
         self->options = *options;
     return self;
@@ -311,6 +320,22 @@ mp_rc_t mp_as_completed(mp_result_t *const *results, size_t count, size_t *index
     return rc == MP_ETIMEDOUT ? mpx_fault(rc, "no further result is ready") : rc;
 }
 
+mp_rc_t mpx_result_watch(mp_result_t *self, bool *ready, int *fd)
+{
+    mp_rc_t rc = mpx_pool_check(self->pool);
+    if (rc != MP_OK)
+        return rc;
+    pthread_mutex_lock(&self->pool->lock);
+    if (!self->ready && self->wake < 0)
+        self->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!self->ready && self->wake < 0)
+        rc = mpx_fault_errno("waiting for a result");
+    *ready = self->ready;
+    *fd = self->wake;
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
 /* ---- using -------------------------------------------------------------------------------------
  */
 
@@ -426,8 +451,8 @@ void mp_result_destroy(mp_result_t **self_p)
     *self_p = NULL;
     mp_pool_t *pool = self->pool;
     if (mpx_pool_check(pool) != MP_OK) {
-        mpx_kept_free(&self->call.kept);
-        free(self);
+        self->shares = 1;
+        drop_share(self);
         return;
     }
     pthread_mutex_lock(&pool->lock);

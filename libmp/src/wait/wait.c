@@ -4,6 +4,7 @@
 #include "connection.h"
 #include "fault.h"
 #include "queue.h"
+#include "result.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -32,13 +33,16 @@ static mp_rc_t look_at(mp_waitable_t *thing, struct pollfd *fd)
         return mpx_queue_watch(thing->queue, &thing->ready, &fd->fd);
     if (thing->listener)
         return mpx_listener_watch(thing->listener, &thing->ready, &fd->fd);
+    if (thing->result)
+        return mpx_result_watch(thing->result, &thing->ready, &fd->fd);
     return fd->fd < 0 ? mpx_fault(MP_EINVAL, "descriptor %d", fd->fd) : MP_OK;
 }
 
 /* Its descriptor says no more than that it should be looked at. */
 static bool must_be_asked(const mp_waitable_t *thing)
 {
-    return !thing->process && (thing->connection || thing->queue || thing->listener);
+    return !thing->process &&
+           (thing->connection || thing->queue || thing->listener || thing->result);
 }
 
 static mp_rc_t look(mp_waitable_t *things, size_t count, struct pollfd *fds, size_t *found)
