@@ -371,13 +371,27 @@ static bool is_worth_retrying(mp_rc_t rc)
     }
 }
 
+static void tell_each_value(const job_t *job, const mpx_chunk_info_t *chunk,
+                            const mpx_header_t *header, mp_bytes_t payload, int64_t busy_ns)
+{
+    const unsigned char *at = payload.data;
+    for (uint32_t i = 0; i < header->count; i++, at += header->item_bytes) {
+        mpx_record_t record = {.rc = MP_OK, .value = {at, header->item_bytes}};
+        job->hooks->outcome(job->hooks_self, chunk->tag, header->first + i, &record,
+                            busy_ns / header->count);
+    }
+}
+
 static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
                            const mpx_chunk_info_t *chunk, const mpx_header_t *header,
                            mp_bytes_t payload)
 {
     int64_t busy_ns = (int64_t)(header->busy_ns & INT64_MAX);
-    job->hooks->values(job->hooks_self, chunk->tag, header->first, header->count,
-                       header->item_bytes, payload, busy_ns);
+    if (job->hooks->values)
+        job->hooks->values(job->hooks_self, chunk->tag, header->first, header->count,
+                           header->item_bytes, payload, busy_ns);
+    else
+        tell_each_value(job, chunk, header, payload, busy_ns);
     return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
 }
 

@@ -36,7 +36,8 @@ typedef struct mpx_inputs {
 
 typedef struct mpx_job_hooks {
     mp_rc_t (*inputs)(void *self, uint64_t tag, uint64_t first, uint32_t count, mpx_inputs_t *out);
-    /* Calls [first, first+count) are ok; payload: count values of item_bytes. */
+    /* Calls [first, first+count) are ok; payload: count values of item_bytes. NULL: each is an
+     * outcome. */
     void (*values)(void *self, uint64_t tag, uint64_t first, uint32_t count, uint32_t item_bytes,
                    mp_bytes_t payload, int64_t busy_ns);
     /* Call `index` ended as the record says. */

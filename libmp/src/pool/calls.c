@@ -38,8 +38,7 @@ static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t cou
     mpx_buf_clear(&self->scratch);
     for (uint32_t i = 0; i < count; i++) {
         mp_bytes_t input = find_call(self, first + i)->input;
-        mp_rc_t rc = self->task->in.bytes ? mpx_buf_add(&self->scratch, input.data, input.size)
-                                          : mpx_item_add(&self->scratch, input);
+        mp_rc_t rc = mpx_kept_input(&self->scratch, self->task, input);
         if (rc != MP_OK)
             return rc;
     }
@@ -65,19 +64,8 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     call->over(call->arg);
 }
 
-static void hook_values(void *arg, uint64_t tag, uint64_t first, uint32_t count,
-                        uint32_t item_bytes, mp_bytes_t payload, int64_t busy_ns)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        const unsigned char *at = (const unsigned char *)payload.data + (size_t)i * item_bytes;
-        mpx_record_t record = {.rc = MP_OK, .value = {at, item_bytes}};
-        hook_outcome(arg, tag, first + i, &record, busy_ns / count);
-    }
-}
-
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
-    .values = hook_values,
     .outcome = hook_outcome,
 };
 

@@ -1,11 +1,10 @@
 #include "helpers.h"
 
 #include "clock.h"
-#include "fault.h"
 #include "results.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <signal.h>
 
 enum { LAST_CALLS_MS = 5000 };
 
@@ -46,24 +45,13 @@ static void *call(void *arg)
     return NULL;
 }
 
-/* Detached: each has a share in the pool's memory, and says when it is over. */
+/* Each has a share in the pool's memory, and says when it is over. */
 static mp_rc_t start(mp_pool_t *pool, void *(*run)(void *), pthread_t *thread)
 {
-    pthread_attr_t attributes;
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int failed = pthread_create(thread, &attributes, run, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (failed) {
-        errno = failed;
-        return mpx_fault_errno("a thread for results");
-    }
-    pool->users++;
-    return MP_OK;
+    mp_rc_t rc = mpx_thread_start(run, pool, "a thread for results", thread);
+    if (rc == MP_OK)
+        pool->users++;
+    return rc;
 }
 
 mp_rc_t mpx_helpers_start(mp_pool_t *pool, bool with_callbacks)

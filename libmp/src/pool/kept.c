@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+mp_rc_t mpx_kept_input(mpx_buf_t *out, const mp_task_t *task, mp_bytes_t input)
+{
+    return task->in.bytes ? mpx_buf_add(out, input.data, input.size) : mpx_item_add(out, input);
+}
+
 static void keep_failure(mpx_kept_t *self, mp_bytes_t detail)
 {
     mp_outcome_t *outcome = &self->outcome;

@@ -1,4 +1,4 @@
-/* kept.h: the outcome of a call, kept until somebody wants it. */
+/* kept.h: the outcome of a call, kept until somebody wants it; and its input, until it is sent. */
 #ifndef MPX_KEPT_H
 #define MPX_KEPT_H
 
@@ -11,6 +11,8 @@ typedef struct mpx_kept {
     unsigned char *value; /* or NULL */
 } mpx_kept_t;
 
+/* Append an input as the task's SUBMIT has it. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_kept_input(mpx_buf_t *out, const mp_task_t *task, mp_bytes_t input);
 /* A value of another size than the task's is MP_EPROTO. MP_OK; MP_ENOMEM the value is lost. */
 mp_rc_t mpx_kept_fill(mpx_kept_t *self, const mp_task_t *task, uint64_t index,
                       const mpx_record_t *record);

@@ -3,10 +3,10 @@
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -166,26 +166,14 @@ static mp_rc_t open_descriptors(void)
     return MP_OK;
 }
 
-/* With all signals blocked: the program's handlers run in the program's threads. */
 static mp_rc_t start(void)
 {
+    pthread_t thread;
     mp_rc_t rc = epoll < 0 ? open_descriptors() : MP_OK;
+    if (rc == MP_OK)
+        rc = mpx_thread_start(run, (void *)(intptr_t)epoll, "the service's thread", &thread);
     if (rc != MP_OK)
         return rc;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
-    int failed = pthread_create(&thread, &attributes, run, (void *)(intptr_t)epoll);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (failed) {
-        errno = failed;
-        return mpx_fault_errno("the service's thread");
-    }
     running = true;
     return MP_OK;
 }

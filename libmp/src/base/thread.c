@@ -1,0 +1,21 @@
+#include "thread.h"
+
+#include "fault.h"
+
+#include <errno.h>
+#include <signal.h>
+
+mp_rc_t mpx_thread_start(void *(*run)(void *arg), void *arg, const char *what, pthread_t *out)
+{
+    pthread_attr_t attributes;
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    errno = pthread_create(out, &attributes, run, arg);
+    mp_rc_t rc = errno ? mpx_fault_errno("%s", what) : MP_OK;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return rc;
+}
