@@ -5,7 +5,7 @@
 
 enum { SHELL = 1 }; /* bit 0 of the flags, as the protocol says */
 
-const mp_task_t command_task = {"mp.exec", MP_RECORD_BYTES, MP_RECORD_BYTES, NULL};
+const mp_task_t command_task = {.name = "mp.exec", .in = MP_RECORD_BYTES, .out = MP_RECORD_BYTES};
 
 void command_init(command_t *self, char **argv, int argc, bool shell)
 {

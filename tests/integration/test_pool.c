@@ -130,8 +130,10 @@ MP_TASK(vastly, vast_t, vast_t)
 
 /* ---- helpers ------------------------------------------------------------------------------- */
 
-static const mp_task_t absent = {"absent", MP_RECORD_OF(int), MP_RECORD_OF(int), NULL};
-static const mp_task_t square_of_longs = {"square", MP_RECORD_OF(long), MP_RECORD_OF(long), NULL};
+static const mp_task_t absent = {
+    .name = "absent", .in = MP_RECORD_OF(int), .out = MP_RECORD_OF(int)};
+static const mp_task_t square_of_longs = {
+    .name = "square", .in = MP_RECORD_OF(long), .out = MP_RECORD_OF(long)};
 
 static mp_pool_t *make_pool(int processes)
 {

@@ -2,6 +2,7 @@
 #ifndef MP_H
 #define MP_H
 
+#include <mp/alloc.h>
 #include <mp/broker.h>
 #include <mp/connection.h>
 #include <mp/error.h>

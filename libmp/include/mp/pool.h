@@ -12,6 +12,9 @@
  * Fork: a pool belongs to the process that made it. In a forked child its calls
  * return MP_EFORKED, mp_pool_destroy only frees memory, and its descriptors are
  * already closed. Local workers die with that process, also when it is killed.
+ * Memory: inputs and results of more than 64 KiB a chunk go to local workers by
+ * shared memory, of which the pool keeps up to 128 MiB for each worker, or an
+ * eighth of the machine's, until it is destroyed. See alloc.h for none at all.
  * Signals: none are taken. Workers live in process groups of their own, so a
  * Ctrl-C at the terminal reaches only the caller.
  */

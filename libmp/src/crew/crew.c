@@ -1,5 +1,6 @@
 #include "crew.h"
 
+#include "depot.h"
 #include "fault.h"
 #include "forkguard.h"
 #include "lane.h"
@@ -15,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
 /*                +----------------- spawned again ------------------+
  *                v                                                  |
@@ -39,8 +41,9 @@ typedef struct slot {
     mpx_lane_t *lane;
     waiting_t *waiting; /* oldest first */
     waiting_t **waiting_end;
-    bool unrung;   /* was sent something since the last wake */
-    bool flushing; /* the lane still has a long record to write */
+    mpx_stay_t *stays; /* of chunks that it has, in shared memory */
+    bool unrung;       /* was sent something since the last wake */
+    bool flushing;     /* the lane still has a long record to write */
     bool was_up;
     bool retired; /* by its own will */
     bool salvaged;
@@ -53,8 +56,10 @@ struct mpx_crew {
     uint64_t generation;
     uint64_t last_worker;
     slot_t *slots;
-    uint32_t scan;           /* slot to look at next */
-    slot_t *reading;         /* whose record was handed out last */
+    uint32_t scan;   /* slot to look at next */
+    slot_t *reading; /* whose record was handed out last */
+    mpx_depot_t *depot;
+    mpx_stay_t *finished;    /* the chunk whose last results were handed out last, of `reading` */
     bool asleep;             /* sleep said true: descriptors may have news */
     unsigned quiet_turns;    /* since descriptors were looked at */
     unsigned failed_starts;  /* executors in a row that died before they were up */
@@ -122,9 +127,24 @@ static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
     return MP_OK;
 }
 
-static void clear_slot(slot_t *slot)
+static void end_stay(mpx_crew_t *self, slot_t *slot, mpx_stay_t *stay)
+{
+    DL_DELETE(slot->stays, stay);
+    mpx_depot_release(self->depot, stay);
+}
+
+static void end_finished(mpx_crew_t *self)
+{
+    if (self->finished)
+        end_stay(self, self->reading, self->finished);
+    self->finished = NULL;
+}
+
+static void clear_slot(mpx_crew_t *self, slot_t *slot)
 {
     mpx_lane_destroy(&slot->lane);
+    while (slot->stays)
+        end_stay(self, slot, slot->stays);
     while (slot->waiting) {
         waiting_t *next = slot->waiting->next;
         free(slot->waiting);
@@ -157,7 +177,7 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     self->slots = calloc(options->size, sizeof *self->slots);
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     mp_rc_t rc = MP_OK;
-    if (!self->slots || self->epoll < 0)
+    if (!self->slots || self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
         rc = mpx_fault_errno("a crew of %u", options->size);
     if (rc == MP_OK)
         rc = start(self);
@@ -177,7 +197,8 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     if (self->generation == mpx_fork_generation())
         mpx_nursery_stop(&self->nursery);
     for (uint32_t i = 0; self->slots && i < self->options.size; i++)
-        clear_slot(&self->slots[i]);
+        clear_slot(self, &self->slots[i]);
+    mpx_depot_destroy(&self->depot);
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);
@@ -221,12 +242,8 @@ static mp_rc_t write_to(slot_t *slot, const mp_bytes_t *parts, size_t count)
     return rc;
 }
 
-mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
-                      mp_bytes_t payload)
+static mp_rc_t send_to(slot_t *slot, const mpx_header_t *header, mp_bytes_t payload)
 {
-    slot_t *slot = find_slot(self, worker);
-    if (!slot || slot->state != UP)
-        return MP_ECLOSED;
     uint8_t head[MPX_HEAD_MAX];
     mp_bytes_t parts[2] = {{head, mpx_head_pack(header, false, head)}, payload};
     slot->unrung = true;
@@ -234,6 +251,49 @@ mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *hea
         return put_off(slot, parts[0], payload);
     mp_rc_t rc = write_to(slot, parts, 2);
     return rc == MP_EBUSY ? put_off(slot, parts[0], payload) : rc;
+}
+
+mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                      mp_bytes_t payload)
+{
+    slot_t *slot = find_slot(self, worker);
+    return slot && slot->state == UP ? send_to(slot, header, payload) : MP_ECLOSED;
+}
+
+static mp_rc_t send_placed(mpx_crew_t *self, slot_t *slot, const mpx_header_t *header,
+                           mp_bytes_t payload, const mpx_results_to_t *to)
+{
+    unsigned char body[sizeof(mpx_placement_t) + MPX_DEPOT_INLINE_MAX];
+    mpx_placement_t placement;
+    mpx_stay_t *stay = NULL;
+    mp_rc_t rc = mpx_depot_place(self->depot, header, payload, to, &stay, &placement);
+    if (rc != MP_OK)
+        return send_to(slot, header, payload);
+    size_t size = sizeof placement;
+    memcpy(body, &placement, size);
+    if (!placement.in.bytes && payload.size) {
+        memcpy(body + size, payload.data, payload.size);
+        size += payload.size;
+    }
+    mpx_header_t placed = *header;
+    placed.kind = MPX_POST_PLACED;
+    rc = send_to(slot, &placed, (mp_bytes_t){body, size});
+    if (rc == MP_OK)
+        DL_APPEND(slot->stays, stay);
+    else
+        mpx_depot_release(self->depot, stay);
+    return rc;
+}
+
+mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                        mp_bytes_t payload, const mpx_results_to_t *to)
+{
+    slot_t *slot = find_slot(self, worker);
+    if (!slot || slot->state != UP)
+        return MP_ECLOSED;
+    end_finished(self);
+    return mpx_depot_wants(payload.size, to) ? send_placed(self, slot, header, payload, to)
+                                             : send_to(slot, header, payload);
 }
 
 /* Go on with what did not fit before. */
@@ -297,7 +357,7 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
                  (unsigned)report->value);
         break;
     case MPX_REPORT_NOT_STARTED:
-        clear_slot(slot);
+        clear_slot(self, slot);
         self->not_started++;
         if (self->not_started == self->options.size) {
             char problem[256];
@@ -382,6 +442,29 @@ static mp_rc_t on_error_at_start(mpx_crew_t *self, mp_bytes_t payload, mp_rc_t c
     return MP_EBUSY;
 }
 
+/* A RESULT whose values lie in shared memory is handed out as any other. */
+static mp_rc_t on_result(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    mpx_header_t *header = &out->header;
+    mpx_stay_t *stay;
+    self->nursery_deaths = 0;
+    DL_FOREACH (slot->stays, stay)
+        if (stay->chunk == header->chunk)
+            break;
+    if (header->kind == MPX_POST_PLACED) {
+        const unsigned char *values =
+            stay ? mpx_stay_values(stay, header->first, header->count) : NULL;
+        if (!values)
+            return MP_EPROTO;
+        header->kind = 0;
+        header->item_bytes = stay->result_bytes;
+        out->payload = (mp_bytes_t){values, (size_t)header->count * stay->result_bytes};
+    }
+    if (stay && header->first + header->count == stay->first + stay->count)
+        self->finished = stay;
+    return MP_OK;
+}
+
 /* MP_OK: *out is to be handed out; MP_EBUSY: it is dealt with; MP_EPROTO. */
 static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
@@ -390,11 +473,8 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
         slot->retired = true;
         return MP_EBUSY;
     }
-    if (slot->was_up) {
-        if (out->header.op == MPX_OP_RESULT)
-            self->nursery_deaths = 0;
-        return MP_OK;
-    }
+    if (slot->was_up)
+        return out->header.op == MPX_OP_RESULT ? on_result(self, slot, out) : MP_OK;
     if (out->header.op == MPX_OP_ERROR)
         return on_error_at_start(self, out->payload, (mp_rc_t)out->header.code);
     if (out->header.op != MPX_OP_HELLO)
@@ -452,7 +532,7 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     out->retired = slot->retired;
     if (!was_up && ++self->failed_starts >= STARTS_MAX)
         explain_start_failure(self, slot);
-    clear_slot(slot);
+    clear_slot(self, slot);
     mp_rc_t rc = MP_OK;
     if (self->nursery.control < 0)
         rc = replace_nursery(self);
@@ -481,6 +561,15 @@ static mp_rc_t look_at_slot(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *ou
     return MP_EBUSY;
 }
 
+/* What was handed out last is used up. */
+static void end_reading(mpx_crew_t *self)
+{
+    end_finished(self);
+    if (self->reading && self->reading->lane)
+        mpx_lane_pop(self->reading->lane);
+    self->reading = NULL;
+}
+
 static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
 {
     for (uint32_t looked = 0; looked < self->options.size;) {
@@ -488,10 +577,7 @@ static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
         mp_rc_t rc = look_at_slot(self, slot, out);
         if (rc == MP_OK || rc == MP_ENOMEM)
             return rc;
-        if (self->reading) {
-            mpx_lane_pop(self->reading->lane);
-            self->reading = NULL;
-        }
+        end_reading(self);
         if (rc == MP_EOF) {
             looked = 0;
             continue;
@@ -504,9 +590,7 @@ static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
 
 mp_rc_t mpx_crew_next(mpx_crew_t *self, mpx_crew_event_t *out)
 {
-    if (self->reading && self->reading->lane)
-        mpx_lane_pop(self->reading->lane);
-    self->reading = NULL;
+    end_reading(self);
     if (self->asleep || self->quiet_turns > QUIET_TURNS_MAX)
         look_at_descriptors(self);
     mp_rc_t rc = scan(self, out);

@@ -58,7 +58,7 @@ typedef struct mpx_crew_event {
     uint64_t worker; /* never 0 nor reused */
     int pid;
     mpx_header_t header; /* MESSAGE */
-    mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next */
+    mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next or mpx_crew_submit */
     int signal;          /* DOWN: that killed it, else 0 */
     int exit_status;     /* DOWN: when no signal did */
     bool retired;        /* DOWN: after max_calls, with no call begun */
@@ -76,6 +76,17 @@ mp_rc_t mpx_crew_next(mpx_crew_t *self, mpx_crew_event_t *out);
  * MP_OK; MP_ECLOSED no such worker (any more); MP_ETOOLARGE; MP_ENOMEM. */
 mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
                       mp_bytes_t payload);
+/* Where a chunk's results are to go. */
+typedef struct mpx_results_to {
+    void *at;       /* their place in the caller's memory, or NULL: anywhere */
+    uint32_t bytes; /* of each; 0: not known */
+} mpx_results_to_t;
+
+/* Send a SUBMIT. As mpx_crew_send, but what is large goes by shared memory: see depot.h. The
+ * results of such a chunk are where `to` says when their RESULT is handed out, if that is memory
+ * of mp_alloc. */
+mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                        mp_bytes_t payload, const mpx_results_to_t *to);
 /* Wake every executor that was sent something since the last time and sleeps. */
 void mpx_crew_wake(mpx_crew_t *self);
 

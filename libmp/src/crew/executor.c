@@ -1,5 +1,6 @@
 #include "executor.h"
 
+#include "borrow.h"
 #include "call.h"
 #include "clock.h"
 #include "exec.h"
@@ -36,6 +37,7 @@ typedef struct executor {
     bool unrung;       /* something was written that the owner may not have seen */
     int64_t unrung_at; /* since when, about */
     uint64_t generation;
+    mpx_borrowed_t borrowed;
     char host[256];
 } executor_t;
 
@@ -45,11 +47,13 @@ typedef struct work {
     const mpx_header_t *header;
     mp_bytes_t rest; /* items not yet run */
     uint32_t done;
+    unsigned char *results; /* where the values go, if their owner placed them; else NULL */
 } work_t;
 
 enum {
     RING_AFTER_NS = 200000, /* a result waits that long for company */
     CLOCK_EVERY_NS = 50000, /* tiny calls run in batches of about that between clock reads */
+    IDLE_MS = 1000,         /* then what was borrowed is given back */
     ALIGN_MAX = 16          /* of items in a lane */
 };
 
@@ -61,7 +65,10 @@ static void sleep_on(executor_t *self, bool for_room)
     self->unrung = false;
     if (mpx_lane_sleep(self->lane, for_room)) {
         struct pollfd fd = {.fd = mpx_lane_fd(self->lane), .events = POLLIN};
-        (void)poll(&fd, 1, -1);
+        if (poll(&fd, 1, for_room ? -1 : IDLE_MS) == 0) {
+            mpx_borrow_tidy(&self->borrowed);
+            (void)poll(&fd, 1, -1);
+        }
     }
     if (mpx_lane_awake(self->lane) == MP_EOF)
         _exit(0);
@@ -369,12 +376,46 @@ static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_c
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         int64_t before = mpx_now();
         begin_call(self, work, false);
-        memset(out_copy, 0, task->out.bytes);
+        if (!task->fills)
+            memset(out_copy, 0, task->out.bytes);
         int code = task->run(&self->call, in, out_copy);
         stop_if_copied(self);
         int64_t now = mpx_now();
         mp_bytes_t value = {out_copy, code == MP_OK ? task->out.bytes : 0};
         send_record(self, work, code, value, now - before);
+        wrote(self, now, work->job->limited);
+    }
+}
+
+/* Values whose place was chosen by the owner: only that they are there is sent. */
+static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_copy)
+{
+    const mp_task_t *task = work->job->task;
+    unsigned char *place = work->results;
+    for (; work->done < work->header->count; work->done++, place += task->out.bytes) {
+        mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
+        void *out = out_copy ? out_copy : place;
+        int64_t before = mpx_now();
+        begin_call(self, work, false);
+        if (!task->fills)
+            memset(out, 0, task->out.bytes);
+        int code = task->run(&self->call, in, out);
+        stop_if_copied(self);
+        if (out_copy)
+            memcpy(place, out_copy, task->out.bytes);
+        int64_t now = mpx_now();
+        mpx_header_t header = {
+            .op = MPX_OP_RESULT,
+            .kind = MPX_POST_PLACED,
+            .chunk = work->header->chunk,
+            .first = work->header->first + work->done,
+            .count = 1,
+            .busy_ns = (uint64_t)(now - before),
+        };
+        if (code == MP_OK)
+            send(self, &header, NULL, 0);
+        else
+            send_record(self, work, code, (mp_bytes_t){0}, now - before);
         wrote(self, now, work->job->limited);
     }
 }
@@ -388,17 +429,27 @@ static void *aligned(uint32_t bytes, uint32_t align)
     return copy;
 }
 
+static bool is_aligned(const void *at, uint32_t align)
+{
+    return align == 0 || (uintptr_t)at % align == 0;
+}
+
+/* A task whose alignment asks for more than its records have gets copies. */
 static void run_records(executor_t *self, work_t *work)
 {
     const mp_task_t *task = work->job->task;
     bool large = mpx_post_capacity(task->out.bytes) == 0;
+    bool fits = work->results ? is_aligned(work->results, task->out.align)
+                              : !large && task->out.align <= ALIGN_MAX;
     void *in_copy = NULL;
     void *out_copy = NULL;
-    if (task->in.align > ALIGN_MAX)
+    if (!is_aligned(work->rest.data, task->in.align))
         in_copy = aligned(task->in.bytes, task->in.align);
-    if (large || task->out.align > ALIGN_MAX)
+    if (!fits)
         out_copy = aligned(task->out.bytes, task->out.align);
-    if (large)
+    if (work->results)
+        run_placed(self, work, in_copy, out_copy);
+    else if (large)
         run_large(self, work, in_copy, out_copy);
     else
         run_small(self, work, in_copy, out_copy);
@@ -474,23 +525,53 @@ static void retire(executor_t *self)
     _exit(0);
 }
 
+static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc_t code)
+{
+    mpx_header_t answer = {
+        .op = MPX_OP_RESULT,
+        .chunk = header->chunk,
+        .first = header->first,
+        .count = header->count,
+        .code = code,
+    };
+    send(self, &answer, NULL, 0);
+}
+
+/* Find the inputs and the place of the results of a chunk that lies in shared memory. */
+static mp_rc_t find_placed(executor_t *self, mp_bytes_t payload, work_t *work)
+{
+    mpx_placement_t placement;
+    if (payload.size < sizeof placement)
+        return MP_EPROTO;
+    memcpy(&placement, payload.data, sizeof placement);
+    work->rest = (mp_bytes_t){(const unsigned char *)payload.data + sizeof placement,
+                              payload.size - sizeof placement};
+    mp_rc_t rc = MP_OK;
+    if (placement.in.bytes) {
+        unsigned char *in = NULL;
+        rc = mpx_borrow(&self->borrowed, &placement.in, &in);
+        work->rest = (mp_bytes_t){in, placement.in.bytes};
+    }
+    if (rc == MP_OK && placement.out.bytes)
+        rc = mpx_borrow(&self->borrowed, &placement.out, &work->results);
+    return rc;
+}
+
 static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
     if (!work.job) { /* it was refused: the ERROR is on its way and says why */
-        mpx_header_t answer = {
-            .op = MPX_OP_RESULT,
-            .chunk = header->chunk,
-            .first = header->first,
-            .count = header->count,
-            .code = MP_ECANCELLED,
-        };
-        send(self, &answer, NULL, 0);
+        answer_with_code(self, header, MP_ECANCELLED);
         return;
     }
     const mp_task_t *task = work.job->task;
     if (task->in.bytes != header->item_bytes)
         _exit(MPX_EXECUTOR_NO_LANE);
+    mp_rc_t rc = header->kind == MPX_POST_PLACED ? find_placed(self, payload, &work) : MP_OK;
+    if (rc != MP_OK) {
+        answer_with_code(self, header, rc);
+        return;
+    }
     mpx_header_t begun = *header;
     if (self->left && self->left < begun.count)
         begun.count = (uint32_t)self->left;

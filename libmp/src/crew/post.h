@@ -10,12 +10,31 @@
  *     16   u64 number of first call  (of an open record)
  *     ...
  *     96   values of an open record; once committed, the head ends here
+ *
+ * What is large lies elsewhere (depot.h), which a header's kind says: the payload of a placed
+ * SUBMIT begins with its placement, followed by the inputs if those are not placed; a placed
+ * RESULT has no payload.
  */
 #ifndef MPX_POST_H
 #define MPX_POST_H
 
 #include "lane.h"
 #include "wire.h"
+#include <mp/ref.h>
+
+enum { MPX_POST_PLACED = 1 }; /* header.kind */
+
+/* Somewhere in a shared block; ref.word[0] is 0: nowhere. */
+typedef struct mpx_place {
+    mp_ref_t ref;
+    uint64_t offset;
+    uint64_t bytes;
+} mpx_place_t;
+
+typedef struct mpx_placement {
+    mpx_place_t in;
+    mpx_place_t out;
+} mpx_placement_t;
 
 /* Values that one open record can take, of that size; 0: too large for it. */
 uint32_t mpx_post_capacity(uint32_t item_bytes);

@@ -195,7 +195,11 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
         .attempt = effect->attempt + inputs.attempts_before,
         .item_bytes = inputs.item_bytes,
     };
-    self->transport.send(self->transport.self, effect->worker, &header, inputs.payload);
+    const mpx_transport_t *transport = &self->transport;
+    if (transport->submit)
+        transport->submit(transport->self, effect->worker, &header, &inputs);
+    else
+        transport->send(transport->self, effect->worker, &header, inputs.payload);
     return MP_OK;
 }
 

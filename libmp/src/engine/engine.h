@@ -18,11 +18,16 @@
 
 typedef struct mpx_engine mpx_engine_t;
 
+struct mpx_inputs;
+
 typedef struct mpx_transport {
     void *self;
     /* Send; what can't be sent at once is queued. A failure means that the worker's loss
      * is about to be reported, and is not looked at. */
     mp_rc_t (*send)(void *self, uint64_t worker, const mpx_header_t *header, mp_bytes_t payload);
+    /* Send a SUBMIT, where that may be done otherwise; NULL: as anything else. */
+    mp_rc_t (*submit)(void *self, uint64_t worker, const mpx_header_t *header,
+                      const struct mpx_inputs *inputs);
     /* The worker is to give the chunk up. started: a call of it is running. */
     void (*stop)(void *self, uint64_t worker, uint64_t job, uint64_t chunk, bool started);
 } mpx_transport_t;
@@ -32,6 +37,9 @@ typedef struct mpx_inputs {
     uint32_t item_bytes;
     mp_bytes_t payload;       /* valid until the next call of the hook */
     uint32_t attempts_before; /* made by whoever handed the calls to us */
+    uint32_t result_bytes;    /* of each of their values; 0: not known */
+    void *results;            /* where the values belong; NULL: nowhere yet. If they are there when
+                                 the values hook is called, payload is this place */
 } mpx_inputs_t;
 
 typedef struct mpx_job_hooks {

@@ -74,6 +74,7 @@ static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t cou
     }
     out->item_bytes = self->task->in.bytes;
     out->payload = mpx_buf_bytes(&self->scratch);
+    out->result_bytes = self->task->out.bytes;
     return MP_OK;
 }
 

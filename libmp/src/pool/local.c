@@ -18,12 +18,19 @@ typedef struct local {
 } local_t;
 
 /* Work waiting in an executor's lane covers the time in which this process is asleep. */
-enum { HORIZON_MS = 2, CREDIT_BYTES = 512 * 1024 };
+enum { HORIZON_MS = 2, CREDIT_BYTES = 2 * 1024 * 1024 };
 
 static mp_rc_t transport_send(void *self, uint64_t worker, const mpx_header_t *header,
                               mp_bytes_t payload)
 {
     return mpx_crew_send(((local_t *)self)->crew, worker, header, payload);
+}
+
+static mp_rc_t transport_submit(void *self, uint64_t worker, const mpx_header_t *header,
+                                const mpx_inputs_t *inputs)
+{
+    mpx_results_to_t to = {inputs->results, inputs->result_bytes};
+    return mpx_crew_submit(((local_t *)self)->crew, worker, header, inputs->payload, &to);
 }
 
 /* A chunk that has not begun is left to run: its results are dropped, and a kill would
@@ -154,7 +161,8 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
         .initializer_arg = options->initializer_arg,
         .max_calls = (uint64_t)options->max_calls_per_worker,
     };
-    mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
+    mpx_transport_t transport = {
+        .self = self, .send = transport_send, .submit = transport_submit, .stop = transport_stop};
     mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->base.engine);
     if (rc == MP_OK)
         rc = mpx_crew_new(&crew, &self->crew);

@@ -18,6 +18,8 @@ static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t cou
     size_t size = self->task->in.bytes;
     out->item_bytes = (uint32_t)size;
     out->payload = (mp_bytes_t){self->in + first * size, count * size};
+    out->result_bytes = self->task->out.bytes;
+    out->results = self->out + first * self->task->out.bytes;
     return MP_OK;
 }
 
@@ -63,7 +65,8 @@ static void hook_values(void *arg, uint64_t tag, uint64_t first, uint32_t count,
                       "");
         return;
     }
-    memcpy(self->out + first * size, payload.data, count * size);
+    if (payload.data != self->out + first * size) /* else they were written in place */
+        memcpy(self->out + first * size, payload.data, count * size);
     if (self->rcs)
         memset(self->rcs + first, 0, count * sizeof *self->rcs);
     end_calls(self, count);

@@ -77,6 +77,13 @@ static mp_rc_t to_executor(void *arg, uint64_t executor, const mpx_header_t *hea
     return mpx_crew_send(((worker_t *)arg)->crew, executor, header, payload);
 }
 
+static mp_rc_t submit_to_executor(void *arg, uint64_t executor, const mpx_header_t *header,
+                                  const mpx_inputs_t *inputs)
+{
+    mpx_results_to_t to = {inputs->results, inputs->result_bytes};
+    return mpx_crew_submit(((worker_t *)arg)->crew, executor, header, inputs->payload, &to);
+}
+
 static void stop_executor(void *arg, uint64_t executor, uint64_t job, uint64_t chunk, bool started)
 {
     (void)job;
@@ -311,7 +318,8 @@ static mp_rc_t start(worker_t *self)
 
     mpx_crew_options_t crew = {
         .size = self->processes, .load = options->load, .offer_exec = options->allow_exec};
-    mpx_transport_t transport = {.self = self, .send = to_executor, .stop = stop_executor};
+    mpx_transport_t transport = {
+        .self = self, .send = to_executor, .submit = submit_to_executor, .stop = stop_executor};
     mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->engine);
     return rc == MP_OK ? mpx_crew_new(&crew, &self->crew) : rc;
 }

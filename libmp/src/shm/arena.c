@@ -18,8 +18,13 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; before it, nothing happens */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 enum {
     GRAIN = 64,
+    PAGE = 4096,
     CLASSES = 160, /* four for each power of two */
     FIRST_SEGMENT_BYTES = 1 << 18,
     LAST_SEGMENT_BYTES = 1 << 26
@@ -262,7 +267,7 @@ static mp_rc_t grow(size_t bytes)
     mp_rc_t rc = MP_ENOMEM;
     if (segment && span) {
         segment->bytes =
-            wanted > next_segment_bytes ? (wanted + 4095) & ~(size_t)4095 : next_segment_bytes;
+            wanted > next_segment_bytes ? (wanted + PAGE - 1) / PAGE * PAGE : next_segment_bytes;
         segment->id = random_id();
         segment->own = true;
         segment->fd = -1;
@@ -381,6 +386,14 @@ void *mpx_block_data(const mpx_block_t *self)
 size_t mpx_block_bytes(const mpx_block_t *self)
 {
     return self->bytes;
+}
+
+void mpx_block_populate(const mpx_block_t *self, size_t offset, size_t bytes)
+{
+    unsigned char *data = mpx_block_data(self);
+    uintptr_t first = (uintptr_t)(data + offset) / PAGE * PAGE;
+    uintptr_t end = ((uintptr_t)(data + offset) + bytes + PAGE - 1) / PAGE * PAGE;
+    (void)madvise((void *)first, end - first, MADV_POPULATE_WRITE);
 }
 
 void mpx_arena_counts(mpx_arena_counts_t *out)

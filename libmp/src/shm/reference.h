@@ -14,7 +14,8 @@ enum mpx_kind {
     MPX_KIND_BARRIER,
     MPX_KIND_ARRAY,
     MPX_KIND_QUEUE,
-    MPX_KIND_CONNECTION
+    MPX_KIND_CONNECTION,
+    MPX_KIND_BULK
 };
 
 static inline uint64_t mpx_reference_word(uint32_t kind)

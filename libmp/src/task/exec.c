@@ -229,4 +229,5 @@ static int exec_run(mp_call_t *call, mp_bytes_t in, void *out)
     return rc;
 }
 
-const mp_task_t mpx_exec_task = {MPX_EXEC_NAME, MP_RECORD_BYTES, MP_RECORD_BYTES, exec_run};
+const mp_task_t mpx_exec_task = {
+    .name = MPX_EXEC_NAME, .in = MP_RECORD_BYTES, .out = MP_RECORD_BYTES, .run = exec_run};
