@@ -67,9 +67,13 @@ static mp_rc_t to_worker(void *arg, uint64_t worker, const mpx_header_t *header,
     return send_to(arg, worker, header, payload);
 }
 
-static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk, bool started)
+/* What follows upon a CANCEL is the worker's business. */
+static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk,
+                        mpx_stop_stage_t stage, mp_rc_t why)
 {
-    (void)started; /* the worker knows better */
+    (void)why;
+    if (stage != MPX_STOP_ASK)
+        return;
     mpx_header_t header = {.op = MPX_OP_CANCEL, .job = job, .chunk = chunk};
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }

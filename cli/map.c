@@ -6,11 +6,11 @@
 #include "joblog.h"
 #include "lines.h"
 #include "map_options.h"
-#include "progress.h"
 #include "report.h"
 
 #include <errno.h>
 #include <mp/job.h>
+#include <mp/progress.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ typedef struct map {
     lines_t lines;
     report_t report;
     joblog_t joblog;
-    progress_t progress;
+    mp_bar_t *bar; /* NULL: none is wanted */
     int signals;
     int news;       /* the job's descriptor */
     uint64_t read;  /* lines */
@@ -37,6 +37,7 @@ typedef struct map {
     uint64_t total; /* lines, where that can be known beforehand */
     uint64_t done;
     uint64_t failed;
+    uint64_t skipped;     /* lines that the log has */
     bool shares_terminal; /* results and progress are seen on one */
     bool closed;          /* the job has all inputs */
     bool unwritten;       /* results or the log could not be written */
@@ -46,10 +47,16 @@ typedef struct map {
 
 /* With a progress line, input is read ahead of the calls up to here, so that it can tell how
  * much there is. Without one, only what can be put is read. */
-enum { READ_AHEAD_BYTES = 16 * 1024 * 1024 };
+enum { READ_AHEAD_BYTES = 16 * 1024 * 1024, BAR_EVERY_MS = 100 };
 
 /* Outcomes are gathered up to here before they are written. */
 enum { GATHERED_BYTES = 64 * 1024 };
+
+static void erase_bar(map_t *self)
+{
+    if (self->bar)
+        mp_bar_erase(self->bar);
+}
 
 static void stop(map_t *self, int status)
 {
@@ -128,13 +135,13 @@ static void flush(map_t *self)
 {
     report_t *report = &self->report;
     if (report->err.size || (report->out.size && self->shares_terminal))
-        progress_erase(&self->progress);
+        erase_bar(self);
     if (!output_flush(&report->out))
         on_write_error(self, "stdout", report->out.error);
     else if (!output_flush(&self->joblog.out))
         on_write_error(self, self->options.joblog, self->joblog.out.error);
     if (report->err.size)
-        progress_erase(&self->progress);
+        erase_bar(self);
     output_flush(&report->err);
 }
 
@@ -209,7 +216,7 @@ static void take_line(map_t *self, const input_line_t *line)
     self->read++;
     if (joblog_has(&self->joblog, self->read, line->text, line->size)) {
         self->done++;
-        self->progress.done_before++;
+        self->skipped++;
         return;
     }
     if (line->too_long)
@@ -277,7 +284,15 @@ static bool wants_input(const map_t *self)
 {
     if (self->input.ended)
         return false;
-    return !self->lines.next_put || (self->progress.on && self->lines.bytes < READ_AHEAD_BYTES);
+    return !self->lines.next_put || (self->bar && self->lines.bytes < READ_AHEAD_BYTES);
+}
+
+static void show_progress(map_t *self)
+{
+    mp_progress_t progress = {
+        .done = self->done, .total = total(self), .failed = self->failed, .skipped = self->skipped};
+    if (self->bar)
+        mp_bar_update(self->bar, &progress);
 }
 
 /* busy: there may be more to do already, so only look. */
@@ -288,7 +303,7 @@ static void wait(map_t *self, bool busy)
         {.fd = self->news, .events = POLLIN},
         {.fd = self->signals, .events = POLLIN},
     };
-    int timeout_ms = busy ? 0 : self->progress.on ? PROGRESS_EVERY_MS : -1;
+    int timeout_ms = busy ? 0 : self->bar ? BAR_EVERY_MS : -1;
     int n = poll(fds, 3, timeout_ms);
     if (n < 0 && errno != EINTR)
         give_up(self, EXIT_UNABLE, "poll", strerror(errno));
@@ -309,7 +324,7 @@ static void loop(map_t *self)
         flush(self);
         if (self->stop || is_over(self))
             break;
-        progress_draw(&self->progress, self->done, self->failed, total(self));
+        show_progress(self);
         wait(self, busy);
     }
     flush(self);
@@ -354,9 +369,11 @@ static void open_report(map_t *self)
     self->report.remote = map_options_remote(options);
     self->report.timeout_ms = options->timeout_ms;
     bool terminal = isatty(STDERR_FILENO) == 1;
-    progress_init(&self->progress, options->progress || (terminal && !options->no_progress));
+    bool wants_bar = options->progress || (terminal && !options->no_progress);
+    if (wants_bar && mp_bar_new(&(mp_bar_options_t){.always = true}, &self->bar) != MP_OK)
+        self->bar = NULL; /* nothing that matters */
     self->shares_terminal = isatty(STDOUT_FILENO) == 1;
-    if (self->progress.on)
+    if (self->bar)
         self->total = input_count(STDIN_FILENO);
 }
 
@@ -398,7 +415,8 @@ static void close_all(map_t *self)
 
 static int conclude(map_t *self)
 {
-    progress_erase(&self->progress);
+    erase_bar(self);
+    mp_bar_destroy(&self->bar);
     if (self->stop)
         return self->status;
     if (self->failed)

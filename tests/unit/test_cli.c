@@ -4,7 +4,6 @@
 #include "lines.h"
 #include "map_options.h"
 #include "output.h"
-#include "progress.h"
 #include "suite.h"
 #include "text.h"
 
@@ -452,44 +451,6 @@ START_TEST(the_environment_names_a_broker_unless_an_option_does)
 }
 END_TEST
 
-/* ---- progress --------------------------------------------------------------------------- */
-
-START_TEST(progress_says_how_far_it_is_and_can_be_erased)
-{
-    static const struct {
-        uint64_t done, failed, total;
-        const char *begins, *holds;
-    } rows[] = {
-        {0, 0, 0, "\r\033[K0/?  0.0/s", ""},
-        {5, 0, 0, "\r\033[K5/?  ", "/s"},
-        {1234, 3, 8193, "\r\033[K1234/8193  15%  ", "  3 failed"},
-        {0, 0, 7, "\r\033[K0/7  0%  ", "/s"},
-        {7, 0, 7, "\r\033[K7/7  100%  ", "ETA 0:00"},
-        {1, 0, 1000000, "\r\033[K1/1000000  0%  ", "ETA 99:59:59"},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int err = file_with("", 0);
-        int saved = dup(STDERR_FILENO);
-        dup2(err, STDERR_FILENO);
-        progress_t progress;
-        progress_init(&progress, true);
-        progress.started_ms -= 10000; /* for ten seconds already */
-        progress_draw(&progress, rows[i].done, rows[i].failed, rows[i].total);
-        progress_draw(&progress, 99, 99, 99); /* too early */
-        progress_erase(&progress);
-        progress_erase(&progress); /* there is none */
-        dup2(saved, STDERR_FILENO);
-        close(saved);
-        const char *said = content_of(err);
-        ck_assert_msg(strncmp(said, rows[i].begins, strlen(rows[i].begins)) == 0, "%s", said + 1);
-        ck_assert_msg(strstr(said, rows[i].holds), "%s", said + 1);
-        ck_assert_str_eq(said + strlen(said) - 4, "\r\033[K");
-        ck_assert_ptr_null(strstr(said, "99/99"));
-        close(err);
-    }
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -508,7 +469,6 @@ int main(void)
         wrong_usage_is_named,
         options_end_where_the_command_begins,
         the_environment_names_a_broker_unless_an_option_does,
-        progress_says_how_far_it_is_and_can_be_erased,
         NULL,
     };
     return suite_run("cli", tests, 30);

@@ -1,42 +1,6 @@
-#include "sched.h"
-#include "suite.h"
+#include "sched_kit.h"
 
 #include <string.h>
-
-#define MS INT64_C(1000000)
-
-/* A worker that takes any task. */
-static mpx_worker_spec_t any(uint32_t slots)
-{
-    return (mpx_worker_spec_t){.slots = slots, .horizon_ns = 2 * MS, .credit_bytes = 1 << 20};
-}
-
-static mpx_sched_t *make(void)
-{
-    mpx_sched_t *sched = NULL;
-    ck_assert_int_eq(mpx_sched_new(&sched), MP_OK);
-    return sched;
-}
-
-static mpx_effect_t expect(mpx_sched_t *sched, mpx_effect_kind_t kind)
-{
-    mpx_effect_t effect;
-    ck_assert(mpx_sched_effect(sched, &effect));
-    ck_assert_int_eq(effect.kind, kind);
-    return effect;
-}
-
-static void expect_nothing(mpx_sched_t *sched)
-{
-    mpx_effect_t effect;
-    ck_assert(!mpx_sched_effect(sched, &effect));
-    ck_assert_ptr_null(mpx_sched_check(sched));
-}
-
-static void open_job(mpx_sched_t *sched, uint64_t job, mpx_policy_t policy)
-{
-    ck_assert_int_eq(mpx_sched_job_open(sched, 0, job, &policy), MP_OK);
-}
 
 START_TEST(a_call_goes_to_a_worker_and_ends)
 {
@@ -175,20 +139,20 @@ START_TEST(retries_come_first_and_are_counted)
 {
     mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(1);
-    bool again = false;
+    mpx_verdict_t verdict = {0};
     open_job(sched, 1, (mpx_policy_t){.chunk_calls = 2, .retries = 1});
     mpx_sched_worker_join(sched, 0, 1, &spec);
     mpx_sched_put(sched, 0, 1, 0, 4, 16, 0);
     mpx_effect_t run = expect(sched, MPX_RUN);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &again), MP_OK);
-    ck_assert(again);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &verdict), MP_OK);
+    ck_assert(verdict.again);
     mpx_sched_done(sched, 0, run.chunk, 1, 10 * MS);
     run = expect(sched, MPX_RUN);
     ck_assert_uint_eq(run.first, 0);
     ck_assert_uint_eq(run.count, 1);
     ck_assert_uint_eq(run.attempt, 2);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &again), MP_OK);
-    ck_assert(!again);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &verdict), MP_OK);
+    ck_assert(!verdict.again);
     run = expect(sched, MPX_RUN);
     ck_assert_uint_eq(run.first, 2);
     ck_assert_uint_eq(run.attempt, 1);
@@ -213,7 +177,7 @@ START_TEST(a_call_over_its_limit_is_stopped_once)
     mpx_sched_tick(sched, 1100);
     mpx_effect_t stop = expect(sched, MPX_STOP);
     ck_assert_int_eq(stop.rc, MP_ETIMEDOUT);
-    ck_assert(stop.started);
+    ck_assert_int_eq(stop.stage, MPX_STOP_KILL);
     mpx_sched_tick(sched, 5000);
     expect_nothing(sched);
     mpx_sched_worker_lost(sched, 5000, 1, MPX_CHARGE_RUNNING, MP_ECRASHED);
@@ -242,6 +206,7 @@ START_TEST(cancelled_calls_end_and_their_chunks_become_orphans)
     ck_assert_uint_eq(given.count, 3);
     mpx_effect_t stop = expect(sched, MPX_STOP);
     ck_assert_uint_eq(stop.chunk, run.chunk);
+    ck_assert_int_eq(stop.stage, MPX_STOP_ASK);
     ck_assert_int_eq(mpx_sched_job_close(sched, 0, 1), MP_OK);
     mpx_chunk_info_t info;
     ck_assert(mpx_sched_chunk(sched, run.chunk, &info));
@@ -270,18 +235,20 @@ START_TEST(an_orphan_whose_turn_comes_is_stopped)
     ck_assert_int_eq(mpx_sched_cancel(sched, 0, 1, 2, 1, MP_ECANCELLED), MP_OK);
     expect(sched, MPX_END);
     mpx_effect_t stop = expect(sched, MPX_STOP);
-    ck_assert(stop.chunk == second.chunk && !stop.started);
+    ck_assert(stop.chunk == second.chunk && stop.stage == MPX_STOP_ASK);
     /* However long the other one runs, it isn't stopped before its turn. */
     for (int64_t now = 0; now < 500 * MS; now += 20 * MS)
         ck_assert_int_eq(mpx_sched_tick(sched, now), MP_OK);
     expect_nothing(sched);
     mpx_sched_done(sched, 500 * MS, first.chunk, 1, 500 * MS);
     mpx_sched_started(sched, 500 * MS, second.chunk);
+    stop = expect(sched, MPX_STOP); /* again: the first time may have been too early */
+    ck_assert(stop.chunk == second.chunk && stop.stage == MPX_STOP_ASK);
     expect_nothing(sched);
     ck_assert_int_le(mpx_sched_deadline(sched), 600 * MS);
     mpx_sched_tick(sched, mpx_sched_deadline(sched));
     stop = expect(sched, MPX_STOP);
-    ck_assert(stop.chunk == second.chunk && stop.started);
+    ck_assert(stop.chunk == second.chunk && stop.stage == MPX_STOP_KILL);
     ck_assert_int_eq(mpx_sched_deadline(sched), INT64_MAX);
     mpx_sched_destroy(&sched);
 }
@@ -372,7 +339,7 @@ START_TEST(wrong_events_change_nothing)
 {
     mpx_sched_t *sched = make();
     mpx_worker_spec_t spec = any(0);
-    bool again = false;
+    mpx_verdict_t verdict = {0};
     ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 1, &spec), MP_EINVAL);
     spec.slots = 1;
     ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 0, &spec), MP_EINVAL);
@@ -384,7 +351,7 @@ START_TEST(wrong_events_change_nothing)
     ck_assert_int_eq(mpx_sched_put(sched, 0, 1, 0, 0, 1, 0), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_put(sched, 0, 1, UINT64_MAX, 2, 1, 0), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_started(sched, 0, 1), MP_EINVAL);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, 1, MP_EFAILED, &again), MP_EINVAL);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, 1, MP_EFAILED, &verdict), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_worker_lost(sched, 0, 7, MPX_CHARGE_ALL, MP_ECRASHED), MP_EINVAL);
     expect_nothing(sched);
     mpx_sched_destroy(&sched);
@@ -446,7 +413,7 @@ static void some_chunk_moves(world_t *world)
         return;
     uint64_t id = 1 + pick(world, (unsigned)world->last_chunk);
     mpx_chunk_info_t info;
-    bool again = false;
+    mpx_verdict_t verdict = {0};
     if (!mpx_sched_chunk(world->sched, id, &info))
         return;
     uint32_t n = 1 + pick(world, info.count - info.done);
@@ -455,8 +422,9 @@ static void some_chunk_moves(world_t *world)
         mpx_sched_started(world->sched, world->now, id);
         break;
     case 1:
-        ck_assert_int_eq(mpx_sched_failed(world->sched, world->now, id, MP_EFAILED, &again), MP_OK);
-        if (!again && !info.orphan)
+        ck_assert_int_eq(mpx_sched_failed(world->sched, world->now, id, MP_EFAILED, &verdict),
+                         MP_OK);
+        if (!verdict.again && !info.orphan)
             ended(world, info.job, info.first + info.done, 1);
         break;
     default:
@@ -532,6 +500,8 @@ static void finish(world_t *world)
     mpx_sched_worker_join(world->sched, world->now, ++world->last_worker, &spec);
     for (uint64_t job = 1; job <= JOBS; job++)
         mpx_sched_job_hold(world->sched, world->now, job, false);
+    world->now += 1000000; /* nothing is delayed any more */
+    mpx_sched_tick(world->sched, world->now);
     drain_effects(world);
     for (uint64_t id = 1; id <= world->last_chunk; id++) {
         mpx_chunk_info_t info;
@@ -563,8 +533,13 @@ START_TEST(every_call_ends_exactly_once_whatever_happens)
                                : job == 1 ? 1
                                : job == 2 ? 7
                                           : MPX_CHUNK_WHOLE,
+                .priority = job == 3,
                 .retries = job,
+                .retry_delay_ns = job > 1 ? 3000 : 0,
+                .crashes_max = job == 3 ? 2 : 0,
                 .call_limit_ns = job == 1 ? 5000 : 0,
+                .soft_limit_ns = job < 2 ? 2000 : 0,
+                .grace_ns = job ? 1000 : 0,
                 .wait_ns = job == 2 ? 20000 : 0,
             };
             open_job(world.sched, job + 1, policy);

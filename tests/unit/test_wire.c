@@ -132,7 +132,7 @@ START_TEST(broken_heads_are_refused)
         ROW("\1\4\2\0\10\7\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* flag */
         ROW("\1\0\2\0\10\7\0\0\0\0\0\0\0\0\0", MP_EPROTO),               /* short */
         ROW("\1\0\2\0\10\0\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* op 0 */
-        ROW("\1\0\2\0\10\45\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* op 37 */
+        ROW("\1\0\2\0\10\46\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* op 38 */
         ROW("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),              /* no op */
         ROW("\1\0\3\0\10\7\0\0\0\0\0\0\0\0\0\0", MP_EPROTO),             /* tag 0 */
         ROW("\1\0\3\0\10\7\20\0\0\0\0\0\0\0\0\0", MP_EPROTO),            /* cut varint */
@@ -549,6 +549,7 @@ TRY(problem)
 TRY(open)
 TRY(failure)
 TRY(status)
+TRY(progress)
 
 static void break_everywhere(mpx_buf_t *buf, try_t *attempt)
 {
@@ -587,8 +588,10 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
                          .refused_count = 2};
     mpx_welcome_t welcome = {1, "s", UINT64_MAX, 80u << 20, 1u << 28, 1u << 28, 3, 12};
     mpx_problem_t problem = {"what \303\266 what"};
-    mpx_open_t open = {"square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX};
-    mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255};
+    mpx_open_t open = {
+        "square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX, 500, 100, INT32_MIN, "label"};
+    mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
+    mpx_progress_t progress = {UINT64_MAX, 3, "half"};
     mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
     mpx_buf_t buf = {0};
     ck_assert_int_eq(mpx_hello_pack(&hello, &buf), MP_OK);
@@ -601,6 +604,8 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
     break_everywhere(&buf, try_open);
     ck_assert_int_eq(mpx_failure_pack(&failure, &buf), MP_OK);
     break_everywhere(&buf, try_failure);
+    ck_assert_int_eq(mpx_progress_pack(&progress, &buf), MP_OK);
+    break_everywhere(&buf, try_progress);
     ck_assert_int_eq(mpx_status_pack(&status, &buf), MP_OK);
     break_everywhere(&buf, try_status);
     mpx_buf_free(&buf);
@@ -619,20 +624,31 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert_str_eq(w2.software, "soft");
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_open_t o = {"t", "s", 1, 2}, o2;
+    mpx_open_t o = {"t", "s", 1, 2, 3, 4, -5, "l"}, o2;
     ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
     ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
-    ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2);
+    ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2 && o2.soft_limit_ms == 3);
+    ck_assert(o2.grace_ms == 4 && o2.priority == -5);
+    ck_assert_str_eq(o2.label, "l");
     ck_assert_str_eq(o2.signature, "s");
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_failure_t f = {"m", "h", 1, 2, INT32_MIN, 4, 5}, f2;
+    mpx_failure_t f = {"m", "h", 1, 2, INT32_MIN, 4, 5, "a\tb\nc\33\n", "at \303\266\n"}, f2;
     ck_assert_int_eq(mpx_failure_pack(&f, &buf), MP_OK);
     ck_assert_int_eq(mpx_failure_unpack(mpx_buf_bytes(&buf), &f2, &arena), MP_OK);
     ck_assert(f2.pid == 1 && f2.attempt == 2 && f2.code == INT32_MIN);
     ck_assert(f2.signal == 4 && f2.exit_status == 5);
     ck_assert_str_eq(f2.message, "m");
+    ck_assert_str_eq(f2.error_output, "a\tb\nc?\n");
+    ck_assert_str_eq(f2.backtrace, "at \303\266\n");
     ck_assert_str_eq(f2.host, "h");
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_progress_t p = {1, 2, "p"}, p2;
+    ck_assert_int_eq(mpx_progress_pack(&p, &buf), MP_OK);
+    ck_assert_int_eq(mpx_progress_unpack(mpx_buf_bytes(&buf), &p2, &arena), MP_OK);
+    ck_assert(p2.done == 1 && p2.total == 2);
+    ck_assert_str_eq(p2.text, "p");
     free(arena);
     mpx_buf_clear(&buf);
     mpx_status_t s = {"s", 1, 2, 3, 4, 5, 6}, s2;

@@ -13,6 +13,7 @@
 #include <mp/parallel.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/progress.h>
 #include <mp/queue.h>
 #include <mp/ref.h>
 #include <mp/result.h>

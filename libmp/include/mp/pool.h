@@ -47,33 +47,71 @@ typedef struct mp_pool_options {
                                 (Python's maxtasksperchild); 0: never */
 } mp_pool_options_t;
 
+/* How a call may end that is worth another attempt: bits of mp_call_options_t.retry_on. */
+enum {
+    MP_RETRY_FAILED = 1,    /* MP_EFAILED */
+    MP_RETRY_CRASHED = 2,   /* MP_ECRASHED */
+    MP_RETRY_TIMED_OUT = 4, /* MP_ETIMEDOUT */
+    MP_RETRY_LOST = 8       /* MP_EWORKERLOST, MP_EBROKERLOST */
+};
+
+/* How far several calls are. */
+typedef struct mp_progress {
+    size_t done;    /* calls that have their outcome */
+    size_t total;   /* 0: not known yet */
+    size_t failed;  /* of those done */
+    size_t skipped; /* of those done: there was nothing left to do, by an earlier run */
+} mp_progress_t;
+
 /* How the calls of one map or job are run. All zero is the default. */
 typedef struct mp_call_options {
     int chunksize;       /* calls that travel together; 0: adapts to their measured run time */
     int call_timeout_ms; /* run time of one call; over it, its worker is killed; 0: no limit */
+    int soft_timeout_ms; /* run time of one call after which mp_call_stopping says so; 0: none */
+    int stop_grace_ms;   /* a cancelled call that runs is told by mp_call_stopping; this time
+                            later its process group gets a SIGTERM, and after the same time
+                            again it is killed. 0: 100 */
     int retries;         /* further attempts at a call that fails, crashes, runs out of time
                             or is lost with its worker or broker; 0: none */
+    int retry_on;        /* MP_RETRY_FAILED | ...: of these only those; 0: all */
+    int retry_delay_ms;  /* before the first retry; doubles with each further one; 0: none */
+    int max_crashes;     /* a call that crashed so many workers isn't tried again, however
+                            many retries it has left; 0: 3 */
+    int priority;        /* -1000 to 1000: calls of a higher one are given out first. Those of
+                            one priority share the workers, job by job */
     int unordered;       /* mp_job_next hands out results as they come, not in input order */
     int window;          /* calls put but not yet taken by mp_job_next; 0: 64 for each
                             worker, and never more than 64 MiB of them */
     int worker_wait_ms;  /* broker: how long to wait for a first worker; 0: 30 000 */
+    const char *label; /* for people: in outcomes and in messages about maps; copied; NULL: none */
+    /* Called now and then while calls of a map end (not more than ten times a second), and when all
+     * have; by mp_pool_map_with in its thread, by mp_pool_map_async in that of its callbacks. NULL:
+     * not wanted. See progress.h for a bar. */
+    void (*progress)(void *arg, const mp_progress_t *progress);
+    void *progress_arg;
 } mp_call_options_t;
 
 /* How one call ended. Strings and value belong to the giver: see mp_job_next. */
 typedef struct mp_outcome {
-    mp_rc_t rc;          /* MP_OK, or why there is no value: MP_EFAILED, MP_ECRASHED,
-                            MP_ETIMEDOUT, MP_ECANCELLED, MP_EWORKERLOST, MP_EBROKERLOST,
-                            MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM,
-                            MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
-    uint64_t index;      /* position of the input, from 0 */
-    mp_bytes_t value;    /* the result; for MP_EFAILED what the task wrote before */
-    const char *message; /* never NULL; "" for MP_OK */
-    const char *host;    /* of a failed call: where it ran; else "" */
-    int pid;             /* of a failed call: the worker process; else 0 */
-    int attempt;         /* of a failed call: from 1; else 1 */
-    int code;            /* MP_EFAILED: what the task returned */
-    int signal;          /* MP_ECRASHED: the signal that ended the worker, else 0 */
-    int exit_status;     /* MP_ECRASHED: its exit status when no signal did */
+    mp_rc_t rc;               /* MP_OK, or why there is no value: MP_EFAILED, MP_ECRASHED,
+                                 MP_ETIMEDOUT, MP_ECANCELLED, MP_EWORKERLOST, MP_EBROKERLOST,
+                                 MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM,
+                                 MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
+    uint64_t index;           /* position of the input, from 0 */
+    mp_bytes_t value;         /* the result; for MP_EFAILED what the task wrote before */
+    const char *task;         /* its name */
+    const char *label;        /* of the options; "" if there was none */
+    const char *message;      /* never NULL; "" for MP_OK */
+    const char *host;         /* of a failed call: where it ran; else "" */
+    int pid;                  /* of a failed call: the worker process; else 0 */
+    int attempt;              /* of a failed call: from 1; else 1 */
+    int code;                 /* MP_EFAILED: what the task returned */
+    int signal;               /* MP_ECRASHED: the signal that ended the worker, else 0 */
+    int exit_status;          /* MP_ECRASHED: its exit status when no signal did */
+    const char *error_output; /* of a failed call: the last lines, at most 4 KiB, that its worker
+                                 process has written to stderr, in this call or before; else "" */
+    const char *backtrace;    /* MP_ECRASHED: the calls that were active, innermost first, a line
+                                 each, if the process could still tell; else "" */
 } mp_outcome_t;
 
 /* Make a pool. Blocks until the workers are up, or until the broker has answered.

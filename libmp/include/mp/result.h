@@ -79,8 +79,18 @@ MP_API mp_rc_t mp_result_outcome(mp_result_t *self, mp_outcome_t *out, int timeo
 /* How many of its calls have their outcome, of how many. */
 MP_API void mp_result_progress(const mp_result_t *self, size_t *done, size_t *total);
 
-/* End the calls that have no outcome yet: queued ones at once, running ones with their workers,
- * which are replaced. They become MP_ECANCELLED, and the result is ready.
+/* What a call has said with mp_call_progress. */
+typedef struct mp_report {
+    uint64_t done;
+    uint64_t total; /* 0: not known */
+    char text[480]; /* cut there */
+} mp_report_t;
+/* The newest report of a single call. MP_OK; MP_ESTATE it has said nothing yet; MP_EINVAL it is a
+ * map; MP_EFORKED. */
+MP_API mp_rc_t mp_result_reported(const mp_result_t *self, mp_report_t *out);
+
+/* End the calls that have no outcome yet. A running one is asked to stop, and then made to,
+ * see mp_call_options_t.stop_grace_ms. They become MP_ECANCELLED, and the result is ready, at once.
  * MP_OK; MP_ESTATE it was ready before. */
 MP_API mp_rc_t mp_result_cancel(mp_result_t *self);
 /* Cancel what is open and free it; a callback that hasn't begun isn't called. NULL-safe,

@@ -23,6 +23,7 @@
  *
  * A task returns MP_OK, or any other number to fail: the call then ends with
  * MP_EFAILED, and the number and the text of mp_call_fail are in its outcome.
+ * (With MP_ETIMEDOUT, if it returns that after its soft limit.)
  * It runs in a worker process of its own, so it may crash, leak or exit: that
  * costs this one call. It must not return with threads still using `in` or `out`.
  */
@@ -114,6 +115,17 @@ MP_API int mp_call_printf(mp_call_t *call, const char *format, ...) MP_PRINTF(2,
 /* Set the message of a failing call (cut at 1 KiB) and hand back `code`, so that
  * a task can end with `return mp_call_fail(call, ENOENT, "%s: no such file", path);`. */
 MP_API int mp_call_fail(mp_call_t *call, int code, const char *format, ...) MP_PRINTF(3, 4);
+
+/* Whether this call should end: MP_ECANCELLED nobody wants its result any more; MP_ETIMEDOUT its
+ * soft limit has passed; else MP_OK. A task that runs for long asks from time to time, which costs
+ * a few nanoseconds, and ends early: with what it has, or by `return mp_call_stopping(call);`. One
+ * that doesn't is ended with its process when it is cancelled, see mp_call_options_t. */
+MP_API mp_rc_t mp_call_stopping(const mp_call_t *call);
+
+/* Say how far this call is, to whoever looks at its result (mp_result_reported). As often as you
+ * like: at most some twenty a second are passed on, the newest always in the end.
+ * total  0: not known. text  for people, at most 4 KiB; NULL: none. */
+MP_API void mp_call_progress(mp_call_t *call, uint64_t done, uint64_t total, const char *text);
 
 /* The position of this call's input in its map, from 0. */
 MP_API uint64_t mp_call_index(const mp_call_t *call);

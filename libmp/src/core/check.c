@@ -40,6 +40,17 @@ static const char *check_places(const job_t *job)
     return NULL;
 }
 
+static const char *check_later(const job_t *job)
+{
+    uint64_t delayed = 0;
+    for (const span_t *span = job->later; span; span = span->next) {
+        if (span->job != job || !span->returned || !span->delay.slot)
+            return "a delayed call would never come back";
+        delayed += span->count;
+    }
+    return delayed == job->delayed ? NULL : "a job's delayed calls are miscounted";
+}
+
 static const char *check_spans(const job_t *job)
 {
     uint64_t queued = 0;
@@ -87,6 +98,8 @@ static const char *check_job(const job_t *job)
         return "a job is in the ring and should not be, or the other way round";
     const char *wrong = check_spans(job);
     if (!wrong)
+        wrong = check_later(job);
+    if (!wrong)
         wrong = check_patience(job);
     return wrong ? wrong : check_places(job);
 }
@@ -110,10 +123,17 @@ static const char *check_need(const mpx_sched_t *self, const need_t *need)
             return "a need lists another's job";
         ready += job->in_ring;
     }
-    for (const job_t *job = need->ring; job; job = job->ring_next, ready--) {
-        if (job->turn <= turn)
-            return "a ring is out of order";
-        turn = job->turn;
+    if (ready != need->ringed)
+        return "a need's jobs are miscounted";
+    for (const level_t *level = need->levels; level; level = level->next) {
+        if (level->next && level->next->priority >= level->priority)
+            return "priorities are out of order";
+        turn = 0;
+        for (const job_t *job = level->ring; job; job = job->ring_next, ready--) {
+            if (job->turn <= turn || job->level != level || job->policy.priority != level->priority)
+                return "a ring is out of order";
+            turn = job->turn;
+        }
     }
     return ready ? "a ring lacks a job" : NULL;
 }
@@ -128,11 +148,10 @@ static const char *check_chunk(const mpx_sched_t *self, const chunk_t *chunk)
         return "a chunk that is over is still listed";
     if (!chunk->job && !chunk->orphan)
         return "a chunk lost its job";
-    bool limited = chunk->job && chunk->job->policy.call_limit_ns && chunk->started &&
-                   !chunk->orphan && !chunk->stopped;
-    bool watched = chunk->orphan && !chunk->condemned;
-    return (limited || watched) == (chunk->deadline.slot != 0) ? NULL
-                                                               : "a chunk's deadline is astray";
+    const mpx_policy_t *policy = chunk->job ? &chunk->job->policy : NULL;
+    bool limited = policy && (policy->call_limit_ns || (policy->soft_limit_ns && !chunk->warned));
+    bool watched = !chunk->killed && (chunk->orphan || (limited && chunk->started));
+    return watched == (chunk->deadline.slot != 0) ? NULL : "a chunk's deadline is astray";
 }
 
 static bool listed(const worker_t *worker)
@@ -192,12 +211,14 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
 static const char *check_totals(const mpx_sched_t *self)
 {
     uint64_t queued = 0;
+    uint64_t delayed = 0;
     uint64_t given = 0;
     uint64_t slots = 0;
     uint64_t takers = 0;
     uint64_t chunks = 0;
     for (const job_t *job = self->jobs; job; job = job->hh.next) {
         queued += job->queued;
+        delayed += job->delayed;
         given += job->given;
     }
     for (const worker_t *worker = self->workers; worker; worker = worker->hh.next) {
@@ -205,8 +226,8 @@ static const char *check_totals(const mpx_sched_t *self)
         takers += !worker->draining;
         chunks += worker->chunks_count;
     }
-    if (queued != self->queued || given != self->given || slots != self->slots ||
-        takers != self->takers || chunks != self->chunks.count)
+    if (queued != self->queued || delayed != self->delayed || given != self->given ||
+        slots != self->slots || takers != self->takers || chunks != self->chunks.count)
         return "the totals are wrong";
     return NULL;
 }

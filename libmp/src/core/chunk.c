@@ -8,11 +8,6 @@ static uint32_t rest_of(const chunk_t *chunk)
     return chunk->count - chunk->done;
 }
 
-static uint64_t next_of(const chunk_t *chunk)
-{
-    return chunk->first + chunk->done;
-}
-
 /* Its next calls are no longer the worker's, as far as the job goes. */
 static void take_back(mpx_sched_t *self, const chunk_t *chunk, uint32_t count)
 {
@@ -33,6 +28,7 @@ chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_
     chunk->worker = worker;
     chunk->job = job;
     chunk->job_id = job->id;
+    chunk->grace_ns = job->policy.grace_ns;
     mpx_spans_cut(job, chunk, size);
     DL_APPEND2(worker->chunks, chunk, worker_prev, worker_next);
     DL_APPEND2(job->chunks, chunk, job_prev, job_next);
@@ -59,77 +55,133 @@ void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk)
     free(chunk);
 }
 
-static mp_rc_t stop(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc)
+/* ---- stopping ----------------------------------------------------------------------- */
+
+/* What an orphan may run at least before it is more than asked: a worker's life costs more than
+ * the end of a short call. */
+static const int64_t orphan_ns = 50000000;
+
+static mp_rc_t watch(mpx_sched_t *self, int64_t now, chunk_t *chunk, int64_t ns)
+{
+    return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, ns));
+}
+
+/* Its worker may be killed by that: what follows is mpx_chunk_lose. */
+static mp_rc_t kill_worker(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc)
 {
     mpx_heap_remove(&self->deadlines, &chunk->deadline);
-    if (chunk->stopped)
-        return MP_OK;
-    chunk->stopped = true;
-    return mpx_effects_chunk(&self->effects, MPX_STOP, chunk, rc);
+    chunk->killed = true;
+    return mpx_effects_stop(&self->effects, chunk, MPX_STOP_KILL, rc);
 }
 
-/* One that isn't known to run is left to its turn: it may stand behind another's call. When its
- * turn has come, and it isn't quick, it is stopped. */
-static mp_rc_t watch_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
+static mp_rc_t ask_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, int64_t patience_ns)
 {
-    return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, MPX_ORPHAN_NS));
+    chunk->stage = MPX_STOP_ASK;
+    mp_rc_t rc = mpx_effects_stop(&self->effects, chunk, MPX_STOP_ASK, MP_ECANCELLED);
+    return rc == MP_OK ? watch(self, now, chunk, patience_ns) : rc;
 }
 
-static mp_rc_t expire_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
+/* Its turn has come: what was asked before may have been forgotten. */
+static mp_rc_t begin_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
+{
+    return ask_orphan(self, now, chunk, chunk->grace_ns > orphan_ns ? chunk->grace_ns : orphan_ns);
+}
+
+static mp_rc_t urge_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
     if (!chunk->started)
-        return watch_orphan(self, now, chunk);
-    mpx_heap_remove(&self->deadlines, &chunk->deadline);
-    chunk->condemned = true;
-    return mpx_effects_chunk(&self->effects, MPX_STOP, chunk, MP_ECANCELLED);
+        return watch(self, now, chunk, orphan_ns);
+    if (chunk->stage == MPX_STOP_TERMINATE || chunk->grace_ns == 0)
+        return kill_worker(self, chunk, MP_ECANCELLED);
+    chunk->stage = MPX_STOP_TERMINATE;
+    mp_rc_t rc = mpx_effects_stop(&self->effects, chunk, MPX_STOP_TERMINATE, MP_ECANCELLED);
+    return rc == MP_OK ? watch(self, now, chunk, chunk->grace_ns) : rc;
 }
 
 mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, mp_rc_t rc)
 {
     uint32_t rest = rest_of(chunk);
-    mp_rc_t result = mpx_effects_end(&self->effects, chunk->job, next_of(chunk), rest,
-                                     chunk->attempt, chunk->tag, chunk->worker->id, rc);
+    mp_rc_t result = mpx_effects_end(&self->effects, chunk, rest, rc, 0);
     take_back(self, chunk, rest);
     chunk->orphan = true;
-    chunk->condemned = chunk->started;
-    if (result == MP_OK)
-        result = stop(self, chunk, rc);
-    return result == MP_OK && !chunk->condemned ? watch_orphan(self, now, chunk) : result;
+    if (result != MP_OK || chunk->killed)
+        return result;
+    return ask_orphan(self, now, chunk, chunk->started ? chunk->grace_ns : orphan_ns);
 }
 
-/* Its worker may be killed by that: what follows is mpx_chunk_lose. */
+/* The running call's soft limit, if it has one that comes first; else 0. */
+static int64_t soft_limit(const mpx_policy_t *policy)
+{
+    bool first = !policy->call_limit_ns || policy->soft_limit_ns < policy->call_limit_ns;
+    return first ? policy->soft_limit_ns : 0;
+}
+
 mp_rc_t mpx_chunk_expire(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
     if (chunk->orphan)
-        return expire_orphan(self, now, chunk);
-    chunk->overdue = true;
-    return stop(self, chunk, MP_ETIMEDOUT);
+        return urge_orphan(self, now, chunk);
+    const mpx_policy_t *policy = &chunk->job->policy;
+    if (!soft_limit(policy) || chunk->warned)
+        return kill_worker(self, chunk, MP_ETIMEDOUT);
+    chunk->warned = true;
+    mpx_heap_remove(&self->deadlines, &chunk->deadline);
+    mp_rc_t rc = mpx_effects_stop(&self->effects, chunk, MPX_STOP_ASK, MP_ETIMEDOUT);
+    if (rc != MP_OK || !policy->call_limit_ns)
+        return rc;
+    return watch(self, chunk->began, chunk, policy->call_limit_ns);
 }
 
-static bool may_retry(const chunk_t *chunk, mp_rc_t rc)
+/* ---- losing ------------------------------------------------------------------------- */
+
+static uint32_t cause_of(mp_rc_t rc)
 {
-    return rc != MP_ECANCELLED && chunk->attempt <= chunk->job->policy.retries;
+    switch (rc) {
+    case MP_EFAILED:
+        return MPX_RETRY_FAILED;
+    case MP_ECRASHED:
+        return MPX_RETRY_CRASHED;
+    case MP_ETIMEDOUT:
+        return MPX_RETRY_TIMED_OUT;
+    default:
+        return MPX_RETRY_LOST;
+    }
+}
+
+/* What becomes of the chunk's next call, charged with rc. */
+static mpx_verdict_t judge(const chunk_t *chunk, mp_rc_t rc)
+{
+    const mpx_policy_t *policy = &chunk->job->policy;
+    uint32_t crashes = chunk->crashes + (rc == MP_ECRASHED);
+    mpx_verdict_t verdict = {0};
+    if (rc == MP_ECANCELLED || chunk->attempt > policy->retries ||
+        (policy->retry_on && !(policy->retry_on & cause_of(rc))))
+        return verdict;
+    if (rc == MP_ECRASHED && policy->crashes_max && crashes >= policy->crashes_max)
+        verdict.crashes = crashes;
+    else
+        verdict.again = true;
+    return verdict;
 }
 
 /* The chunk's next calls are no longer its worker's: charged with rc they end or are tried
  * again, with MP_OK they are just queued again. */
 static mp_rc_t drop(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t count, mp_rc_t rc)
 {
-    uint64_t first = next_of(chunk);
+    mpx_verdict_t verdict = rc == MP_OK ? (mpx_verdict_t){.again = true} : judge(chunk, rc);
+    mp_rc_t result = verdict.again
+                         ? mpx_job_requeue(self, now, chunk, count, rc)
+                         : mpx_effects_end(&self->effects, chunk, count, rc, verdict.crashes);
     take_back(self, chunk, count);
     chunk->done += count;
-    if (rc == MP_OK || may_retry(chunk, rc))
-        return mpx_job_requeue(self, now, chunk, first, count, chunk->attempt + (rc != MP_OK));
-    return mpx_effects_end(&self->effects, chunk->job, first, count, chunk->attempt, chunk->tag,
-                           chunk->worker->id, rc);
+    return result;
 }
 
 static mp_rc_t drop_all(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,
                         mp_rc_t rc)
 {
-    bool running = charge == MPX_CHARGE_RUNNING && chunk->started && !chunk->excused;
+    bool running = charge == MPX_CHARGE_RUNNING && chunk->started && !chunk->worker->excused;
     mp_rc_t result = MP_OK;
-    if (chunk->overdue)
+    if (chunk->killed)
         result = drop(self, now, chunk, 1, MP_ETIMEDOUT);
     else if (running)
         result = drop(self, now, chunk, 1, rc);
@@ -151,13 +203,17 @@ mp_rc_t mpx_chunk_lose(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charg
 /* A call of the chunk begins. */
 static mp_rc_t begin(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
+    bool first = !chunk->started;
     chunk->started = true;
-    int64_t limit = chunk->job ? chunk->job->policy.call_limit_ns : 0;
     if (chunk->orphan)
-        return chunk->condemned ? MP_OK : watch_orphan(self, now, chunk);
+        return first ? begin_orphan(self, now, chunk) : MP_OK;
+    const mpx_policy_t *policy = &chunk->job->policy;
+    int64_t limit = soft_limit(policy) ? soft_limit(policy) : policy->call_limit_ns;
+    chunk->began = now;
+    chunk->warned = false;
     if (limit == 0)
         return MP_OK;
-    return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, limit));
+    return watch(self, now, chunk, limit);
 }
 
 mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t id)
@@ -183,17 +239,16 @@ static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t 
     if (!chunk->orphan)
         take_back(self, chunk, n);
     chunk->done += n;
+    if (chunk->killed)
+        chunk->worker->excused = true;
     if (rest_of(chunk) == 0) {
         if (!chunk->orphan && chunk->count > chunk->job->largest)
             chunk->job->largest = chunk->count;
         mpx_chunk_free(self, chunk);
         return MP_OK;
     }
-    if (chunk->stopped && !chunk->orphan) {
-        chunk->excused = true;
-        chunk->stopped = false;
-        chunk->overdue = false;
-    }
+    if (!chunk->orphan)
+        chunk->killed = false;
     return begin(self, now, chunk);
 }
 
@@ -210,23 +265,26 @@ mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t id, uint32_t n, 
     return rc == MP_OK && over ? mpx_handout_worker(self, worker) : rc;
 }
 
-mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc, bool *again)
+mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc,
+                         mpx_verdict_t *out)
 {
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
     if (!chunk || rc == MP_OK)
         return MP_EINVAL;
     worker_t *worker = chunk->worker;
     const need_t *need = chunk->orphan ? NULL : chunk->job->need;
-    bool retry = !chunk->orphan && may_retry(chunk, rc);
+    mpx_verdict_t verdict = {0};
     bool over = rest_of(chunk) == 1;
     mp_rc_t result = MP_OK;
-    if (retry)
-        result = mpx_job_requeue(self, now, chunk, next_of(chunk), 1, chunk->attempt + 1);
+    if (!chunk->orphan)
+        verdict = judge(chunk, rc);
+    if (verdict.again)
+        result = mpx_job_requeue(self, now, chunk, 1, rc);
     if (result != MP_OK)
         return result;
-    *again = retry;
+    *out = verdict;
     result = advance(self, now, chunk, 1);
-    if (result == MP_OK && retry)
+    if (result == MP_OK && verdict.again)
         result = mpx_handout_need(self, need);
     return result == MP_OK && over ? mpx_handout_worker(self, worker) : result;
 }

@@ -28,11 +28,10 @@ mp_rc_t mpx_effects_add(effects_t *self, const mpx_effect_t *effect)
     return MP_OK;
 }
 
-mp_rc_t mpx_effects_chunk(effects_t *self, mpx_effect_kind_t kind, const chunk_t *chunk, mp_rc_t rc)
+static mpx_effect_t of_chunk(mpx_effect_kind_t kind, const chunk_t *chunk)
 {
-    mpx_effect_t effect = {
+    return (mpx_effect_t){
         .kind = kind,
-        .rc = rc,
         .worker = chunk->worker->id,
         .chunk = chunk->id,
         .job = chunk->job_id,
@@ -40,25 +39,47 @@ mp_rc_t mpx_effects_chunk(effects_t *self, mpx_effect_kind_t kind, const chunk_t
         .first = chunk->first,
         .count = chunk->count,
         .attempt = chunk->attempt,
-        .started = chunk->started,
     };
+}
+
+mp_rc_t mpx_effects_run(effects_t *self, const chunk_t *chunk)
+{
+    mpx_effect_t effect = of_chunk(MPX_RUN, chunk);
     return mpx_effects_add(self, &effect);
 }
 
-mp_rc_t mpx_effects_end(effects_t *self, const job_t *job, uint64_t first, uint32_t count,
-                        uint32_t attempt, uint64_t tag, uint64_t worker, mp_rc_t rc)
+mp_rc_t mpx_effects_stop(effects_t *self, const chunk_t *chunk, mpx_stop_stage_t stage, mp_rc_t rc)
+{
+    mpx_effect_t effect = of_chunk(MPX_STOP, chunk);
+    effect.stage = stage;
+    effect.rc = rc;
+    return mpx_effects_add(self, &effect);
+}
+
+mp_rc_t mpx_effects_end(effects_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
+                        uint32_t crashes)
+{
+    mpx_effect_t effect = of_chunk(MPX_END, chunk);
+    effect.rc = rc;
+    effect.first = chunk->first + chunk->done;
+    effect.count = count;
+    effect.crashes = crashes;
+    return count ? mpx_effects_add(self, &effect) : MP_OK;
+}
+
+mp_rc_t mpx_effects_end_queued(effects_t *self, const span_t *span, uint64_t first, uint32_t count,
+                               mp_rc_t rc)
 {
     mpx_effect_t effect = {
         .kind = MPX_END,
         .rc = rc,
-        .worker = worker,
-        .job = job->id,
-        .tag = tag,
+        .job = span->job->id,
+        .tag = span->tag,
         .first = first,
         .count = count,
-        .attempt = attempt,
+        .attempt = span->attempt,
     };
-    return count ? mpx_effects_add(self, &effect) : MP_OK;
+    return mpx_effects_add(self, &effect);
 }
 
 bool mpx_sched_effect(mpx_sched_t *self, mpx_effect_t *out)

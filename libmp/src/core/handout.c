@@ -1,7 +1,8 @@
 /* handout.c: which job is next, how large its chunk, and which worker gets it.
  *
  * A worker with room takes a chunk of the job that it can do and whose turn it is, and the
- * job then goes to the ring's end: so jobs share workers chunk by chunk. When there is no
+ * job then goes to the ring's end: so jobs of one priority share workers chunk by chunk, and
+ * those of a lower one get what is left over. When there is no
  * room for that job, the worker doesn't take another's instead: its room would be refilled
  * by small chunks for ever, and the job whose chunk needs more of it would never come in.
  *
@@ -47,7 +48,8 @@ static uint32_t chunk_size(const job_t *job)
 {
     const span_t *span = job->spans;
     uint64_t size = job->policy.chunk_calls;
-    bool limited = job->policy.call_limit_ns && size != MPX_CHUNK_WHOLE;
+    bool limited =
+        (job->policy.call_limit_ns || job->policy.soft_limit_ns) && size != MPX_CHUNK_WHOLE;
     if (limited || span->attempt > 1)
         size = 1; /* a call that failed before must not take others along */
     else if (size == 0)
@@ -95,10 +97,15 @@ static void wait_in(worker_t **list, worker_t *worker)
     DL_APPEND2(*list, worker, list_prev, list_next);
 }
 
-/* Turns are counted over all needs, so the lowest is the first one in a ring of all jobs. */
+/* Turns are counted over all needs, so the lowest is the first one in a ring of all jobs of its
+ * priority. */
 static job_t *earlier_turn(job_t *next, const need_t *need)
 {
-    return need && need->ring && (!next || need->ring->turn < next->turn) ? need->ring : next;
+    job_t *other = need ? mpx_need_next(need) : NULL;
+    if (!other || !next)
+        return other ? other : next;
+    int difference = other->policy.priority - next->policy.priority;
+    return difference > 0 || (difference == 0 && other->turn < next->turn) ? other : next;
 }
 
 static job_t *next_job(const mpx_sched_t *self, const kind_t *kind)
@@ -124,7 +131,7 @@ static mp_rc_t give(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t si
     chunk->slow = slow;
     worker->slow_count += slow;
     mpx_need_to_back(self, job);
-    return mpx_effects_chunk(&self->effects, MPX_RUN, chunk, MP_OK);
+    return mpx_effects_run(&self->effects, chunk);
 }
 
 /* Give it a chunk, or have it wait in the right list. */
@@ -205,7 +212,7 @@ static mp_rc_t feed(mpx_sched_t *self, const need_t *need, int idle)
     mp_rc_t rc = MP_OK;
     while (any && rc == MP_OK) {
         any = false;
-        for (kind_t *kind = self->kinds; kind && need->ring && rc == MP_OK; kind = kind->next) {
+        for (kind_t *kind = self->kinds; kind && need->ringed && rc == MP_OK; kind = kind->next) {
             if (!kind->hungry[idle] || !mpx_kind_can(kind, need))
                 continue;
             rc = feed_first(self, kind, idle);

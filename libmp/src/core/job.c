@@ -17,7 +17,7 @@ void mpx_job_free(mpx_sched_t *self, job_t *job)
         DL_DELETE2(job->chunks, chunk, job_prev, job_next);
         chunk->job = NULL;
     }
-    mpx_spans_free(job);
+    mpx_spans_free(self, job);
     job->queued = 0;
     mpx_need_update_ring(self, job);
     mpx_need_leave(self, job);
@@ -29,7 +29,9 @@ void mpx_job_free(mpx_sched_t *self, job_t *job)
 mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mpx_policy_t *policy)
 {
     (void)now;
-    if (id == 0 || policy->call_limit_ns < 0 || policy->wait_ns < 0 || policy->absent_ns < 0)
+    if (id == 0 || policy->call_limit_ns < 0 || policy->soft_limit_ns < 0 || policy->grace_ns < 0 ||
+        policy->retry_delay_ns < 0 || policy->wait_ns < 0 || policy->absent_ns < 0 ||
+        policy->priority < -MPX_PRIORITY_MAX || policy->priority > MPX_PRIORITY_MAX)
         return MP_EINVAL;
     if (mpx_job_find(self, id))
         return MP_EEXIST;
@@ -73,13 +75,34 @@ mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t firs
     return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
 }
 
-mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint64_t first,
-                        uint32_t count, uint32_t attempt)
+/* When the next attempt may begin; 0: at once. */
+static int64_t retry_at(int64_t now, const chunk_t *chunk)
+{
+    int64_t delay = chunk->job->policy.retry_delay_ns;
+    for (uint32_t i = 1; i < chunk->attempt && delay < MPX_NEVER / 2; i++)
+        delay *= 2;
+    return delay ? mpx_after(now, delay) : 0;
+}
+
+mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint32_t count,
+                        mp_rc_t rc)
 {
     if (count == 0)
         return MP_OK;
-    mp_rc_t rc = mpx_spans_return(chunk->job, chunk, first, count, attempt);
-    return rc == MP_OK ? queue_changed(self, now, chunk->job, count) : rc;
+    int64_t at = rc == MP_OK ? 0 : retry_at(now, chunk);
+    mp_rc_t result = mpx_spans_return(self, chunk, count, rc, at);
+    if (result != MP_OK || at)
+        return result;
+    return queue_changed(self, now, chunk->job, count);
+}
+
+mp_rc_t mpx_job_undelay(mpx_sched_t *self, int64_t now, span_t *span)
+{
+    job_t *job = span->job;
+    uint32_t count = span->count;
+    mpx_spans_undelay(self, span);
+    mp_rc_t rc = queue_changed(self, now, job, count);
+    return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
 }
 
 mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t id, bool held)
@@ -106,14 +129,30 @@ static bool lies_within(const chunk_t *chunk, uint64_t first, uint64_t end)
     return chunk->first + chunk->done >= first && chunk->first + chunk->count <= end;
 }
 
+/* What is to end, delayed calls too, must not be given out on the way. */
+static mp_rc_t end_waiting(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
+                           mp_rc_t rc)
+{
+    span_t *span, *next;
+    uint64_t undelayed = 0;
+    DL_FOREACH_SAFE (job->later, span, next)
+        if (span->first < end && first < span->first + span->count) {
+            undelayed += span->count;
+            mpx_spans_undelay(self, span);
+        }
+    job->queued += undelayed;
+    self->queued += undelayed;
+    return mpx_job_end_queued(self, now, job, first, end, rc);
+}
+
 static mp_rc_t cancel(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
                       mp_rc_t rc)
 {
-    mp_rc_t result = mpx_job_end_queued(self, now, job, first, end, rc);
+    mp_rc_t result = end_waiting(self, now, job, first, end, rc);
     for (chunk_t *chunk = job->chunks; chunk && result == MP_OK; chunk = chunk->job_next)
         if (!chunk->orphan && lies_within(chunk, first, end))
             result = mpx_chunk_orphan(self, now, chunk, rc);
-    return result == MP_OK ? mpx_handout_cramped(self) : result;
+    return result == MP_OK ? mpx_handout_need(self, job->need) : result;
 }
 
 mp_rc_t mpx_sched_job_cancel(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc)
@@ -139,7 +178,7 @@ mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t id)
     job_t *job = mpx_job_find(self, id);
     if (!job)
         return MP_EINVAL;
-    if (job->queued + job->given > 0)
+    if (job->queued + job->delayed + job->given > 0)
         return MP_EBUSY;
     mpx_job_free(self, job);
     return MP_OK;
@@ -148,5 +187,5 @@ mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t id)
 uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t id)
 {
     const job_t *job = mpx_job_find(self, id);
-    return job ? job->queued + job->given : 0;
+    return job ? job->queued + job->delayed + job->given : 0;
 }

@@ -39,6 +39,29 @@ need_t *mpx_need_find(const mpx_sched_t *self, uint64_t task)
     return need;
 }
 
+static void need_free(mpx_sched_t *self, need_t *need)
+{
+    HASH_DEL(self->needs, need);
+    free(need);
+}
+
+static level_t *level_join(need_t *need, int priority)
+{
+    level_t *level = need->levels;
+    while (level && level->priority > priority)
+        level = level->next;
+    if (!level || level->priority != priority) {
+        level_t *fresh = calloc(1, sizeof *fresh);
+        if (!fresh)
+            return NULL;
+        fresh->priority = priority;
+        DL_PREPEND_ELEM(need->levels, level, fresh);
+        level = fresh;
+    }
+    level->members++;
+    return level;
+}
+
 need_t *mpx_need_join(mpx_sched_t *self, job_t *job)
 {
     need_t *need = mpx_need_find(self, job->policy.task);
@@ -46,6 +69,12 @@ need_t *mpx_need_join(mpx_sched_t *self, job_t *job)
         need = need_make(self, job->policy.task);
     if (!need)
         return NULL;
+    job->level = level_join(need, job->policy.priority);
+    if (!job->level) {
+        if (!need->jobs)
+            need_free(self, need);
+        return NULL;
+    }
     DL_APPEND2(need->jobs, job, need_prev, need_next);
     job->need = need;
     return need;
@@ -55,21 +84,23 @@ void mpx_need_leave(mpx_sched_t *self, job_t *job)
 {
     need_t *need = job->need;
     DL_DELETE2(need->jobs, job, need_prev, need_next);
+    if (--job->level->members == 0) {
+        DL_DELETE(need->levels, job->level);
+        free(job->level);
+    }
     job->need = NULL;
-    if (need->jobs)
-        return;
-    HASH_DEL(self->needs, need);
-    free(need);
+    if (!need->jobs)
+        need_free(self, need);
 }
 
 static void ring_join(mpx_sched_t *self, job_t *job)
 {
     need_t *need = job->need;
-    if (!need->ring) {
+    if (need->ringed++ == 0) {
         DL_APPEND2(self->ready, need, ready_prev, ready_next);
         self->ready_count++;
     }
-    DL_APPEND2(need->ring, job, ring_prev, ring_next);
+    DL_APPEND2(job->level->ring, job, ring_prev, ring_next);
     job->turn = ++self->last_turn;
     job->in_ring = true;
 }
@@ -77,8 +108,8 @@ static void ring_join(mpx_sched_t *self, job_t *job)
 static void ring_leave(mpx_sched_t *self, job_t *job)
 {
     need_t *need = job->need;
-    DL_DELETE2(need->ring, job, ring_prev, ring_next);
-    if (!need->ring) {
+    DL_DELETE2(job->level->ring, job, ring_prev, ring_next);
+    if (--need->ringed == 0) {
         DL_DELETE2(self->ready, need, ready_prev, ready_next);
         self->ready_count--;
     }
@@ -98,6 +129,14 @@ void mpx_need_to_back(mpx_sched_t *self, job_t *job)
 {
     ring_leave(self, job);
     mpx_need_update_ring(self, job);
+}
+
+job_t *mpx_need_next(const need_t *need)
+{
+    const level_t *level = need->levels;
+    while (level && !level->ring)
+        level = level->next;
+    return level ? level->ring : NULL;
 }
 
 /* ---- kinds -------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ void mpx_sched_destroy(mpx_sched_t **self_p)
         mpx_worker_free(self, self->workers);
     mpx_table_free(&self->chunks);
     mpx_heap_free(&self->deadlines);
+    mpx_heap_free(&self->delays);
     mpx_heap_free(&self->patience);
     free(self->effects.ring);
     free(self);
@@ -38,6 +39,8 @@ mp_rc_t mpx_sched_tick(mpx_sched_t *self, int64_t now)
     mpx_heap_node_t *node;
     while (rc == MP_OK && (node = mpx_heap_first(&self->deadlines)) && node->at <= now)
         rc = mpx_chunk_expire(self, now, CONTAINER_OF(node, chunk_t, deadline));
+    while (rc == MP_OK && (node = mpx_heap_first(&self->delays)) && node->at <= now)
+        rc = mpx_job_undelay(self, now, CONTAINER_OF(node, span_t, delay));
     while (rc == MP_OK && (node = mpx_heap_first(&self->patience)) && node->at <= now)
         rc = mpx_patience_expire(self, now, CONTAINER_OF(node, job_t, patience));
     return rc;
@@ -45,15 +48,19 @@ mp_rc_t mpx_sched_tick(mpx_sched_t *self, int64_t now)
 
 int64_t mpx_sched_deadline(const mpx_sched_t *self)
 {
-    const mpx_heap_node_t *call = mpx_heap_first(&self->deadlines);
-    const mpx_heap_node_t *job = mpx_heap_first(&self->patience);
-    return mpx_earlier(call ? call->at : MPX_NEVER, job ? job->at : MPX_NEVER);
+    const mpx_heap_t *heaps[] = {&self->deadlines, &self->delays, &self->patience};
+    int64_t deadline = MPX_NEVER;
+    for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++) {
+        const mpx_heap_node_t *first = mpx_heap_first(heaps[i]);
+        deadline = first ? mpx_earlier(deadline, first->at) : deadline;
+    }
+    return deadline;
 }
 
 void mpx_sched_counts(const mpx_sched_t *self, mpx_sched_counts_t *out)
 {
     *out = (mpx_sched_counts_t){
-        .queued = self->queued,
+        .queued = self->queued + self->delayed,
         .given = self->given,
         .workers = HASH_COUNT(self->workers),
         .slots = (uint32_t)self->slots,

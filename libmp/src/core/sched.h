@@ -15,13 +15,15 @@
  * What a chunk goes through:
  *
  *     queued --RUN--> given --started--> running --done/failed for each call--> over
- *        ^               |                  |
- *        |               |                  +- time limit --STOP--> stopping
- *        +-- worker lost-+------------------+   job cancelled --END,STOP--> orphan
+ *      ^   ^             |                  |
+ *      |   +-delayed <-+ |                  +- time limit --STOP--> stopping
+ *      |    (a retry)  | |                  |
+ *      +- worker lost -+-+------------------+   job cancelled --END,STOP--> orphan
  *
- * An orphan's calls have ended; it only still counts against its worker's credit,
- * until its results come or the worker is lost. One that ran is stopped with its worker; one
- * that was still to run is left to its turn, and stopped a moment after that has come.
+ * An orphan's calls have ended; it only still counts against its worker's credit, until its
+ * results come or the worker is lost. It is stopped in steps, a grace apart: its task is
+ * asked, its process told to terminate, and killed. One that was still to run is only asked,
+ * until its turn has come: it may stand behind another's call.
  */
 #ifndef MPX_SCHED_H
 #define MPX_SCHED_H
@@ -33,16 +35,31 @@
 
 typedef struct mpx_sched mpx_sched_t;
 
-#define MPX_CHUNK_WHOLE UINT32_MAX
+#define MPX_CHUNK_WHOLE  UINT32_MAX
+#define MPX_PRIORITY_MAX 1000 /* -1000 to 1000 */
+
+/* Why a call may be tried again. */
+enum {
+    MPX_RETRY_FAILED = 1,    /* MP_EFAILED */
+    MPX_RETRY_CRASHED = 2,   /* MP_ECRASHED */
+    MPX_RETRY_TIMED_OUT = 4, /* MP_ETIMEDOUT */
+    MPX_RETRY_LOST = 8       /* anything else: MP_EWORKERLOST, MP_EBROKERLOST */
+};
 
 typedef struct mpx_policy {
-    uint64_t task;         /* what a worker must be able to do; 0: any worker will do */
-    uint32_t chunk_calls;  /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
-    uint32_t retries;      /* further attempts at a call that failed or was charged */
-    int64_t call_limit_ns; /* run time of a call; makes chunks of one call, unless
-                               spans stay whole; 0: none */
-    int64_t wait_ns;       /* end queued calls when there was no worker for so long; 0: never */
-    int64_t absent_ns;     /* the same when there are workers, but none with the task */
+    uint64_t task;          /* what a worker must be able to do; 0: any worker will do */
+    int priority;           /* of the jobs that a worker can do, one of the highest is next */
+    uint32_t chunk_calls;   /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
+    uint32_t retries;       /* further attempts at a call that failed or was charged */
+    uint32_t retry_on;      /* MPX_RETRY_FAILED and so on; 0: all of them */
+    int64_t retry_delay_ns; /* before the first retry; doubles with each further one */
+    uint32_t crashes_max;   /* a call that crashed so many workers isn't tried again; 0: it is */
+    int64_t call_limit_ns;  /* run time of a call; makes chunks of one call, unless
+                                spans stay whole; 0: none */
+    int64_t soft_limit_ns;  /* when the call is told that it should end; 0: never. As above */
+    int64_t grace_ns;       /* between the steps of stopping a call; 0: it is killed at once */
+    int64_t wait_ns;        /* end queued calls when there was no worker for so long; 0: never */
+    int64_t absent_ns;      /* the same when there are workers, but none with the task */
 } mpx_policy_t;
 
 typedef struct mpx_worker_spec {
@@ -56,9 +73,15 @@ typedef struct mpx_worker_spec {
 
 typedef enum mpx_effect_kind {
     MPX_RUN,  /* give the chunk to the worker */
-    MPX_STOP, /* the worker is to give the chunk up: rc says why */
+    MPX_STOP, /* the worker is to give the chunk up: rc says why, stage how */
     MPX_END   /* the calls of the range have ended with rc, without a result */
 } mpx_effect_kind_t;
+
+typedef enum mpx_stop_stage {
+    MPX_STOP_ASK, /* with MP_ETIMEDOUT: the running call's soft limit has passed, it may go on */
+    MPX_STOP_TERMINATE,
+    MPX_STOP_KILL
+} mpx_stop_stage_t;
 
 typedef struct mpx_effect {
     mpx_effect_kind_t kind;
@@ -69,8 +92,9 @@ typedef struct mpx_effect {
     uint64_t tag; /* that of the span */
     uint64_t first;
     uint32_t count;
-    uint32_t attempt; /* from 1 */
-    bool started;     /* STOP: a call of the chunk has begun */
+    uint32_t attempt;       /* from 1 */
+    mpx_stop_stage_t stage; /* STOP */
+    uint32_t crashes;       /* END: by so many it is not tried again; else 0 */
 } mpx_effect_t;
 
 /* When a worker is lost, which of its unfinished calls are held against it: they end
@@ -121,9 +145,14 @@ mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t chunk);
 /* The chunk's next n calls are over and were handed on; they took busy_ns together.
  * Also counts as started. */
 mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t chunk, uint32_t n, int64_t busy_ns);
-/* The chunk's next call ended with rc, not MP_OK. *again: it will be tried again, so
- * its outcome must not be handed on. Also counts as started. */
-mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc, bool *again);
+/* Whether the outcome of a call that didn't end well is its last. */
+typedef struct mpx_verdict {
+    bool again;       /* it will be tried again: the outcome must not be handed on */
+    uint32_t crashes; /* it would be, but for so many crashes; else 0 */
+} mpx_verdict_t;
+/* The chunk's next call ended with rc, not MP_OK. Also counts as started. */
+mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc,
+                         mpx_verdict_t *out);
 
 /* What is known of a chunk that was given out. */
 typedef struct mpx_chunk_info {
@@ -149,7 +178,7 @@ int64_t mpx_sched_deadline(const mpx_sched_t *self);
 bool mpx_sched_effect(mpx_sched_t *self, mpx_effect_t *out);
 
 typedef struct mpx_sched_counts {
-    uint64_t queued; /* calls in spans */
+    uint64_t queued; /* calls in spans, delayed ones too */
     uint64_t given;  /* calls in chunks, orphans apart */
     uint32_t workers;
     uint32_t slots;

@@ -1,8 +1,10 @@
 /* sched_private.h: what the scheduler knows. Only for the files of core.
  *
  *     sched --+-- needs: one for each task of an open job
- *             |     +-- jobs of that task; those with calls to give out stand in its ring
+ *             |     +-- jobs of that task; those with calls to give out stand in the ring of
+ *             |           their priority's level
  *             |           +-- spans: queued calls, next one first
+ *             |           +-- later: calls that wait to be tried again
  *             |           +-- chunks: calls that a worker has
  *             +-- kinds: one for each set of tasks that a worker offers
  *                   +-- hungry workers of that kind
@@ -47,23 +49,37 @@ typedef struct span {
     uint64_t first;
     uint32_t count;
     uint32_t attempt;
+    uint32_t crashes; /* workers that it cost so far */
     uint64_t bytes;
     uint64_t tag;
     bool returned; /* was given out before: stands in front, in the order of first */
+    struct job *job;
+    mpx_heap_node_t delay; /* in sched.delays while it is in job.later */
     struct span *prev, *next;
 } span_t;
 
 /* Why calls for a task can't be given out, as far as there being workers goes. */
 typedef enum starving { FED, NO_WORKER, NO_CAPABLE_WORKER, STARVING_END } starving_t;
 
+/* Jobs of one task and one priority. */
+typedef struct level {
+    int priority;
+    uint32_t members;
+    struct job *ring; /* those with calls to give out, next one first */
+    struct level *prev, *next;
+} level_t;
+
 typedef struct job {
     uint64_t id;
     mpx_policy_t policy;
     struct need *need;
+    level_t *level;
     struct job *need_prev, *need_next; /* in need.jobs */
     span_t *spans;
     span_t *cursor;       /* the returned span placed last; the next one goes near it */
+    span_t *later;        /* in no order */
     uint64_t queued;      /* calls in spans */
+    uint64_t delayed;     /* calls in later */
     uint64_t given;       /* calls in chunks that are not orphans */
     struct chunk *chunks; /* orphans too */
     bool held;
@@ -83,8 +99,9 @@ typedef struct job {
 typedef struct need {
     uint64_t task;
     job_t *jobs;
-    job_t *ring;                          /* jobs with calls to give out, next one first */
-    struct need *ready_prev, *ready_next; /* in sched.ready while the ring isn't empty */
+    level_t *levels;                      /* highest priority first */
+    uint32_t ringed;                      /* jobs in their rings */
+    struct need *ready_prev, *ready_next; /* in sched.ready while there are such jobs */
     uint64_t takers;                      /* workers that could run it, draining ones apart */
     uint64_t slots;                       /* of the takers */
     starving_t starving;
@@ -102,15 +119,17 @@ typedef struct chunk {
     uint32_t count;
     uint32_t done;
     uint32_t attempt;
+    uint32_t crashes; /* as of the span */
     uint64_t bytes;
-    bool slow; /* of a job whose chunks take long, or nobody knows how long */
+    int64_t grace_ns;
+    int64_t began; /* its running call */
+    bool slow;     /* of a job whose chunks take long, or nobody knows how long */
     bool started;
+    bool warned; /* its running call was, at its soft limit */
     bool orphan;
-    bool condemned; /* an orphan that ran when it was stopped: its worker dies by it */
-    bool stopped;   /* MPX_STOP was sent, and no result has come since */
-    bool overdue;   /* that was because its running call is out of time */
-    bool excused;   /* was stopped for a call that ended after all: a loss may be our own doing */
-    mpx_heap_node_t deadline; /* in sched.deadlines while a call with a limit runs */
+    bool killed;              /* so is its worker, on its account, and no result has come since */
+    mpx_stop_stage_t stage;   /* of an orphan: what was done last */
+    mpx_heap_node_t deadline; /* in sched.deadlines while a call with a limit runs, or an orphan */
     struct chunk *worker_prev, *worker_next;
     struct chunk *job_prev, *job_next;
 } chunk_t;
@@ -134,6 +153,7 @@ typedef struct worker {
     int64_t horizon_ns;
     uint64_t credit_bytes;
     bool draining;
+    bool excused;    /* was to be killed for a call that ended after all: its loss is our doing */
     chunk_t *chunks; /* oldest first */
     uint32_t chunks_count;
     uint32_t slow_count; /* of those, the slow ones */
@@ -173,11 +193,13 @@ struct mpx_sched {
     kind_t *kinds;
     worker_t *cramped; /* have an idle slot, but no credit for the job whose turn it is */
     mpx_heap_t deadlines;
+    mpx_heap_t delays;
     mpx_heap_t patience;
     effects_t effects;
     uint64_t last_chunk;
     uint64_t last_turn;
     uint64_t queued;
+    uint64_t delayed;
     uint64_t given;
     uint64_t takers; /* workers that aren't draining */
     uint64_t slots;  /* of all workers */
@@ -191,12 +213,14 @@ static inline int64_t mpx_after(int64_t now, int64_t ns)
 
 /* effects.c */
 mp_rc_t mpx_effects_add(effects_t *self, const mpx_effect_t *effect);
-/* RUN or STOP of a chunk. */
-mp_rc_t mpx_effects_chunk(effects_t *self, mpx_effect_kind_t kind, const chunk_t *chunk,
-                          mp_rc_t rc);
-/* END of a range of calls; none for an empty one. */
-mp_rc_t mpx_effects_end(effects_t *self, const job_t *job, uint64_t first, uint32_t count,
-                        uint32_t attempt, uint64_t tag, uint64_t worker, mp_rc_t rc);
+mp_rc_t mpx_effects_run(effects_t *self, const chunk_t *chunk);
+mp_rc_t mpx_effects_stop(effects_t *self, const chunk_t *chunk, mpx_stop_stage_t stage, mp_rc_t rc);
+/* END of a chunk's next calls; none for no calls. crashes: as in the effect. */
+mp_rc_t mpx_effects_end(effects_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
+                        uint32_t crashes);
+/* END of a range of queued calls. */
+mp_rc_t mpx_effects_end_queued(effects_t *self, const span_t *span, uint64_t first, uint32_t count,
+                               mp_rc_t rc);
 
 /* table.c: chunks by id. */
 mp_rc_t mpx_table_add(table_t *self, uint64_t id, chunk_t *chunk);
@@ -206,16 +230,20 @@ void mpx_table_free(table_t *self);
 
 /* span.c: the queue of a job's spans. Counts of queued calls are the caller's. */
 mp_rc_t mpx_spans_put(job_t *job, uint64_t first, uint32_t count, uint64_t bytes, uint64_t tag);
-/* Calls of a chunk go back in front, among others of their sort in the order of their numbers. */
-mp_rc_t mpx_spans_return(job_t *job, const chunk_t *chunk, uint64_t first, uint32_t count,
-                         uint32_t attempt);
+/* The next calls of a chunk go back, charged with rc if it isn't MP_OK: in front, among others of
+ * their sort in the order of their numbers, or into job.later until `at`, if that isn't 0. */
+mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
+                         int64_t at);
+/* Delayed calls go in front. */
+void mpx_spans_undelay(mpx_sched_t *self, span_t *span);
 /* Fill the chunk with `size` calls of the first span. */
 void mpx_spans_cut(job_t *job, chunk_t *chunk, uint32_t size);
 uint64_t mpx_span_share(const span_t *span, uint32_t count); /* bytes of its next calls */
-/* Add END effects for the calls in [first, end) and drop them; their number is added to *ended. */
+/* Add END effects for the calls in [first, end) and drop them; their number is added to *ended.
+ * None of them is delayed. */
 mp_rc_t mpx_spans_end(mpx_sched_t *self, job_t *job, uint64_t first, uint64_t end, mp_rc_t rc,
                       uint64_t *ended);
-void mpx_spans_free(job_t *job);
+void mpx_spans_free(mpx_sched_t *self, job_t *job);
 
 /* need.c: which workers can do what. */
 need_t *mpx_need_find(const mpx_sched_t *self, uint64_t task);
@@ -224,6 +252,7 @@ void mpx_need_leave(mpx_sched_t *self, job_t *job);
 /* The job's queue or hold has changed: put it into the ring or take it out. */
 void mpx_need_update_ring(mpx_sched_t *self, job_t *job);
 void mpx_need_to_back(mpx_sched_t *self, job_t *job); /* it had its turn */
+job_t *mpx_need_next(const need_t *need);             /* whose turn it is; NULL: nobody's */
 bool mpx_kind_can(const kind_t *kind, const need_t *need);
 kind_t *mpx_kind_join(mpx_sched_t *self, const mpx_worker_spec_t *spec); /* NULL: no memory */
 void mpx_kind_leave(mpx_sched_t *self, kind_t *kind);
@@ -238,9 +267,12 @@ mp_rc_t mpx_patience_expire(mpx_sched_t *self, int64_t now, job_t *job);
 /* job.c */
 job_t *mpx_job_find(const mpx_sched_t *self, uint64_t id);
 void mpx_job_free(mpx_sched_t *self, job_t *job);
-/* Calls of a chunk, which are counted as given no more, are queued again. */
-mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint64_t first,
-                        uint32_t count, uint32_t attempt);
+/* The next calls of a chunk, which are counted as given no more, are queued again: to be tried
+ * again after rc, or as if nothing had been (MP_OK). */
+mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint32_t count,
+                        mp_rc_t rc);
+/* The delay of these calls is over. */
+mp_rc_t mpx_job_undelay(mpx_sched_t *self, int64_t now, span_t *span);
 /* End queued calls. */
 mp_rc_t mpx_job_end_queued(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
                            mp_rc_t rc);
@@ -251,8 +283,6 @@ void mpx_worker_free(mpx_sched_t *self, worker_t *worker);
 /* chunk.c */
 chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t size);
 void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk);
-/* What an orphan may still run. */
-#define MPX_ORPHAN_NS INT64_C(50000000)
 mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, mp_rc_t rc);
 /* Its worker is lost. Frees it. */
 mp_rc_t mpx_chunk_lose(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,

@@ -1,5 +1,7 @@
 /* span.c: the queue of a job's spans.
  *
+ * Calls that are tried again after a delay are apart, in job.later, until that is over.
+ *
  * Returned spans stand in front, in the order of their numbers; then those that were put,
  * in the order of putting. A worker's chunks come back oldest first, so each one's place
  * is next to the last one's: job.cursor remembers it, and the loss of a worker costs one
@@ -36,7 +38,8 @@ mp_rc_t mpx_spans_put(job_t *job, uint64_t first, uint32_t count, uint64_t bytes
     span_t *span = malloc(sizeof *span);
     if (!span)
         return MP_ENOMEM;
-    *span = (span_t){.first = first, .count = count, .attempt = 1, .bytes = bytes, .tag = tag};
+    *span = (span_t){
+        .first = first, .count = count, .attempt = 1, .bytes = bytes, .tag = tag, .job = job};
     DL_APPEND(job->spans, span);
     return MP_OK;
 }
@@ -66,25 +69,63 @@ static void join_next(job_t *job, span_t *span)
     span_free(job, next);
 }
 
-mp_rc_t mpx_spans_return(job_t *job, const chunk_t *chunk, uint64_t first, uint32_t count,
-                         uint32_t attempt)
+static void put_back(job_t *job, span_t *span)
+{
+    place_returned(job, span);
+    join_next(job, span);
+    if (span != job->spans)
+        join_next(job, span->prev);
+}
+
+static mp_rc_t put_off(mpx_sched_t *self, job_t *job, span_t *span, int64_t at)
+{
+    mp_rc_t rc = mpx_heap_set(&self->delays, &span->delay, at);
+    if (rc != MP_OK)
+        return rc;
+    DL_APPEND(job->later, span);
+    job->delayed += span->count;
+    self->delayed += span->count;
+    return MP_OK;
+}
+
+static void leave_later(mpx_sched_t *self, span_t *span)
+{
+    job_t *job = span->job;
+    mpx_heap_remove(&self->delays, &span->delay);
+    DL_DELETE(job->later, span);
+    job->delayed -= span->count;
+    self->delayed -= span->count;
+}
+
+mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
+                         int64_t at)
 {
     span_t *span = malloc(sizeof *span);
     if (!span)
         return MP_ENOMEM;
     *span = (span_t){
-        .first = first,
+        .first = chunk->first + chunk->done,
         .count = count,
-        .attempt = attempt,
+        .attempt = chunk->attempt + (rc != MP_OK),
+        .crashes = chunk->crashes + (rc == MP_ECRASHED),
         .bytes = chunk->bytes / chunk->count * count,
         .tag = chunk->tag,
         .returned = true,
+        .job = chunk->job,
     };
-    place_returned(job, span);
-    join_next(job, span);
-    if (span != job->spans)
-        join_next(job, span->prev);
+    if (!at)
+        put_back(chunk->job, span);
+    else if (put_off(self, chunk->job, span, at) != MP_OK) {
+        free(span);
+        return MP_ENOMEM;
+    }
     return MP_OK;
+}
+
+void mpx_spans_undelay(mpx_sched_t *self, span_t *span)
+{
+    leave_later(self, span);
+    put_back(span->job, span);
 }
 
 uint64_t mpx_span_share(const span_t *span, uint32_t count)
@@ -98,6 +139,7 @@ void mpx_spans_cut(job_t *job, chunk_t *chunk, uint32_t size)
     chunk->first = span->first;
     chunk->count = size;
     chunk->attempt = span->attempt;
+    chunk->crashes = span->crashes;
     chunk->tag = span->tag;
     chunk->bytes = mpx_span_share(span, size);
     span->first += size;
@@ -135,7 +177,7 @@ static mp_rc_t end_in_span(mpx_sched_t *self, job_t *job, span_t *span, uint64_t
     if (to < span->first + span->count)
         result = split(job, span, to);
     if (result == MP_OK)
-        result = mpx_effects_end(&self->effects, job, from, count, span->attempt, span->tag, 0, rc);
+        result = mpx_effects_end_queued(&self->effects, span, from, count, rc);
     if (result != MP_OK)
         return result;
     span->bytes -= mpx_span_share(span, count);
@@ -158,8 +200,13 @@ mp_rc_t mpx_spans_end(mpx_sched_t *self, job_t *job, uint64_t first, uint64_t en
     return result;
 }
 
-void mpx_spans_free(job_t *job)
+void mpx_spans_free(mpx_sched_t *self, job_t *job)
 {
     while (job->spans)
         span_free(job, job->spans);
+    while (job->later) {
+        span_t *span = job->later;
+        leave_later(self, span);
+        free(span);
+    }
 }

@@ -59,7 +59,8 @@ struct mpx_crew {
     uint32_t scan;   /* slot to look at next */
     slot_t *reading; /* whose record was handed out last */
     mpx_depot_t *depot;
-    mpx_stay_t *finished;    /* the chunk whose last results were handed out last, of `reading` */
+    mpx_stay_t *finished; /* the chunk whose last results were handed out last, of `reading` */
+    mpx_buf_t scratch;
     bool asleep;             /* sleep said true: descriptors may have news */
     unsigned quiet_turns;    /* since descriptors were looked at */
     unsigned failed_starts;  /* executors in a row that died before they were up */
@@ -199,6 +200,7 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     for (uint32_t i = 0; self->slots && i < self->options.size; i++)
         clear_slot(self, &self->slots[i]);
     mpx_depot_destroy(&self->depot);
+    mpx_buf_free(&self->scratch);
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);
@@ -331,11 +333,29 @@ void mpx_crew_wake(mpx_crew_t *self)
     }
 }
 
-void mpx_crew_kill(mpx_crew_t *self, uint64_t worker)
+void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why)
+{
+    const slot_t *slot = find_slot(self, worker);
+    if (slot && slot->state == UP)
+        mpx_lane_set_note(slot->lane, why == MP_ETIMEDOUT ? MPX_NOTE_LATE : MPX_NOTE_CANCELLED,
+                          chunk);
+}
+
+static void send_signal(mpx_crew_t *self, uint64_t worker, int signal)
 {
     const slot_t *slot = find_slot(self, worker);
     if (slot && slot->pid && slot->state == UP)
-        mpx_nursery_kill(&self->nursery, (uint32_t)(slot - self->slots), slot->pid);
+        mpx_nursery_signal(&self->nursery, (uint32_t)(slot - self->slots), slot->pid, signal);
+}
+
+void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker)
+{
+    send_signal(self, worker, SIGTERM);
+}
+
+void mpx_crew_kill(mpx_crew_t *self, uint64_t worker)
+{
+    send_signal(self, worker, SIGKILL);
 }
 
 /* ---- news from the nursery ------------------------------------------------------------------ */
@@ -543,12 +563,36 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     return was_up ? MP_OK : MP_EOF;
 }
 
+/* How far its call is comes before the call's result. false: nothing new. */
+static bool read_news(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    union {
+        mpx_news_t news;
+        unsigned char board[MPX_LANE_BOARD];
+    } sheet;
+    if (!slot->was_up || !mpx_lane_read_board(slot->lane, sheet.board))
+        return false;
+    sheet.news.text[sizeof sheet.news.text - 1] = '\0';
+    mpx_progress_t progress = {
+        .done = sheet.news.done, .total = sheet.news.total, .text = sheet.news.text};
+    mpx_buf_clear(&self->scratch);
+    if (mpx_progress_pack(&progress, &self->scratch) != MP_OK)
+        return false;
+    out->kind = MPX_CREW_MESSAGE;
+    out->header =
+        (mpx_header_t){.op = MPX_OP_PROGRESS, .chunk = sheet.news.chunk, .first = sheet.news.index};
+    out->payload = mpx_buf_bytes(&self->scratch);
+    return true;
+}
+
 /* MP_OK: an event; MP_EBUSY: nothing here; MP_EOF: look again. */
 static mp_rc_t look_at_slot(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
     if (slot->state == EMPTY)
         return MP_EBUSY;
     *out = (mpx_crew_event_t){.worker = slot->worker, .pid = slot->pid};
+    if (read_news(self, slot, out))
+        return MP_OK;
     mp_rc_t rc = read_record(self, slot, out);
     if (rc == MP_OK || rc == MP_EOF || rc == MP_ENOMEM)
         return rc;

@@ -46,7 +46,7 @@ void mpx_crew_destroy(mpx_crew_t **self);
 
 typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
-    MPX_CREW_MESSAGE, /* STARTED, RESULT or ERROR */
+    MPX_CREW_MESSAGE, /* STARTED, PROGRESS, RESULT or ERROR */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
     MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
                          or executors keep dying
@@ -90,7 +90,13 @@ mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *h
 /* Wake every executor that was sent something since the last time and sleeps. */
 void mpx_crew_wake(mpx_crew_t *self);
 
-/* Kill an executor and its process group; its DOWN follows, then a replacement's UP. */
+/* Have an executor know that it should give a chunk up (MP_ECANCELLED), or that the chunk's running
+ * call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the task if it asks;
+ * of several such chunks only the last one is remembered. */
+void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why);
+/* Send an executor and its process group a SIGTERM, or SIGKILL; its DOWN follows, then a
+ * replacement's UP. */
+void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker);
 void mpx_crew_kill(mpx_crew_t *self, uint64_t worker);
 
 /* For poll. Before sleeping on it mpx_crew_sleep must have returned true. */

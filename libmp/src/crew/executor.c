@@ -28,6 +28,8 @@ typedef struct job {
     UT_hash_handle hh;
 } job_t;
 
+struct work;
+
 typedef struct executor {
     mpx_lane_t *lane;
     job_t *jobs;
@@ -37,6 +39,9 @@ typedef struct executor {
     bool unrung;       /* something was written that the owner may not have seen */
     int64_t unrung_at; /* since when, about */
     uint64_t generation;
+    const struct work *running;
+    int64_t reported_at; /* progress, with a wake-up */
+    mpx_call_runner_t runner;
     mpx_borrowed_t borrowed;
     char host[256];
 } executor_t;
@@ -54,6 +59,7 @@ enum {
     RING_AFTER_NS = 200000, /* a result waits that long for company */
     CLOCK_EVERY_NS = 50000, /* tiny calls run in batches of about that between clock reads */
     IDLE_MS = 1000,         /* then what was borrowed is given back */
+    PROGRESS_NS = 50000000, /* between wake-ups for a call's progress */
     ALIGN_MAX = 16          /* of items in a lane */
 };
 
@@ -200,6 +206,48 @@ static void initialize(executor_t *self, const mpx_crew_options_t *options)
     _exit(0);
 }
 
+/* ---- while a call runs ------------------------------------------------------------------------
+ */
+
+static bool is_cancelled(const executor_t *self)
+{
+    return mpx_lane_note(self->lane, MPX_NOTE_CANCELLED) == self->running->header->chunk;
+}
+
+static bool is_late(const executor_t *self)
+{
+    return mpx_lane_note(self->lane, MPX_NOTE_LATE) == self->running->header->chunk;
+}
+
+static mp_rc_t stopping(void *arg)
+{
+    const executor_t *self = arg;
+    if (is_cancelled(self))
+        return MP_ECANCELLED;
+    return is_late(self) ? MP_ETIMEDOUT : MP_OK;
+}
+
+static void progress(void *arg, uint64_t done, uint64_t total, const char *text)
+{
+    executor_t *self = arg;
+    if (self->generation != mpx_fork_generation())
+        return;
+    union {
+        mpx_news_t news;
+        unsigned char board[MPX_LANE_BOARD];
+    } sheet = {.news = {.chunk = self->running->header->chunk,
+                        .index = self->call.index,
+                        .done = done,
+                        .total = total}};
+    snprintf(sheet.news.text, sizeof sheet.news.text, "%s", text);
+    mpx_lane_write_board(self->lane, sheet.board);
+    int64_t now = mpx_now();
+    if (now - self->reported_at < PROGRESS_NS)
+        return;
+    self->reported_at = now;
+    mpx_lane_ring(self->lane);
+}
+
 /* ---- results -------------------------------------------------------------------------------- */
 
 static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
@@ -213,6 +261,8 @@ static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
         .attempt = (uint32_t)self->call.attempt,
         .code = code,
     };
+    if (code == MP_ETIMEDOUT && is_late(self) && !self->call.message[0])
+        failure.message = "ended early, because its soft time limit had passed";
     return mpx_failure_pack(&failure, out);
 }
 
@@ -224,7 +274,10 @@ static void send_record(executor_t *self, const work_t *work, int code, mp_bytes
     mpx_buf_t detail = {0};
     if (code != MP_OK && pack_failure(self, code, &detail) != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
-    mpx_store_u32(head, (uint32_t)(code == MP_OK ? MP_OK : MP_EFAILED));
+    mp_rc_t rc = code == MP_OK                           ? MP_OK
+                 : code == MP_ETIMEDOUT && is_late(self) ? MP_ETIMEDOUT
+                                                         : MP_EFAILED;
+    mpx_store_u32(head, (uint32_t)rc);
     mpx_store_u32(head + 4, (uint32_t)detail.size);
     mpx_store_u32(head + 8, (uint32_t)value.size);
     mpx_header_t header = {
@@ -241,6 +294,8 @@ static void send_record(executor_t *self, const work_t *work, int code, mp_bytes
 
 static void begin_call(executor_t *self, const work_t *work, bool writes)
 {
+    if (work->job->limited && is_late(self))
+        mpx_lane_set_note(self->lane, MPX_NOTE_LATE, 0); /* the call before was */
     mpx_call_begin(&self->call, work->header->first + work->done, (int)work->header->attempt,
                    writes);
 }
@@ -251,7 +306,7 @@ static void run_bytes(executor_t *self, work_t *work)
 {
     const mp_task_t *task = work->job->task;
     int64_t before = mpx_now();
-    for (; work->done < work->header->count; work->done++) {
+    for (; work->done < work->header->count && !is_cancelled(self); work->done++) {
         mp_bytes_t item;
         if (mpx_item_next(&work->rest, work->header->item_bytes, &item) != MP_OK)
             _exit(MPX_EXECUTOR_NO_LANE);
@@ -327,7 +382,7 @@ static int run_some(executor_t *self, work_t *work, batch_t *batch, uint32_t mos
                     void *out_copy)
 {
     const mp_task_t *task = work->job->task;
-    for (uint32_t i = 0; i < most; i++) {
+    for (uint32_t i = 0; i < most && !is_cancelled(self); i++) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         unsigned char *value = batch->values + (size_t)batch->count * task->out.bytes;
         begin_call(self, work, false);
@@ -348,7 +403,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
     batch_t batch = {0};
     uint32_t most = 1;
     int64_t now = mpx_now();
-    while (work->done < work->header->count) {
+    while (work->done < work->header->count && !is_cancelled(self)) {
         if (!batch.values)
             batch_open(self, work, &batch, now);
         uint32_t left = batch.room - batch.count;
@@ -372,7 +427,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
 static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_copy)
 {
     const mp_task_t *task = work->job->task;
-    for (; work->done < work->header->count; work->done++) {
+    for (; work->done < work->header->count && !is_cancelled(self); work->done++) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         int64_t before = mpx_now();
         begin_call(self, work, false);
@@ -392,7 +447,8 @@ static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_
 {
     const mp_task_t *task = work->job->task;
     unsigned char *place = work->results;
-    for (; work->done < work->header->count; work->done++, place += task->out.bytes) {
+    for (; work->done < work->header->count && !is_cancelled(self);
+         work->done++, place += task->out.bytes) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         void *out = out_copy ? out_copy : place;
         int64_t before = mpx_now();
@@ -506,7 +562,7 @@ static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t pay
     if (job) {
         job->id = header->job;
         job->task = task;
-        job->limited = open.call_limit_ms > 0;
+        job->limited = open.call_limit_ms > 0 || open.soft_limit_ms > 0;
         HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
         if (job->unlisted)
             _exit(MPX_EXECUTOR_NO_LANE);
@@ -535,6 +591,15 @@ static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc
         .code = code,
     };
     send(self, &answer, NULL, 0);
+}
+
+/* Nobody wants the rest of a cancelled chunk. */
+static void give_up(executor_t *self, const work_t *work)
+{
+    mpx_header_t rest = *work->header;
+    rest.first += work->done;
+    rest.count -= work->done;
+    answer_with_code(self, &rest, MP_ECANCELLED);
 }
 
 /* Find the inputs and the place of the results of a chunk that lies in shared memory. */
@@ -580,11 +645,14 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     send(self, &started, NULL, 0);
     if (work.job->limited)
         mpx_lane_ring(self->lane);
+    self->running = &work;
     if (task->out.bytes)
         run_records(self, &work);
     else
         run_bytes(self, &work);
     fflush(stdout); /* a task's printf: in time, and once */
+    if (work.done < begun.count)
+        give_up(self, &work);
     if (self->left && !(self->left -= begun.count))
         retire(self);
 }
@@ -628,6 +696,8 @@ void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
         strcpy(self.host, "localhost");
     if (mpx_lane_attach(lane_fds, &self.lane) != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
+    self.runner = (mpx_call_runner_t){.self = &self, .stopping = stopping, .progress = progress};
+    self.call.runner = &self.runner;
     open_modules(&self, options->load);
     initialize(&self, options);
     say_hello(&self);

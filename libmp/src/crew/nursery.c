@@ -20,12 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef enum request_kind { SPAWN, KILL } request_kind_t;
+typedef enum request_kind { SPAWN, SIGNAL } request_kind_t;
 
 typedef struct request {
     request_kind_t kind;
     uint32_t slot;
     pid_t pid;
+    int signal;
 } request_t;
 
 /* One executor, or the wish for one. */
@@ -178,7 +179,7 @@ static void on_request(const nursery_t *self, const request_t *request, const in
         child->lane[1] = lane[1];
         child->tries = 0;
     } else if (child->pid && child->pid == request->pid) {
-        kill(-child->pid, SIGKILL);
+        kill(-child->pid, request->signal);
     }
 }
 
@@ -202,7 +203,7 @@ static void take_request(const nursery_t *self)
     const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof lane))
         memcpy(lane, CMSG_DATA(head), sizeof lane);
-    if (request.kind == KILL || lane[0] >= 0)
+    if (request.kind == SIGNAL || lane[0] >= 0)
         on_request(self, &request, lane);
 }
 
@@ -323,9 +324,9 @@ mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int la
     return MP_OK;
 }
 
-void mpx_nursery_kill(const mpx_nursery_t *self, uint32_t slot, pid_t pid)
+void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int signal)
 {
-    request_t request = {.kind = KILL, .slot = slot, .pid = pid};
+    request_t request = {.kind = SIGNAL, .slot = slot, .pid = pid, .signal = signal};
     (void)!send(self->control, &request, sizeof request, MSG_NOSIGNAL);
 }
 

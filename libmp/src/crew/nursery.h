@@ -32,8 +32,8 @@ void mpx_nursery_stop(mpx_nursery_t *self);
 /* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
  * A slot has at most one executor. MP_OK; MP_ESYSTEM (it is gone, or will be). */
 mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int lane_fds[2]);
-/* Kill an executor's process group, if pid is still the slot's. */
-void mpx_nursery_kill(const mpx_nursery_t *self, uint32_t slot, pid_t pid);
+/* Send an executor's process group a signal, if pid is still the slot's. */
+void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int signal);
 
 /* The next report. MP_OK; MP_EBUSY none now; MP_EOF the nursery is gone. */
 mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out);

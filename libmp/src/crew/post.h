@@ -24,6 +24,19 @@
 
 enum { MPX_POST_PLACED = 1 }; /* header.kind */
 
+/* Notes of the lane: the chunk that the executor is to give up, and the one whose running call is
+ * past its soft limit. */
+enum { MPX_NOTE_CANCELLED, MPX_NOTE_LATE };
+
+/* What the executor's board says: how far a call is. */
+typedef struct mpx_news {
+    uint64_t chunk;
+    uint64_t index;
+    uint64_t done;
+    uint64_t total;
+    char text[MPX_LANE_BOARD - 4 * sizeof(uint64_t)]; /* ends with NUL */
+} mpx_news_t;
+
 /* Somewhere in a shared block; ref.word[0] is 0: nowhere. */
 typedef struct mpx_place {
     mp_ref_t ref;

@@ -114,6 +114,7 @@ static void job_forget(mpx_engine_t *self, job_t *job)
         HASH_DEL(self->jobs, job);
     free((char *)(uintptr_t)job->spec.open.task);
     free((char *)(uintptr_t)job->spec.open.signature);
+    free((char *)(uintptr_t)job->spec.open.label);
     free(job);
 }
 
@@ -175,6 +176,13 @@ static mp_rc_t introduce(mpx_engine_t *self, worker_t *worker, job_t *job)
     return MP_OK;
 }
 
+/* As the caller counts them, who may be far away. */
+static uint32_t attempt_of(const job_t *job, const mpx_effect_t *effect)
+{
+    uint32_t (*before)(void *, uint64_t) = job->hooks->attempts_before;
+    return effect->attempt + (before ? before(job->hooks_self, effect->tag) : 0);
+}
+
 static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
 {
     job_t *job = find_job(self, effect->job);
@@ -192,7 +200,7 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
         .chunk = effect->chunk,
         .first = effect->first,
         .count = effect->count,
-        .attempt = effect->attempt + inputs.attempts_before,
+        .attempt = attempt_of(job, effect),
         .item_bytes = inputs.item_bytes,
     };
     const mpx_transport_t *transport = &self->transport;
@@ -224,14 +232,22 @@ static void end_text(const mpx_engine_t *self, const job_t *job, mp_rc_t *rc, ch
         *rc = mpx_offers_explain(self->offers, job->spec.open.task, job->spec.open.signature, text,
                                  size);
     else if (*rc == MP_ETIMEDOUT)
-        snprintf(text, size, "ran longer than %lld ms, so its worker was killed",
-                 (long long)(job->spec.call_limit_ns / MPX_MS));
+        snprintf(text, size, "ran longer than %u ms, so its worker was killed",
+                 job->spec.open.call_limit_ms);
     else if (*rc == MP_ECRASHED && loss)
         crash_text(loss, text, size);
     else if (loss && *rc == loss->rc)
         snprintf(text, size, "%s was lost before the call's result came", loss->name);
     else
         snprintf(text, size, "%s", mp_strerror(*rc));
+}
+
+static void add_quarantine(uint32_t crashes, char *text, size_t size)
+{
+    size_t used = strlen(text);
+    if (crashes)
+        snprintf(text + used, size - used,
+                 "; this call has cost %u workers, so it is not tried again", crashes);
 }
 
 static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
@@ -242,17 +258,20 @@ static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
     char text[TEXT_MAX];
     mpx_record_t record = {.rc = effect->rc};
     end_text(self, job, &record.rc, text, sizeof text);
+    add_quarantine(effect->crashes, text, sizeof text);
 
     const mpx_loss_t *loss = self->loss;
     mpx_failure_t failure = {
         .message = text,
         .host = loss && loss->host ? loss->host : self->local_host,
-        .attempt = effect->attempt,
+        .attempt = attempt_of(job, effect),
     };
     if (loss) {
         failure.pid = loss->pid;
         failure.signal = record.rc == MP_ECRASHED ? loss->signal : 0;
         failure.exit_status = record.rc == MP_ECRASHED ? loss->exit_status : 0;
+        failure.error_output = loss->error_output;
+        failure.backtrace = record.rc == MP_ECRASHED ? loss->backtrace : NULL;
     }
     mpx_buf_clear(&self->scratch);
     mp_rc_t rc = mpx_failure_pack(&failure, &self->scratch);
@@ -275,7 +294,7 @@ static mp_rc_t carry_out(mpx_engine_t *self)
             break;
         case MPX_STOP:
             self->transport.stop(self->transport.self, effect.worker, effect.job, effect.chunk,
-                                 effect.started);
+                                 effect.stage, effect.rc);
             break;
         case MPX_END:
             rc = end(self, &effect);
@@ -399,15 +418,34 @@ static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
     return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
 }
 
+/* The failure was written elsewhere, where the other crashes aren't known. */
+static void write_quarantine(mpx_engine_t *self, mpx_record_t *record, uint32_t crashes)
+{
+    char text[TEXT_MAX];
+    mpx_failure_t failure;
+    void *arena = NULL;
+    if (mpx_failure_unpack(record->detail, &failure, &arena) != MP_OK)
+        return;
+    snprintf(text, sizeof text, "%s", failure.message);
+    add_quarantine(crashes, text, sizeof text);
+    failure.message = text;
+    mpx_buf_clear(&self->scratch);
+    if (mpx_failure_pack(&failure, &self->scratch) == MP_OK)
+        record->detail = mpx_buf_bytes(&self->scratch);
+    free(arena);
+}
+
 static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
                            const mpx_chunk_info_t *chunk, uint64_t chunk_id, uint64_t index,
-                           const mpx_record_t *record, int64_t busy_ns)
+                           mpx_record_t *record, int64_t busy_ns)
 {
-    bool again = false;
+    mpx_verdict_t verdict = {0};
     mp_rc_t rc = is_worth_retrying(record->rc)
-                     ? mpx_sched_failed(self->sched, now, chunk_id, record->rc, &again)
+                     ? mpx_sched_failed(self->sched, now, chunk_id, record->rc, &verdict)
                      : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
-    if (rc == MP_OK && !again)
+    if (rc == MP_OK && verdict.crashes)
+        write_quarantine(self, record, verdict.crashes);
+    if (rc == MP_OK && !verdict.again)
         job->hooks->outcome(job->hooks_self, chunk->tag, index, record, busy_ns);
     return settle(self, rc);
 }
@@ -487,6 +525,21 @@ static mp_rc_t on_started(mpx_engine_t *self, int64_t now, uint64_t worker,
     return settle(self, mpx_sched_started(self->sched, now, header->chunk));
 }
 
+static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
+                           const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)now;
+    mpx_chunk_info_t chunk;
+    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
+        return MP_OK;
+    if (chunk.worker != worker || header->first - chunk.first >= chunk.count)
+        return mpx_fault(MP_EPROTO, "a PROGRESS doesn't fit the chunk that it names");
+    const job_t *job = find_job(self, chunk.job);
+    if (job && !chunk.orphan && job->hooks->progress)
+        job->hooks->progress(job->hooks_self, chunk.tag, header->first, payload);
+    return MP_OK;
+}
+
 /* A worker can't run the job at all. */
 static mp_rc_t on_error(mpx_engine_t *self, int64_t now, uint64_t worker,
                         const mpx_header_t *header, mp_bytes_t payload)
@@ -511,6 +564,7 @@ mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
     typedef mp_rc_t handler_t(mpx_engine_t *, int64_t, uint64_t, const mpx_header_t *, mp_bytes_t);
     static handler_t *const handlers[MPX_OP_END] = {
         [MPX_OP_STARTED] = on_started,
+        [MPX_OP_PROGRESS] = on_progress,
         [MPX_OP_RESULT] = on_result,
         [MPX_OP_ERROR] = on_error,
     };
@@ -534,8 +588,10 @@ static job_t *job_make(mpx_engine_t *self, const mpx_job_spec_t *spec, const mpx
     job->spec = *spec;
     job->spec.open.task = strdup(spec->open.task);
     job->spec.open.signature = strdup(spec->open.signature);
+    job->spec.open.label = strdup(spec->open.label ? spec->open.label : "");
     HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
-    if (job->unlisted || !job->spec.open.task || !job->spec.open.signature) {
+    if (job->unlisted || !job->spec.open.task || !job->spec.open.signature ||
+        !job->spec.open.label) {
         job_forget(self, job);
         return NULL;
     }
@@ -546,9 +602,15 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
                             const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
 {
     mpx_policy_t policy = {
+        .priority = spec->open.priority,
         .chunk_calls = spec->chunk_calls,
         .retries = spec->retries,
-        .call_limit_ns = spec->call_limit_ns,
+        .retry_on = spec->retry_on,
+        .retry_delay_ns = spec->retry_delay_ns,
+        .crashes_max = spec->crashes_max,
+        .call_limit_ns = spec->limit_here ? spec->open.call_limit_ms * MPX_MS : 0,
+        .soft_limit_ns = spec->limit_here ? spec->open.soft_limit_ms * MPX_MS : 0,
+        .grace_ns = spec->open.grace_ms * MPX_MS,
         .wait_ns = spec->wait_ns,
         .absent_ns = spec->absent_ns,
     };

@@ -28,22 +28,25 @@ typedef struct mpx_transport {
     /* Send a SUBMIT, where that may be done otherwise; NULL: as anything else. */
     mp_rc_t (*submit)(void *self, uint64_t worker, const mpx_header_t *header,
                       const struct mpx_inputs *inputs);
-    /* The worker is to give the chunk up. started: a call of it is running. */
-    void (*stop)(void *self, uint64_t worker, uint64_t job, uint64_t chunk, bool started);
+    /* The worker is to give the chunk up, or with MPX_STOP_ASK and MP_ETIMEDOUT only to know that
+     * it should. */
+    void (*stop)(void *self, uint64_t worker, uint64_t job, uint64_t chunk, mpx_stop_stage_t stage,
+                 mp_rc_t why);
 } mpx_transport_t;
 
 /* Inputs of a range of calls. */
 typedef struct mpx_inputs {
     uint32_t item_bytes;
-    mp_bytes_t payload;       /* valid until the next call of the hook */
-    uint32_t attempts_before; /* made by whoever handed the calls to us */
-    uint32_t result_bytes;    /* of each of their values; 0: not known */
-    void *results;            /* where the values belong; NULL: nowhere yet. If they are there when
-                                 the values hook is called, payload is this place */
+    mp_bytes_t payload;    /* valid until the next call of the hook */
+    uint32_t result_bytes; /* of each of their values; 0: not known */
+    void *results;         /* where the values belong; NULL: nowhere yet. If they are there when
+                              the values hook is called, payload is this place */
 } mpx_inputs_t;
 
 typedef struct mpx_job_hooks {
     mp_rc_t (*inputs)(void *self, uint64_t tag, uint64_t first, uint32_t count, mpx_inputs_t *out);
+    /* Attempts made by whoever handed the calls to us. NULL: none. */
+    uint32_t (*attempts_before)(void *self, uint64_t tag);
     /* Calls [first, first+count) are ok; payload: count values of item_bytes. NULL: each is an
      * outcome. */
     void (*values)(void *self, uint64_t tag, uint64_t first, uint32_t count, uint32_t item_bytes,
@@ -53,14 +56,20 @@ typedef struct mpx_job_hooks {
                     int64_t busy_ns);
     /* The worker has begun the chunk that starts at `first`; NULL: not wanted. */
     void (*started)(void *self, uint64_t tag, uint64_t first);
+    /* Call `index` says how far it is: a packed mpx_progress_t, not looked at yet. NULL: not
+     * wanted. */
+    void (*progress)(void *self, uint64_t tag, uint64_t index, mp_bytes_t body);
 } mpx_job_hooks_t;
 
 typedef struct mpx_job_spec {
     mpx_open_t open;      /* strings are copied */
     bool match;           /* only workers that offer exactly this task get its calls */
-    uint32_t chunk_calls; /* as in mpx_policy_t */
+    bool limit_here;      /* open's limits are enforced here; else only told to workers */
+    uint32_t chunk_calls; /* this and what follows: as in mpx_policy_t */
     uint32_t retries;
-    int64_t call_limit_ns; /* enforced here; open.call_limit_ms is what workers are told */
+    uint32_t retry_on;
+    int64_t retry_delay_ns;
+    uint32_t crashes_max;
     int64_t wait_ns;
     int64_t absent_ns;
 } mpx_job_spec_t;
@@ -73,6 +82,8 @@ typedef struct mpx_loss {
     uint32_t pid;
     uint32_t signal;
     uint32_t exit_status;
+    const char *error_output; /* lines, or NULL */
+    const char *backtrace;    /* lines, or NULL */
 } mpx_loss_t;
 
 /* local_host  named as the place of outcomes that are made here. */
@@ -88,7 +99,7 @@ mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t worker
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
                                mpx_charge_t charge, const mpx_loss_t *loss);
 
-/* STARTED, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO: the
+/* STARTED, PROGRESS, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO: the
  * worker is not to be trusted any more; MP_ENOMEM. */
 mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload);

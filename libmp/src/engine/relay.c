@@ -160,8 +160,13 @@ static mp_rc_t hook_inputs(void *self, uint64_t tag, uint64_t first, uint32_t co
             return MP_EPROTO;
     out->item_bytes = submit->item_bytes;
     out->payload = (mp_bytes_t){rest.data, rest.size - after.size};
-    out->attempts_before = submit->attempt - 1;
     return MP_OK;
+}
+
+static uint32_t hook_attempts_before(void *self, uint64_t tag)
+{
+    (void)self;
+    return submit_of(tag)->attempt - 1;
 }
 
 static void hook_values(void *self, uint64_t tag, uint64_t first, uint32_t count,
@@ -215,16 +220,30 @@ static void hook_started(void *self, uint64_t tag, uint64_t first)
     tell(relay, &header, (mp_bytes_t){0});
 }
 
+/* News of a peer that doesn't listen is dropped: the next one says the same, and more. */
+static void hook_progress(void *self, uint64_t tag, uint64_t index, mp_bytes_t body)
+{
+    mpx_relay_t *relay = ((rjob_t *)self)->relay;
+    mpx_header_t header = {.op = MPX_OP_PROGRESS, .chunk = submit_of(tag)->chunk, .first = index};
+    uint64_t limit = relay->options.result_bytes;
+    if (!relay->held && (!limit || relay->unacked_bytes <= limit))
+        tell(relay, &header, body);
+}
+
 static const mpx_job_hooks_t silent_hooks = {
     .inputs = hook_inputs,
+    .attempts_before = hook_attempts_before,
     .values = hook_values,
     .outcome = hook_outcome,
+    .progress = hook_progress,
 };
 static const mpx_job_hooks_t telling_hooks = {
     .inputs = hook_inputs,
+    .attempts_before = hook_attempts_before,
     .values = hook_values,
     .outcome = hook_outcome,
     .started = hook_started,
+    .progress = hook_progress,
 };
 
 /* ---- messages of the peer ------------------------------------------------------------ */
@@ -270,11 +289,15 @@ static mp_rc_t job_open(mpx_relay_t *self, int64_t now, rjob_t *job, const mpx_o
     mpx_job_spec_t spec = {
         .open = *open,
         .match = self->options.match,
+        .limit_here = self->options.limit_here,
         .chunk_calls = MPX_CHUNK_WHOLE,
-        .call_limit_ns = self->options.limit_here ? open->call_limit_ms * MPX_MS : 0,
         .wait_ns = open->wait_ms ? open->wait_ms * MPX_MS : self->options.wait_ns,
         .absent_ns = self->options.absent_ns,
     };
+    if (spec.open.priority > MPX_PRIORITY_MAX)
+        spec.open.priority = MPX_PRIORITY_MAX;
+    if (spec.open.priority < -MPX_PRIORITY_MAX)
+        spec.open.priority = -MPX_PRIORITY_MAX;
     return mpx_engine_job_open(self->engine, now, &spec,
                                self->options.tell_started ? &telling_hooks : &silent_hooks, job,
                                &job->engine_id);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,8 +30,12 @@ enum {
 /* What a sleeping side wants to be woken by. */
 enum { AWAKE = 0, FOR_RECORD = 1, FOR_ROOM = 2 };
 
+enum { BOARD_WORDS = MPX_LANE_BOARD / sizeof(uint64_t) };
+
 typedef struct side {
-    alignas(MPX_RING_LINE) _Atomic uint32_t asleep; /* set by the side, taken by its peer */
+    alignas(MPX_RING_LINE) _Atomic uint32_t asleep;  /* set by the side, taken by its peer */
+    alignas(MPX_RING_LINE) _Atomic uint64_t edition; /* of its board; odd: is being written */
+    _Atomic uint64_t board[BOARD_WORDS];
 } side_t;
 
 /* The beginning of the mapping. Whoever attaches copies the first line and never looks
@@ -39,6 +44,7 @@ typedef struct control {
     uint64_t magic;
     uint64_t ring_bytes;
     side_t sides[2];
+    alignas(MPX_RING_LINE) _Atomic uint64_t notes[MPX_LANE_NOTES];
     mpx_ring_shared_t rings[2]; /* ring i is written by side i */
 } control_t;
 
@@ -54,6 +60,10 @@ struct mpx_lane {
     uint64_t generation; /* of forks, when the lane was made */
     _Atomic uint32_t *asleep;
     _Atomic uint32_t *peer_asleep;
+    side_t *own;
+    const side_t *peer;
+    uint64_t seen; /* the edition of the peer's board */
+    _Atomic uint64_t *notes;
     mpx_ring_writer_t out;
     mpx_ring_reader_t in;
 };
@@ -128,6 +138,9 @@ static mp_rc_t make_side(const int fds[2], size_t ring_bytes, unsigned side, mpx
     self->generation = mpx_fork_generation();
     self->asleep = &control->sides[side].asleep;
     self->peer_asleep = &control->sides[peer].asleep;
+    self->own = &control->sides[side];
+    self->peer = &control->sides[peer];
+    self->notes = control->notes;
     self->out.shared = &control->rings[side];
     self->out.bytes = bytes + side * ring_bytes;
     self->out.size = ring_bytes;
@@ -423,4 +436,44 @@ void mpx_lane_commit(mpx_lane_t *self, size_t size)
 bool mpx_lane_salvage(mpx_lane_t *self, mp_bytes_t *out, uint32_t *valid)
 {
     return mpx_ring_salvage(&self->in, out, valid);
+}
+
+uint64_t mpx_lane_note(const mpx_lane_t *self, unsigned which)
+{
+    return atomic_load_explicit(&self->notes[which], memory_order_relaxed);
+}
+
+void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value)
+{
+    atomic_store_explicit(&self->notes[which], value, memory_order_relaxed);
+}
+
+void mpx_lane_write_board(mpx_lane_t *self, const unsigned char text[MPX_LANE_BOARD])
+{
+    side_t *side = self->own;
+    uint64_t words[BOARD_WORDS];
+    memcpy(words, text, sizeof words);
+    uint64_t edition = atomic_load_explicit(&side->edition, memory_order_relaxed);
+    atomic_store_explicit(&side->edition, edition | 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < BOARD_WORDS; i++)
+        atomic_store_explicit(&side->board[i], words[i], memory_order_relaxed);
+    atomic_store_explicit(&side->edition, (edition | 1) + 1, memory_order_release);
+}
+
+bool mpx_lane_read_board(mpx_lane_t *self, unsigned char out[MPX_LANE_BOARD])
+{
+    const side_t *side = self->peer;
+    uint64_t words[BOARD_WORDS];
+    uint64_t edition = atomic_load_explicit(&side->edition, memory_order_acquire);
+    if (edition == self->seen || edition & 1)
+        return false;
+    for (size_t i = 0; i < BOARD_WORDS; i++)
+        words[i] = atomic_load_explicit(&side->board[i], memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&side->edition, memory_order_relaxed) != edition)
+        return false;
+    self->seen = edition;
+    memcpy(out, words, sizeof words);
+    return true;
 }

@@ -105,6 +105,19 @@ bool mpx_lane_sleep(mpx_lane_t *self, bool for_room);
  * stays readable. */
 mp_rc_t mpx_lane_awake(mpx_lane_t *self);
 
+/* A note is a word that both sides can read and write at any time, past all records: only the
+ * newest value counts, and nobody is woken. Zero at first. */
+enum { MPX_LANE_NOTES = 2 };
+uint64_t mpx_lane_note(const mpx_lane_t *self, unsigned which);
+void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value);
+
+/* Each side has a board, which it writes over as often as it likes: its peer sees what is there
+ * when it looks, and is woken by mpx_lane_ring if it sleeps. */
+enum { MPX_LANE_BOARD = 512 };
+void mpx_lane_write_board(mpx_lane_t *self, const unsigned char text[MPX_LANE_BOARD]);
+/* The peer's. false: it is as it was at the last look, or just being written. */
+bool mpx_lane_read_board(mpx_lane_t *self, unsigned char out[MPX_LANE_BOARD]);
+
 /* Keep a record of `size` bytes (at most a quarter of the ring) open for filling in
  * place; its memory is 16-aligned and zeroed. Only one at a time, and no
  * mpx_lane_write in between. NULL: no room now (or the lane is broken: mpx_lane_flush

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fault.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -65,9 +66,28 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     call->over(call->arg);
 }
 
+static void hook_progress(void *arg, uint64_t tag, uint64_t index, mp_bytes_t body)
+{
+    (void)tag;
+    mpx_one_call_t *call = find_call(arg, index);
+    mpx_progress_t progress;
+    void *arena = NULL;
+    if (!call || mpx_progress_unpack(body, &progress, &arena) != MP_OK)
+        return;
+    if (!call->report)
+        call->report = calloc(1, sizeof *call->report);
+    if (call->report) {
+        call->report->done = progress.done;
+        call->report->total = progress.total;
+        snprintf(call->report->text, sizeof call->report->text, "%s", progress.text);
+    }
+    free(arena);
+}
+
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
     .outcome = hook_outcome,
+    .progress = hook_progress,
 };
 
 /* ---- streams ----------------------------------------------------------------------------------
@@ -75,7 +95,10 @@ static const mpx_job_hooks_t hooks = {
 
 static bool are_same(const mp_call_options_t *a, const mp_call_options_t *b)
 {
-    return a->call_timeout_ms == b->call_timeout_ms && a->retries == b->retries &&
+    return a->call_timeout_ms == b->call_timeout_ms && a->soft_timeout_ms == b->soft_timeout_ms &&
+           a->stop_grace_ms == b->stop_grace_ms && a->retries == b->retries &&
+           a->retry_on == b->retry_on && a->retry_delay_ms == b->retry_delay_ms &&
+           a->max_crashes == b->max_crashes && a->priority == b->priority &&
            a->worker_wait_ms == b->worker_wait_ms;
 }
 
@@ -105,6 +128,7 @@ static mp_rc_t open_stream(mp_pool_t *pool, const mp_task_t *task, const mp_call
 {
     mp_call_options_t chosen = *options;
     chosen.chunksize = 1; /* each can be cancelled by itself */
+    chosen.label = NULL;  /* they may have different ones */
     close_idle_ones(pool);
     mpx_calls_t *self = calloc(1, sizeof *self);
     if (!self)

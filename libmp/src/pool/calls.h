@@ -8,6 +8,7 @@
 
 #include "drive.h"
 #include "kept.h"
+#include <mp/result.h>
 
 #define HASH_NONFATAL_OOM          1
 #define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
@@ -21,7 +22,8 @@ typedef struct mpx_one_call {
     uint64_t index;
     mp_bytes_t input;
     uint32_t task_out_bytes;
-    mpx_kept_t kept; /* when it is over */
+    mp_report_t *report; /* how far it said it is; NULL: it has said nothing */
+    mpx_kept_t kept;     /* when it is over */
     void (*over)(void *arg);
     void *arg;
     bool unlisted;

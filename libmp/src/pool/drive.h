@@ -32,6 +32,7 @@ struct mp_pool {
     struct mpx_calls *streams;
     struct mp_result *over_results; /* ready, to be tidied up after */
     struct mp_result *due_results;  /* their callbacks are due */
+    struct mp_result *told_results; /* open maps whose progress somebody wants to know */
     size_t open_results;
     pthread_cond_t seat; /* the mover waits here */
     pthread_cond_t due;  /* the caller waits here */
@@ -39,6 +40,9 @@ struct mp_pool {
     bool mover, caller; /* the threads are there */
     bool stopping;
 };
+
+/* Who wants to know how far a map is is told so often at most. */
+enum { MPX_PROGRESS_MS = 100 };
 
 /* MP_EFORKED unless this process made the pool. Needs no lock. */
 mp_rc_t mpx_pool_check(const mp_pool_t *self);

@@ -26,6 +26,19 @@ static void *move(void *arg)
     return NULL;
 }
 
+/* Until something is due. */
+static void wait_for_due(mp_pool_t *pool)
+{
+    int64_t next = mpx_results_tell(pool, mpx_now());
+    struct timespec at = {.tv_sec = next / MPX_S, .tv_nsec = next % MPX_S};
+    if (pool->due_results || pool->stopping)
+        return;
+    if (next == MPX_NEVER)
+        pthread_cond_wait(&pool->due, &pool->lock);
+    else
+        pthread_cond_timedwait(&pool->due, &pool->lock, &at);
+}
+
 static void *call(void *arg)
 {
     mp_pool_t *pool = arg;
@@ -37,7 +50,7 @@ static void *call(void *arg)
         else if (pool->stopping)
             break;
         else
-            pthread_cond_wait(&pool->due, &pool->lock);
+            wait_for_due(pool);
     }
     pool->caller = false;
     pthread_cond_broadcast(&pool->moved);
@@ -73,7 +86,7 @@ void mpx_helpers_wake(mp_pool_t *pool)
 {
     if (pool->mover && pool->open_results && !pool->driven)
         pthread_cond_signal(&pool->seat);
-    if (pool->caller && pool->due_results)
+    if (pool->caller && (pool->due_results || pool->told_results))
         pthread_cond_signal(&pool->due);
 }
 

@@ -32,6 +32,7 @@ struct mp_job {
     mp_pool_t *pool;
     struct mp_job *prev, *next; /* the pool's others */
     const mp_task_t *task;
+    char *label;
     uint64_t id; /* on the engine; 0: not any more */
     bool unordered;
     bool closed;
@@ -95,6 +96,7 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     mp_rc_t rc = mpx_kept_fill(&entry->kept, self->task, index, record);
     if (rc != MP_OK)
         self->trouble = rc;
+    entry->kept.outcome.label = self->label;
     self->value_bytes += entry->kept.outcome.value.size;
     finish(self, entry);
 }
@@ -153,6 +155,20 @@ static void entry_free(mp_job_t *self, entry_t *entry)
     free(entry);
 }
 
+static void free_job(mp_job_t *self)
+{
+    if (self->taken)
+        entry_free(self, self->taken);
+    entry_t *entry, *next;
+    HASH_ITER (hh, self->entries, entry, next) {
+        HASH_DEL(self->entries, entry);
+        entry_free(self, entry);
+    }
+    mpx_buf_free(&self->scratch);
+    free(self->label);
+    free(self);
+}
+
 /* ---- the public calls ------------------------------------------------------------- */
 
 static size_t window_of(const mp_pool_t *pool, const mp_call_options_t *options)
@@ -175,8 +191,13 @@ mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options
     if (rc != MP_OK)
         return rc;
     mp_job_t *self = calloc(1, sizeof *self);
-    if (!self)
+    char *label = strdup(options->label ? options->label : "");
+    if (!self || !label) {
+        free(self);
+        free(label);
         return mpx_fault(MP_ENOMEM, "a job of %s", task->name);
+    }
+    self->label = label;
     self->pool = pool;
     self->task = task;
     self->unordered = options->unordered;
@@ -190,7 +211,7 @@ mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options
     }
     pthread_mutex_unlock(&pool->lock);
     if (rc != MP_OK) {
-        free(self);
+        free_job(self);
         return rc;
     }
     *out = self;
@@ -336,19 +357,6 @@ int mp_job_fileno(const mp_job_t *self)
     int fd = pool->backend && mpx_pool_watch(pool) == MP_OK ? pool->watch_fd : -1;
     pthread_mutex_unlock(&pool->lock);
     return fd;
-}
-
-static void free_job(mp_job_t *self)
-{
-    if (self->taken)
-        entry_free(self, self->taken);
-    entry_t *entry, *next;
-    HASH_ITER (hh, self->entries, entry, next) {
-        HASH_DEL(self->entries, entry);
-        entry_free(self, entry);
-    }
-    mpx_buf_free(&self->scratch);
-    free(self);
 }
 
 void mp_job_destroy(mp_job_t **self_p)

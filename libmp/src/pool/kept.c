@@ -23,14 +23,23 @@ static void keep_failure(mpx_kept_t *self, mp_bytes_t detail)
     outcome->code = failure.code;
     outcome->signal = (int)failure.signal;
     outcome->exit_status = (int)failure.exit_status;
+    outcome->error_output = failure.error_output;
+    outcome->backtrace = failure.backtrace;
 }
 
 mp_rc_t mpx_kept_fill(mpx_kept_t *self, const mp_task_t *task, uint64_t index,
                       const mpx_record_t *record)
 {
     mp_bytes_t value = record->value;
-    self->outcome =
-        (mp_outcome_t){.rc = record->rc, .index = index, .message = "", .host = "", .attempt = 1};
+    self->outcome = (mp_outcome_t){.rc = record->rc,
+                                   .index = index,
+                                   .task = task->name,
+                                   .label = "",
+                                   .message = "",
+                                   .host = "",
+                                   .attempt = 1,
+                                   .error_output = "",
+                                   .backtrace = ""};
     if (record->rc == MP_OK && task->out.bytes && value.size != task->out.bytes) {
         self->outcome.rc = MP_EPROTO;
         self->outcome.message = "the result has another size than the task's";

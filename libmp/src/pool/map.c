@@ -26,12 +26,15 @@ static mp_rc_t hook_inputs(void *arg, uint64_t tag, uint64_t first, uint32_t cou
 static void note_failure(mpx_map_t *self, uint64_t index, mp_rc_t rc, const char *message,
                          const char *where)
 {
+    self->failed++;
     if (index >= self->first_failed)
         return;
     self->first_failed = index;
     self->rc = rc;
-    snprintf(self->problem, sizeof self->problem, "%s: call %llu: %s%s%s", self->task->name,
-             (unsigned long long)index, message, *where ? ", on " : "", where);
+    const char *label = self->label ? self->label : "";
+    snprintf(self->problem, sizeof self->problem, "%s%s%s: call %llu: %s%s%s", label,
+             *label ? ": " : "", self->task->name, (unsigned long long)index, message,
+             *where ? ", on " : "", where);
 }
 
 static void end_calls(mpx_map_t *self, uint64_t count)
@@ -114,12 +117,30 @@ static mp_rc_t put_all(mp_pool_t *pool, uint64_t job, size_t n, size_t item_byte
 mp_rc_t mpx_map_begin(mpx_map_t *self, mp_pool_t *pool, const mp_call_options_t *options,
                       uint64_t *job)
 {
+    self->label = options->label;
     mp_rc_t rc = mpx_pool_job_open(pool, self->task, options, &hooks, self, job);
     if (rc != MP_OK)
         return rc;
     rc = put_all(pool, *job, self->open, self->task->in.bytes);
     if (rc != MP_OK)
         (void)mpx_engine_job_close(pool->backend->engine, mpx_now(), *job);
+    return rc;
+}
+
+static mp_rc_t wait_and_tell(mp_pool_t *pool, const mpx_map_t *map,
+                             const mp_call_options_t *options, int64_t deadline)
+{
+    mp_rc_t rc;
+    int64_t until;
+    do {
+        until = mpx_earlier(deadline, mpx_now() + MPX_PROGRESS_MS * MPX_MS);
+        rc = mpx_pool_wait(pool, is_over, map, until);
+        mp_progress_t progress = {
+            .done = map->total - map->open, .total = map->total, .failed = map->failed};
+        pthread_mutex_unlock(&pool->lock);
+        options->progress(options->progress_arg, &progress);
+        pthread_mutex_lock(&pool->lock);
+    } while (rc == MP_ETIMEDOUT && until < deadline);
     return rc;
 }
 
@@ -130,7 +151,8 @@ static mp_rc_t run_locked(mp_pool_t *pool, mpx_map_t *map, const mp_call_options
     mp_rc_t rc = mpx_map_begin(map, pool, options, &job);
     if (rc != MP_OK)
         return rc;
-    rc = mpx_pool_wait(pool, is_over, map, deadline);
+    rc = options->progress ? wait_and_tell(pool, map, options, deadline)
+                           : mpx_pool_wait(pool, is_over, map, deadline);
     if (!pool->backend)
         return mpx_fault(MP_ECANCELLED, "the pool was destroyed");
     mp_rc_t closed = mpx_engine_job_close(pool->backend->engine, mpx_now(), job);
@@ -158,8 +180,13 @@ mp_rc_t mpx_map_init(mpx_map_t *self, const mp_task_t *task, const void *in, siz
 {
     mp_rc_t rc = check(task, in, n, out);
     if (rc == MP_OK)
-        *self = (mpx_map_t){
-            .task = task, .in = in, .out = out, .rcs = rcs, .open = n, .first_failed = UINT64_MAX};
+        *self = (mpx_map_t){.task = task,
+                            .in = in,
+                            .out = out,
+                            .rcs = rcs,
+                            .total = n,
+                            .open = n,
+                            .first_failed = UINT64_MAX};
     return rc;
 }
 

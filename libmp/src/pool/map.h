@@ -7,10 +7,13 @@
 
 typedef struct mpx_map {
     const mp_task_t *task;
+    const char *label; /* the caller's; NULL: none */
     const unsigned char *in;
     unsigned char *out;
     mp_rc_t *rcs; /* may be NULL */
+    size_t total;
     uint64_t open;
+    uint64_t failed;
     uint64_t first_failed;   /* UINT64_MAX: none */
     mp_rc_t rc;              /* of that call */
     void (*over)(void *arg); /* called with the last outcome; may be NULL */

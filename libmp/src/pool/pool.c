@@ -19,6 +19,13 @@
 
 /* Time for executors to come up, which takes milliseconds unless a module is slow. */
 enum { LOCAL_START_MS = 60000, WAIT_MS = 30000, PROCESSES_MAX = 100000 };
+enum { GRACE_MS = 100, CRASHES_MAX = 3 };
+
+_Static_assert((int)MP_RETRY_FAILED == (int)MPX_RETRY_FAILED &&
+                   (int)MP_RETRY_CRASHED == (int)MPX_RETRY_CRASHED &&
+                   (int)MP_RETRY_TIMED_OUT == (int)MPX_RETRY_TIMED_OUT &&
+                   (int)MP_RETRY_LOST == (int)MPX_RETRY_LOST,
+               "the public bits are the scheduler's");
 
 /* ---- life ------------------------------------------------------------------------- */
 
@@ -68,9 +75,9 @@ static mp_pool_t *make_shell(void)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&self->moved, &attr);
+    pthread_cond_init(&self->due, &attr);
     pthread_condattr_destroy(&attr);
     pthread_cond_init(&self->seat, NULL);
-    pthread_cond_init(&self->due, NULL);
     pthread_mutex_init(&self->lock, NULL);
     self->users = 1;
     self->watch_fd = -1;
@@ -402,9 +409,20 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 
 static mp_rc_t check_call_options(const mp_call_options_t *options)
 {
-    if (options->chunksize < 0 || options->call_timeout_ms < 0 || options->retries < 0 ||
-        options->window < 0 || options->worker_wait_ms < 0)
-        return mpx_fault(MP_EINVAL, "mp_call_options_t: no number in it may be negative");
+    const int at_least_0[] = {options->chunksize,       options->call_timeout_ms,
+                              options->soft_timeout_ms, options->stop_grace_ms,
+                              options->retries,         options->retry_on,
+                              options->retry_delay_ms,  options->max_crashes,
+                              options->window,          options->worker_wait_ms};
+    for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
+        if (at_least_0[i] < 0)
+            return mpx_fault(MP_EINVAL,
+                             "mp_call_options_t: no number in it but the priority may be negative");
+    if (options->priority < -MPX_PRIORITY_MAX || options->priority > MPX_PRIORITY_MAX)
+        return mpx_fault(MP_EINVAL, "a priority is between %d and %d, not %d", -MPX_PRIORITY_MAX,
+                         MPX_PRIORITY_MAX, options->priority);
+    if (options->retry_on >= MP_RETRY_LOST * 2)
+        return mpx_fault(MP_EINVAL, "retry_on has bits that mean nothing");
     return MP_OK;
 }
 
@@ -422,15 +440,21 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
     mpx_job_spec_t spec = {
         .open = {.task = task->name,
                  .signature = signature,
+                 .label = options->label,
                  .call_limit_ms = (uint32_t)options->call_timeout_ms,
+                 .soft_limit_ms = (uint32_t)options->soft_timeout_ms,
+                 .grace_ms = (uint32_t)(options->stop_grace_ms ? options->stop_grace_ms : GRACE_MS),
+                 .priority = options->priority,
                  .wait_ms =
                      (uint32_t)(options->worker_wait_ms ? options->worker_wait_ms : WAIT_MS)},
+        .limit_here = backend->limits_here,
         .chunk_calls = (uint32_t)options->chunksize,
         .retries = (uint32_t)options->retries,
+        .retry_on = (uint32_t)options->retry_on,
+        .retry_delay_ns = options->retry_delay_ms * MPX_MS,
+        .crashes_max = (uint32_t)(options->max_crashes ? options->max_crashes : CRASHES_MAX),
     };
-    if (backend->limits_here)
-        spec.call_limit_ns = options->call_timeout_ms * MPX_MS;
-    else if (options->call_timeout_ms)
+    if (options->call_timeout_ms || options->soft_timeout_ms)
         spec.chunk_calls = 1;
     return mpx_engine_job_open(backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
 }

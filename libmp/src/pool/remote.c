@@ -31,10 +31,14 @@ static mp_rc_t transport_send(void *self, uint64_t worker, const mpx_header_t *h
     return mpx_session_send(((remote_t *)self)->session, header, payload);
 }
 
-static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t chunk, bool started)
+/* What follows upon a CANCEL is up to where the call runs. */
+static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t chunk,
+                           mpx_stop_stage_t stage, mp_rc_t why)
 {
     (void)worker;
-    (void)started;
+    (void)why;
+    if (stage != MPX_STOP_ASK)
+        return;
     mpx_header_t header = {.op = MPX_OP_CANCEL, .job = job, .chunk = chunk};
     (void)mpx_session_send(((remote_t *)self)->session, &header, (mp_bytes_t){0});
 }
@@ -96,6 +100,7 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
     case MPX_OP_DRAIN:
         return MP_OK; /* what is open will be finished; new jobs are told by an ERROR */
     case MPX_OP_RESULT:
+    case MPX_OP_PROGRESS:
         acknowledge(self, event->payload.size);
         break;
     default:

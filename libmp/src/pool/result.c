@@ -22,18 +22,21 @@
  */
 struct mp_result {
     mp_pool_t *pool;
-    mp_result_t *prev, *next; /* in the pool's over_results, or due_results */
+    mp_result_t *prev, *next; /* in the pool's told_results, over_results or due_results */
     unsigned shares;
     bool is_map;
     bool ready;
     bool failed;
     bool handed_out; /* by mp_as_completed */
+    bool is_told;    /* it is in told_results */
+    int64_t tell_at; /* when its progress is due next */
     int wake;        /* for mpx_result_watch; -1: never asked */
     size_t total;
     uint64_t job; /* of a map; 0: closed */
     mpx_map_t map;
     mpx_one_call_t call;
     mp_async_options_t options;
+    char *label; /* or NULL */
     unsigned char input[];
 };
 
@@ -47,7 +50,16 @@ static void drop_share(mp_result_t *self)
     if (self->wake >= 0)
         close(self->wake);
     mpx_kept_free(&self->call.kept);
+    free(self->call.report);
+    free(self->label);
     free(self);
+}
+
+static void stop_telling(mp_result_t *self)
+{
+    if (self->is_told)
+        DL_DELETE(self->pool->told_results, self);
+    self->is_told = false;
 }
 
 /* Called from within the engine: what is to be done there waits for the sweep. */
@@ -56,7 +68,9 @@ static void on_over(void *arg)
     mp_result_t *self = arg;
     self->ready = true;
     self->failed = (self->is_map ? self->map.rc : self->call.kept.outcome.rc) != MP_OK;
+    self->call.kept.outcome.label = self->label ? self->label : "";
     self->pool->open_results--;
+    stop_telling(self);
     DL_APPEND(self->pool->over_results, self);
     if (self->wake >= 0)
         (void)!write(self->wake, &(uint64_t){1}, sizeof(uint64_t));
@@ -64,6 +78,8 @@ static void on_over(void *arg)
 
 static bool has_callback(const mp_result_t *self)
 {
+    if (self->is_map && self->options.calls.progress)
+        return true;
     return self->failed ? self->options.error_callback != NULL : self->options.callback != NULL;
 }
 
@@ -92,8 +108,43 @@ mp_result_t *mpx_results_due(mp_pool_t *pool)
     return pool->due_results;
 }
 
+/* Without the lock; what it has kept alive is freed with its share. */
+static void tell_progress(mp_result_t *self)
+{
+    void (*tell)(void *, const mp_progress_t *) = self->options.calls.progress;
+    void *arg = self->options.calls.progress_arg;
+    mp_progress_t progress = {
+        .done = self->total - self->map.open, .total = self->total, .failed = self->map.failed};
+    if (!self->is_map || !tell)
+        return;
+    pthread_mutex_unlock(&self->pool->lock);
+    tell(arg, &progress);
+    pthread_mutex_lock(&self->pool->lock);
+}
+
+int64_t mpx_results_tell(mp_pool_t *pool, int64_t now)
+{
+    int64_t next = MPX_NEVER;
+    mp_result_t *self = pool->told_results;
+    while (self) {
+        if (self->tell_at > now) {
+            next = mpx_earlier(next, self->tell_at);
+            self = self->next;
+            continue;
+        }
+        self->tell_at = now + MPX_PROGRESS_MS * MPX_MS;
+        self->shares++;
+        tell_progress(self);
+        drop_share(self);
+        self = pool->told_results; /* it may be another list by now */
+        next = MPX_NEVER;
+    }
+    return next;
+}
+
 void mpx_results_call(mp_pool_t *pool, mp_result_t *due)
 {
+    tell_progress(due);
     const mp_async_options_t *options = &due->options;
     void (*callback)(void *, mp_result_t *) =
         due->failed ? options->error_callback : options->callback;
@@ -122,6 +173,10 @@ static mp_result_t *make(mp_pool_t *pool, const mp_async_options_t *options, siz
     self->wake = -1;
     if (options)
         self->options = *options;
+    if (self->options.calls.label) {
+        self->label = strdup(self->options.calls.label);
+        self->options.calls.label = self->label;
+    }
     return self;
 }
 
@@ -134,7 +189,9 @@ static void open_it(mp_result_t *self)
 
 static mp_rc_t close_it(mp_result_t *self, mp_rc_t rc)
 {
+    stop_telling(self);
     self->pool->open_results--;
+    free(self->label);
     free(self);
     return rc;
 }
@@ -156,7 +213,8 @@ static mp_rc_t begin(mp_pool_t *pool, const mp_async_options_t *options)
 {
     if (pool->closed || !pool->backend)
         return mpx_fault(MP_ECLOSED, "the pool is closed");
-    return mpx_helpers_start(pool, options->callback || options->error_callback);
+    return mpx_helpers_start(pool, options->callback || options->error_callback ||
+                                       options->calls.progress);
 }
 
 static mp_rc_t begin_call(mp_pool_t *pool, const mp_task_t *task, mp_bytes_t input,
@@ -211,6 +269,7 @@ mp_rc_t mp_pool_map_async(mp_pool_t *pool, const mp_task_t *task, const void *in
         return rc == MP_OK ? mpx_fault(MP_ENOMEM, "a map") : rc;
     rc = mpx_map_init(&self->map, task, in, n, out, self->options.rcs);
     if (rc != MP_OK) {
+        free(self->label);
         free(self);
         return rc;
     }
@@ -221,6 +280,10 @@ mp_rc_t mp_pool_map_async(mp_pool_t *pool, const mp_task_t *task, const void *in
     pthread_mutex_lock(&pool->lock);
     open_it(self);
     rc = begin(pool, &self->options);
+    if (rc == MP_OK && n && self->options.calls.progress) {
+        DL_APPEND(pool->told_results, self);
+        self->is_told = true;
+    }
     if (rc == MP_OK && n)
         rc = mpx_map_begin(&self->map, pool, &self->options.calls, &self->job);
     else if (rc == MP_OK)
@@ -365,6 +428,22 @@ void mp_result_progress(const mp_result_t *self, size_t *done, size_t *total)
     pthread_mutex_unlock(&self->pool->lock);
 }
 
+mp_rc_t mp_result_reported(const mp_result_t *self, mp_report_t *out)
+{
+    mp_rc_t rc = mpx_pool_check(self->pool);
+    if (rc == MP_OK && self->is_map)
+        rc = mpx_fault(MP_EINVAL, "the calls of a map don't report one by one");
+    if (rc != MP_OK)
+        return rc;
+    pthread_mutex_lock(&self->pool->lock);
+    if (self->call.report)
+        *out = *self->call.report;
+    else
+        rc = mpx_fault(MP_ESTATE, "the call has not said how far it is");
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
 mp_rc_t mp_result_outcome(mp_result_t *self, mp_outcome_t *out, int timeout_ms)
 {
     if (self->is_map)
@@ -431,6 +510,8 @@ static void forget_callback(mp_result_t *self)
     mp_result_t *first = self->pool->due_results;
     self->options.callback = NULL;
     self->options.error_callback = NULL;
+    self->options.calls.progress = NULL;
+    stop_telling(self);
     if (!self->ready || !first || self == first)
         return;
     mp_result_t *due;

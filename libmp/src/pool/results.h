@@ -9,6 +9,9 @@
 mp_result_t *mpx_results_due(mp_pool_t *pool);
 /* Call it, without the lock. */
 void mpx_results_call(mp_pool_t *pool, mp_result_t *due);
+/* Call those who want to know how far their maps are, without the lock. When the next one is due;
+ * MPX_NEVER: none is. */
+int64_t mpx_results_tell(mp_pool_t *pool, int64_t now);
 /* Tidy up after those that became ready. */
 void mpx_results_sweep(mp_pool_t *pool);
 

@@ -1,8 +1,8 @@
 /* worker.c: a broker's calls on executors of this host.
  *
- *     broker <- session -> relay -> engine -> crew -> executors
+ *     broker <- session -> relay -> workshop -> executors
  *
- * The crew is made before the session: its nursery must know nothing of ZeroMQ. Each
+ * The workshop is made before the session: its nursery must know nothing of ZeroMQ. Each
  * connection to the broker has a relay of its own; when it is lost, so are its jobs, and
  * executors that still run one of their calls are replaced: nobody waits for the results.
  */
@@ -10,11 +10,11 @@
 #include <mp/worker.h>
 
 #include "clock.h"
-#include "crew.h"
 #include "fault.h"
 #include "link.h"
 #include "relay.h"
 #include "session.h"
+#include "workshop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,16 +37,14 @@ typedef struct worker {
     state_t state;
     mp_rc_t rc; /* what mp_worker_run returns */
     uint32_t processes;
-    uint32_t expected; /* executors that were not up yet */
-    mpx_crew_t *crew;
-    mpx_engine_t *engine;
+    mpx_workshop_t *workshop;
+    mpx_engine_t *engine; /* the workshop's */
     mpx_session_t *session;
     mpx_relay_t *relay; /* NULL: not connected */
-    char host[256];
     char name[300];
 } worker_t;
 
-enum { HORIZON_MS = 2, CREDIT_BYTES = 512 * 1024, STOP_READ_BYTES = 128 };
+enum { STOP_READ_BYTES = 128 };
 
 static void say(const worker_t *self, mp_log_level_t level, const char *format, ...)
     MP_PRINTF(3, 4);
@@ -71,27 +69,6 @@ static void end(worker_t *self, mp_rc_t rc)
 
 /* ---- towards the executors -------------------------------------------------------- */
 
-static mp_rc_t to_executor(void *arg, uint64_t executor, const mpx_header_t *header,
-                           mp_bytes_t payload)
-{
-    return mpx_crew_send(((worker_t *)arg)->crew, executor, header, payload);
-}
-
-static mp_rc_t submit_to_executor(void *arg, uint64_t executor, const mpx_header_t *header,
-                                  const mpx_inputs_t *inputs)
-{
-    mpx_results_to_t to = {inputs->results, inputs->result_bytes};
-    return mpx_crew_submit(((worker_t *)arg)->crew, executor, header, inputs->payload, &to);
-}
-
-static void stop_executor(void *arg, uint64_t executor, uint64_t job, uint64_t chunk, bool started)
-{
-    (void)job;
-    (void)chunk;
-    if (started)
-        mpx_crew_kill(((worker_t *)arg)->crew, executor);
-}
-
 /* All executors offer the same; the first one up speaks for them. */
 static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
 {
@@ -113,69 +90,32 @@ static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
     return rc;
 }
 
-static mp_rc_t on_executor_up(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+static mp_rc_t on_ready(void *arg, mp_bytes_t hello)
 {
-    mpx_worker_spec_t spec = {
-        .slots = 1, .horizon_ns = HORIZON_MS * MPX_MS, .credit_bytes = CREDIT_BYTES};
-    if (self->expected > 0 && --self->expected == 0) {
-        mp_rc_t rc = open_session(self, event->payload);
-        if (rc != MP_OK)
-            return rc;
-        self->state = SERVING;
-        say(self, MP_LOG_INFO, "%u executors are up", self->processes);
-    }
-    return mpx_engine_worker_join(self->engine, now, event->worker, NULL, &spec);
+    worker_t *self = arg;
+    mp_rc_t rc = open_session(self, hello);
+    if (rc != MP_OK)
+        return rc;
+    self->state = SERVING;
+    say(self, MP_LOG_INFO, "%u executors are up", self->processes);
+    return MP_OK;
 }
 
-static mp_rc_t on_executor_down(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+static void on_down(void *arg, const mpx_crew_event_t *event)
 {
-    char name[64];
-    mpx_loss_t loss = {
-        .rc = MP_ECRASHED,
-        .host = self->host,
-        .name = name,
-        .pid = (uint32_t)event->pid,
-        .signal = (uint32_t)event->signal,
-        .exit_status = (uint32_t)event->exit_status,
-    };
-    snprintf(name, sizeof name, "worker process %d", event->pid);
+    const worker_t *self = arg;
     if (event->signal)
         say(self, MP_LOG_WARNING, "executor %d was killed by signal %d", event->pid, event->signal);
     else
         say(self, MP_LOG_WARNING, "executor %d exited with status %d", event->pid,
             event->exit_status);
-    mp_rc_t rc =
-        mpx_engine_worker_lost(self->engine, now, event->worker, MPX_CHARGE_RUNNING, &loss);
-    return rc == MP_EINVAL ? MP_OK : rc; /* it died before it was up */
 }
 
-static mp_rc_t on_crew_event(worker_t *self, int64_t now, const mpx_crew_event_t *event)
+static mp_rc_t on_failed(void *arg, int64_t now, mp_rc_t rc, const char *problem)
 {
-    switch (event->kind) {
-    case MPX_CREW_UP:
-        return on_executor_up(self, now, event);
-    case MPX_CREW_DOWN:
-        return on_executor_down(self, now, event);
-    case MPX_CREW_FAILED:
-        return mpx_fault(event->rc, "%s", event->problem);
-    case MPX_CREW_MESSAGE:
-        break;
-    }
-    mp_rc_t rc =
-        mpx_engine_message(self->engine, now, event->worker, &event->header, event->payload);
-    if (rc != MP_EPROTO)
-        return rc;
-    mpx_crew_kill(self->crew, event->worker);
-    return MP_OK;
-}
-
-static mp_rc_t take_crew_events(worker_t *self, int64_t now)
-{
-    mpx_crew_event_t event;
-    mp_rc_t rc = MP_OK;
-    while (rc == MP_OK && (rc = mpx_crew_next(self->crew, &event)) == MP_OK)
-        rc = on_crew_event(self, now, &event);
-    return rc == MP_EBUSY ? MP_OK : rc;
+    (void)arg;
+    (void)now;
+    return mpx_fault(rc, "%s", problem);
 }
 
 /* ---- towards the broker ----------------------------------------------------------- */
@@ -272,14 +212,12 @@ static bool is_drained(const worker_t *self)
 static mp_rc_t turn(worker_t *self)
 {
     int64_t now = mpx_now();
-    mp_rc_t rc = take_crew_events(self, now);
+    mp_rc_t rc = take_session_events(self, now);
     if (rc == MP_OK)
-        rc = take_session_events(self, now);
-    if (rc == MP_OK && mpx_engine_deadline(self->engine) <= now)
-        rc = mpx_engine_tick(self->engine, now);
+        rc = mpx_workshop_turn(self->workshop, now);
     if (rc == MP_OK && self->relay)
         rc = mpx_relay_flush(self->relay, now);
-    mpx_crew_wake(self->crew);
+    mpx_workshop_wake(self->workshop);
     if (rc == MP_OK && is_drained(self))
         end(self, MP_OK);
     return rc;
@@ -287,12 +225,13 @@ static mp_rc_t turn(worker_t *self)
 
 static mp_rc_t wait(worker_t *self)
 {
-    bool busy = !mpx_crew_sleep(self->crew) || (self->session && mpx_session_ready(self->session));
+    bool busy =
+        !mpx_workshop_sleep(self->workshop) || (self->session && mpx_session_ready(self->session));
     int64_t until = mpx_engine_deadline(self->engine);
     if (self->session)
         until = mpx_earlier(until, mpx_session_deadline(self->session));
     struct pollfd fds[3] = {
-        {.fd = mpx_crew_fd(self->crew), .events = POLLIN},
+        {.fd = mpx_workshop_fd(self->workshop), .events = POLLIN},
         {.fd = self->session ? mpx_session_fd(self->session) : -1, .events = POLLIN},
         {.fd = self->options->stop_fd > 0 ? self->options->stop_fd : -1, .events = POLLIN},
     };
@@ -306,22 +245,25 @@ static mp_rc_t wait(worker_t *self)
 static mp_rc_t start(worker_t *self)
 {
     const mp_worker_options_t *options = self->options;
-    if (gethostname(self->host, sizeof self->host - 1))
-        strcpy(self->host, "localhost");
+    self->processes =
+        options->processes > 0 ? (uint32_t)options->processes : (uint32_t)mp_cpu_count();
+    mpx_workshop_options_t workshop = {
+        .crew = {.size = self->processes, .load = options->load, .offer_exec = options->allow_exec},
+        .self = self,
+        .ready = on_ready,
+        .down = on_down,
+        .failed = on_failed,
+    };
+    mp_rc_t rc = mpx_workshop_new(&workshop, &self->workshop);
+    if (rc != MP_OK)
+        return rc;
+    self->engine = mpx_workshop_engine(self->workshop);
     if (options->name)
         snprintf(self->name, sizeof self->name, "%s", options->name);
     else
-        snprintf(self->name, sizeof self->name, "%s:%d", self->host, (int)getpid());
-    self->processes =
-        options->processes > 0 ? (uint32_t)options->processes : (uint32_t)mp_cpu_count();
-    self->expected = self->processes;
-
-    mpx_crew_options_t crew = {
-        .size = self->processes, .load = options->load, .offer_exec = options->allow_exec};
-    mpx_transport_t transport = {
-        .self = self, .send = to_executor, .submit = submit_to_executor, .stop = stop_executor};
-    mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->engine);
-    return rc == MP_OK ? mpx_crew_new(&crew, &self->crew) : rc;
+        snprintf(self->name, sizeof self->name, "%s:%d", mpx_workshop_host(self->workshop),
+                 (int)getpid());
+    return MP_OK;
 }
 
 static mp_rc_t check(const mp_worker_options_t *options)
@@ -350,7 +292,6 @@ mp_rc_t mp_worker_run(const mp_worker_options_t *options)
         say(&self, MP_LOG_ERROR, "%s", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
     mpx_relay_destroy(&self.relay, mpx_now());
     mpx_session_destroy(&self.session);
-    mpx_crew_destroy(&self.crew);
-    mpx_engine_destroy(&self.engine);
+    mpx_workshop_destroy(&self.workshop);
     return rc == MP_OK ? self.rc : rc;
 }

@@ -43,6 +43,16 @@ int mp_call_fail(mp_call_t *call, int code, const char *format, ...)
     return code;
 }
 
+mp_rc_t mp_call_stopping(const mp_call_t *call)
+{
+    return call->runner->stopping(call->runner->self);
+}
+
+void mp_call_progress(mp_call_t *call, uint64_t done, uint64_t total, const char *text)
+{
+    call->runner->progress(call->runner->self, done, total, text ? text : "");
+}
+
 uint64_t mp_call_index(const mp_call_t *call)
 {
     return call->index;

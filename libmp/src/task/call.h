@@ -8,7 +8,17 @@
 
 #define MPX_CALL_MESSAGE_MAX 1024
 
+/* Whoever runs the call. */
+typedef struct mpx_call_runner {
+    void *self;
+    /* MP_OK; MP_ECANCELLED; MP_ETIMEDOUT past the soft limit. */
+    mp_rc_t (*stopping)(void *self);
+    /* The call says how far it is. */
+    void (*progress)(void *self, uint64_t done, uint64_t total, const char *text);
+} mpx_call_runner_t;
+
 struct mp_call {
+    const mpx_call_runner_t *runner;
     uint64_t index;
     int attempt;
     bool writes;     /* a task over bytes: mp_call_write is allowed */

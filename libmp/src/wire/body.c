@@ -76,12 +76,18 @@ static size_t arena_size(const char *string)
     return (strlen(string) + 1 + 15) & ~(size_t)15;
 }
 
+static char *arena_lines(arena_t *self, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = arena_take(self, size);
+    memcpy(copy, text, size);
+    return copy;
+}
+
 static const char *arena_string(arena_t *self, const char *string)
 {
-    size_t size = strlen(string) + 1;
-    char *copy = arena_take(self, size);
-    memcpy(copy, string, size);
-    mpx_utf8_launder((uint8_t *)copy, size - 1);
+    char *copy = arena_lines(self, string);
+    mpx_utf8_launder((uint8_t *)copy, strlen(copy));
     return copy;
 }
 
@@ -250,13 +256,17 @@ mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena_out)
 /* ---- the others have at most two strings ------------------------------------------------ */
 
 /* Copies a and b (which may be "") into a new arena. */
-static mp_rc_t copy_strings(const char **a, const char **b, void **arena_out)
+/* Into one block of ours. */
+static mp_rc_t copy_strings(const char **strings, size_t count, void **arena_out)
 {
     arena_t arena = {0};
-    if (!arena_new(&arena, arena_size(*a) + arena_size(*b)))
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += arena_size(strings[i]);
+    if (!arena_new(&arena, size))
         return no_memory();
-    *a = arena_string(&arena, *a);
-    *b = arena_string(&arena, *b);
+    for (size_t i = 0; i < count; i++)
+        strings[i] = arena_string(&arena, strings[i]);
     *arena_out = arena.block;
     return MP_OK;
 }
@@ -282,8 +292,7 @@ mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena)
     if (!message)
         return malformed(&budget, "WELCOME");
     const char *software = message->software;
-    const char *nothing = "";
-    mp_rc_t rc = copy_strings(&software, &nothing, arena);
+    mp_rc_t rc = copy_strings(&software, 1, arena);
     if (rc == MP_OK)
         *out = (mpx_welcome_t){
             .version = message->version,
@@ -314,8 +323,7 @@ mp_rc_t mpx_problem_unpack(mp_bytes_t body, mpx_problem_t *out, void **arena)
     if (!message)
         return malformed(&budget, "ERROR");
     const char *words = message->message;
-    const char *nothing = "";
-    mp_rc_t rc = copy_strings(&words, &nothing, arena);
+    mp_rc_t rc = copy_strings(&words, 1, arena);
     if (rc == MP_OK)
         *out = (mpx_problem_t){.message = words};
     UNPACK_END();
@@ -330,6 +338,10 @@ mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
     message.signature = text(self->signature);
     message.call_limit_ms = self->call_limit_ms;
     message.wait_ms = self->wait_ms;
+    message.soft_limit_ms = self->soft_limit_ms;
+    message.grace_ms = self->grace_ms;
+    message.priority = self->priority;
+    message.label = text(self->label);
     return pack(&message.base, out);
 }
 
@@ -338,22 +350,50 @@ mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
     UNPACK_BEGIN(Mp__Open, mp__open__descriptor);
     if (!message)
         return malformed(&budget, "OPEN");
-    const char *task = message->task;
-    const char *signature = message->signature;
-    mp_rc_t rc = copy_strings(&task, &signature, arena);
+    const char *strings[] = {message->task, message->signature, message->label};
+    mp_rc_t rc = copy_strings(strings, 3, arena);
     if (rc == MP_OK)
         *out = (mpx_open_t){
-            .task = task,
-            .signature = signature,
+            .task = strings[0],
+            .signature = strings[1],
+            .label = strings[2],
             .call_limit_ms = message->call_limit_ms,
             .wait_ms = message->wait_ms,
+            .soft_limit_ms = message->soft_limit_ms,
+            .grace_ms = message->grace_ms,
+            .priority = message->priority,
         };
     UNPACK_END();
     return rc;
 }
 
+/* The end of it, as far as the reader accepts. */
+static ProtobufCBinaryData lines(const char *text, uint8_t copy[MPX_STRING_MAX])
+{
+    size_t size = text ? strlen(text) : 0;
+    size_t cut = size > MPX_STRING_MAX ? size - MPX_STRING_MAX : 0;
+    if (size)
+        memcpy(copy, text + cut, size - cut);
+    mpx_utf8_launder_lines(copy, size - cut);
+    return (ProtobufCBinaryData){.len = size - cut, .data = copy};
+}
+
+/* As a string: what hides behind a NUL doesn't count. */
+static mp_rc_t read_lines(const ProtobufCBinaryData *bytes, char copy[MPX_STRING_MAX + 1])
+{
+    if (bytes->len > MPX_STRING_MAX)
+        return mpx_fault(MP_EPROTO, "the lines of a failure record are too many");
+    if (bytes->len)
+        memcpy(copy, bytes->data, bytes->len);
+    copy[bytes->len] = '\0';
+    mpx_utf8_launder_lines((uint8_t *)copy, strlen(copy));
+    return MP_OK;
+}
+
 mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out)
 {
+    uint8_t output[MPX_STRING_MAX];
+    uint8_t backtrace[MPX_STRING_MAX];
     char copy[MPX_STRING_MAX + 1];
     Mp__Failure message;
     mp__failure__init(&message);
@@ -364,7 +404,37 @@ mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out)
     message.code = self->code;
     message.signal = self->signal;
     message.exit_status = self->exit_status;
+    message.error_output = lines(self->error_output, output);
+    message.backtrace = lines(self->backtrace, backtrace);
     return pack(&message.base, out);
+}
+
+static mp_rc_t failure_copy(const Mp__Failure *message, mpx_failure_t *out, void **arena_out)
+{
+    char output[MPX_STRING_MAX + 1];
+    char backtrace[MPX_STRING_MAX + 1];
+    arena_t arena = {0};
+    mp_rc_t rc = read_lines(&message->error_output, output);
+    if (rc == MP_OK)
+        rc = read_lines(&message->backtrace, backtrace);
+    if (rc != MP_OK)
+        return rc;
+    if (!arena_new(&arena, arena_size(message->message) + arena_size(message->host) +
+                               arena_size(output) + arena_size(backtrace)))
+        return no_memory();
+    *out = (mpx_failure_t){
+        .message = arena_string(&arena, message->message),
+        .host = arena_string(&arena, message->host),
+        .pid = message->pid,
+        .attempt = message->attempt,
+        .code = message->code,
+        .signal = message->signal,
+        .exit_status = message->exit_status,
+        .error_output = arena_lines(&arena, output),
+        .backtrace = arena_lines(&arena, backtrace),
+    };
+    *arena_out = arena.block;
+    return MP_OK;
 }
 
 mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena)
@@ -372,19 +442,31 @@ mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena)
     UNPACK_BEGIN(Mp__Failure, mp__failure__descriptor);
     if (!message)
         return malformed(&budget, "failure record");
-    const char *words = message->message;
-    const char *host = message->host;
-    mp_rc_t rc = copy_strings(&words, &host, arena);
+    mp_rc_t rc = failure_copy(message, out, arena);
+    UNPACK_END();
+    return rc;
+}
+
+mp_rc_t mpx_progress_pack(const mpx_progress_t *self, mpx_buf_t *out)
+{
+    char copy[MPX_STRING_MAX + 1];
+    Mp__Progress message;
+    mp__progress__init(&message);
+    message.done = self->done;
+    message.total = self->total;
+    message.text = short_text(self->text, copy);
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_progress_unpack(mp_bytes_t body, mpx_progress_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__Progress, mp__progress__descriptor);
+    if (!message)
+        return malformed(&budget, "PROGRESS");
+    const char *words = message->text;
+    mp_rc_t rc = copy_strings(&words, 1, arena);
     if (rc == MP_OK)
-        *out = (mpx_failure_t){
-            .message = words,
-            .host = host,
-            .pid = message->pid,
-            .attempt = message->attempt,
-            .code = message->code,
-            .signal = message->signal,
-            .exit_status = message->exit_status,
-        };
+        *out = (mpx_progress_t){.done = message->done, .total = message->total, .text = words};
     UNPACK_END();
     return rc;
 }
@@ -409,8 +491,7 @@ mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena)
     if (!message)
         return malformed(&budget, "PONG");
     const char *software = message->software;
-    const char *nothing = "";
-    mp_rc_t rc = copy_strings(&software, &nothing, arena);
+    mp_rc_t rc = copy_strings(&software, 1, arena);
     if (rc == MP_OK)
         *out = (mpx_status_t){
             .software = software,
@@ -461,18 +542,16 @@ mp_rc_t mpx_knock_unpack(mp_bytes_t body, mpx_knock_t *out, void **arena)
     UNPACK_BEGIN(Mp__Knock, mp__knock__descriptor);
     if (!message)
         return malformed(&budget, "KNOCK");
-    const char *software = message->software;
-    const char *host = message->host;
+    const char *strings[] = {message->software, message->host};
     uint8_t nonce[MPX_NONCE_BYTES];
-    mp_rc_t rc = take_binary(&message->nonce, nonce, sizeof nonce)
-                     ? copy_strings(&software, &host, arena)
-                     : malformed(&budget, "KNOCK");
+    mp_rc_t rc = take_binary(&message->nonce, nonce, sizeof nonce) ? copy_strings(strings, 2, arena)
+                                                                   : malformed(&budget, "KNOCK");
     if (rc == MP_OK) {
         *out = (mpx_knock_t){
             .version_min = message->version_min,
             .version_max = message->version_max,
-            .software = software,
-            .host = host,
+            .software = strings[0],
+            .host = strings[1],
             .pid = message->pid,
             .door = message->door,
             .object = message->object,
@@ -552,8 +631,7 @@ mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena)
     if (!message)
         return malformed(&budget, "ADMIT");
     const char *software = message->software;
-    const char *nothing = "";
-    mp_rc_t rc = copy_strings(&software, &nothing, arena);
+    mp_rc_t rc = copy_strings(&software, 1, arena);
     if (rc == MP_OK)
         *out = (mpx_admit_t){
             .version = message->version,

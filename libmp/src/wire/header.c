@@ -47,6 +47,7 @@ const char *mpx_op_name(mpx_op_t op)
         [MPX_OP_JOINED] = "JOINED",
         [MPX_OP_DATA] = "DATA",
         [MPX_OP_CREDIT] = "CREDIT",
+        [MPX_OP_PROGRESS] = "PROGRESS",
     };
     return op > 0 && op < MPX_OP_END ? names[op] : "?";
 }

@@ -28,6 +28,17 @@ void mpx_utf8_launder(uint8_t *text, size_t size)
     }
 }
 
+void mpx_utf8_launder_lines(uint8_t *text, size_t size)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] == '\n' || text[i] == '\t') {
+            mpx_utf8_launder(text + begin, i - begin);
+            begin = i + 1;
+        }
+    mpx_utf8_launder(text + begin, size - begin);
+}
+
 /* ---- all of a body ---------------------------------------------------------------------- */
 
 typedef bool visit_t(mpx_reader_t string);

@@ -22,5 +22,7 @@ void mpx_utf8_launder_all(const ProtobufCMessageDescriptor *type, uint8_t *body,
 
 /* Replace, in place, each byte of what is not UTF-8 or not printable (C0, DEL, C1) by '?'. */
 void mpx_utf8_launder(uint8_t *text, size_t size);
+/* The same for text of several lines: newlines and tabs stay. */
+void mpx_utf8_launder_lines(uint8_t *text, size_t size);
 
 #endif

@@ -65,6 +65,7 @@ typedef enum mpx_op {
     MPX_OP_JOINED,
     MPX_OP_DATA,
     MPX_OP_CREDIT,
+    MPX_OP_PROGRESS,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -129,9 +130,10 @@ mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out);
  * MP_EPROTO, MP_ENOMEM.
  *
  * Both ways strings come out as valid UTF-8 without control characters: what isn't is
- * replaced by '?', so they can be shown to people, and read in any language. A NUL in a
- * string is MP_EPROTO: it would hide the rest of a name. NULL is packed as "", and never
- * comes out. The messages of a problem and a failure are cut at MPX_STRING_MAX. */
+ * replaced by '?', so they can be shown to people, and read in any language. Lines keep their
+ * newlines and tabs. A NUL in a string is MP_EPROTO: it would hide the rest of a name. NULL is
+ * packed as "", and never comes out. The messages of a problem, a failure and a progress are cut
+ * at MPX_STRING_MAX; so are lines, at their beginning. */
 typedef struct mpx_offer {
     const char *name;
     const char *signature;
@@ -180,6 +182,10 @@ typedef struct mpx_open {
     const char *signature;
     uint32_t call_limit_ms;
     uint32_t wait_ms;
+    uint32_t soft_limit_ms;
+    uint32_t grace_ms;
+    int32_t priority;
+    const char *label;
 } mpx_open_t;
 mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out);
 mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena);
@@ -192,9 +198,19 @@ typedef struct mpx_failure {
     int32_t code;
     uint32_t signal;
     uint32_t exit_status;
+    const char *error_output; /* lines */
+    const char *backtrace;    /* lines */
 } mpx_failure_t;
 mp_rc_t mpx_failure_pack(const mpx_failure_t *self, mpx_buf_t *out);
 mp_rc_t mpx_failure_unpack(mp_bytes_t body, mpx_failure_t *out, void **arena);
+
+typedef struct mpx_progress {
+    uint64_t done;
+    uint64_t total;
+    const char *text;
+} mpx_progress_t;
+mp_rc_t mpx_progress_pack(const mpx_progress_t *self, mpx_buf_t *out);
+mp_rc_t mpx_progress_unpack(mp_bytes_t body, mpx_progress_t *out, void **arena);
 
 typedef struct mpx_status {
     const char *software;

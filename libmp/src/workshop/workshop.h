@@ -1,0 +1,45 @@
+/* workshop.h: the executors of this host, as the workers of an engine.
+ *
+ *     jobs <-> engine <-> workshop <-> crew <-> executors
+ *
+ * A local pool is a workshop whose jobs come from the program; mp-worker is one whose jobs come
+ * from a broker. One thread at a time. Only new and destroy block.
+ */
+#ifndef MPX_WORKSHOP_H
+#define MPX_WORKSHOP_H
+
+#include "crew.h"
+#include "engine.h"
+
+typedef struct mpx_workshop mpx_workshop_t;
+
+typedef struct mpx_workshop_options {
+    mpx_crew_options_t crew;
+    void *self; /* what the functions are given */
+    /* All executors are up, for the first time. hello: packed, what each of them offers. */
+    mp_rc_t (*ready)(void *self, mp_bytes_t hello);
+    /* One is dead. NULL: not wanted. */
+    void (*down)(void *self, const mpx_crew_event_t *event);
+    /* They can't work, see MPX_CREW_FAILED. */
+    mp_rc_t (*failed)(void *self, int64_t now, mp_rc_t rc, const char *problem);
+} mpx_workshop_options_t;
+
+/* Fork the executors. MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t **out);
+/* End them. In a forked child only frees memory. NULL-safe, idempotent. */
+void mpx_workshop_destroy(mpx_workshop_t **self);
+
+mpx_engine_t *mpx_workshop_engine(const mpx_workshop_t *self);
+const char *mpx_workshop_host(const mpx_workshop_t *self);
+
+/* Take what executors have sent, and do what is due.
+ * MP_OK; MP_ENOMEM; what the functions of the options return. */
+mp_rc_t mpx_workshop_turn(mpx_workshop_t *self, int64_t now);
+/* Wake the executors that were sent something. To be called after each change to the engine. */
+void mpx_workshop_wake(mpx_workshop_t *self);
+
+/* For poll. Before sleeping on it mpx_workshop_sleep must have returned true. */
+int mpx_workshop_fd(const mpx_workshop_t *self);
+bool mpx_workshop_sleep(mpx_workshop_t *self);
+
+#endif
