@@ -17,6 +17,9 @@
  * eighth of the machine's, until it is destroyed. See alloc.h for none at all.
  * Signals: none are taken. Workers live in process groups of their own, so a
  * Ctrl-C at the terminal reaches only the caller.
+ * Workers: what they write to stderr comes out at the caller's, by way of a pipe, so
+ * that a failure can tell the end of it. They take SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+ * SIGSYS and SIGABRT to tell where they crashed, and then die of them as ever.
  */
 #ifndef MP_POOL_H
 #define MP_POOL_H

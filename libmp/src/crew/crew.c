@@ -37,7 +37,9 @@ typedef struct slot {
     slot_state_t state;
     uint64_t worker;
     pid_t pid;
-    int status; /* of a dead one, as from waitpid */
+    int status;         /* of a dead one, as from waitpid */
+    char *error_output; /* the same; NULL: nothing known */
+    char *backtrace;
     mpx_lane_t *lane;
     waiting_t *waiting; /* oldest first */
     waiting_t **waiting_end;
@@ -61,6 +63,7 @@ struct mpx_crew {
     mpx_depot_t *depot;
     mpx_stay_t *finished; /* the chunk whose last results were handed out last, of `reading` */
     mpx_buf_t scratch;
+    char *words[2];          /* of the DOWN that was handed out last */
     bool asleep;             /* sleep said true: descriptors may have news */
     unsigned quiet_turns;    /* since descriptors were looked at */
     unsigned failed_starts;  /* executors in a row that died before they were up */
@@ -141,8 +144,19 @@ static void end_finished(mpx_crew_t *self)
     self->finished = NULL;
 }
 
+static void free_words(mpx_crew_t *self)
+{
+    for (size_t i = 0; i < 2; i++) {
+        free(self->words[i]);
+        self->words[i] = NULL;
+    }
+}
+
 static void clear_slot(mpx_crew_t *self, slot_t *slot)
 {
+    free(slot->error_output);
+    free(slot->backtrace);
+    slot->error_output = slot->backtrace = NULL;
     mpx_lane_destroy(&slot->lane);
     while (slot->stays)
         end_stay(self, slot, slot->stays);
@@ -201,6 +215,7 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
         clear_slot(self, &self->slots[i]);
     mpx_depot_destroy(&self->depot);
     mpx_buf_free(&self->scratch);
+    free_words(self);
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);
@@ -372,6 +387,8 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
     case MPX_REPORT_EXITED:
         slot->pid = report->pid;
         slot->status = report->value;
+        slot->error_output = *report->error_output ? strdup(report->error_output) : NULL;
+        slot->backtrace = *report->backtrace ? strdup(report->backtrace) : NULL;
         slot->state = DEAD;
         mpx_tell(MP_LOG_DEBUG, "worker process %d ended with status %#x", (int)report->pid,
                  (unsigned)report->value);
@@ -535,6 +552,16 @@ static void explain_start_failure(mpx_crew_t *self, const slot_t *slot)
     fail(self, MP_EWORKERLOST, problem);
 }
 
+static void hand_out_words(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    free_words(self);
+    self->words[0] = slot->error_output;
+    self->words[1] = slot->backtrace;
+    slot->error_output = slot->backtrace = NULL;
+    out->error_output = self->words[0] ? self->words[0] : "";
+    out->backtrace = self->words[1] ? self->words[1] : "";
+}
+
 /* The lane of a dead executor is read: hand out what it left open, then its death. */
 static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
@@ -550,6 +577,7 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     out->signal = WIFSIGNALED(slot->status) ? WTERMSIG(slot->status) : 0;
     out->exit_status = WIFEXITED(slot->status) ? WEXITSTATUS(slot->status) : 0;
     out->retired = slot->retired;
+    hand_out_words(self, slot, out);
     if (!was_up && ++self->failed_starts >= STARTS_MAX)
         explain_start_failure(self, slot);
     clear_slot(self, slot);

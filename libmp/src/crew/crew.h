@@ -62,9 +62,11 @@ typedef struct mpx_crew_event {
     int signal;          /* DOWN: that killed it, else 0 */
     int exit_status;     /* DOWN: when no signal did */
     bool retired;        /* DOWN: after max_calls, with no call begun */
-    mp_rc_t rc;          /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
-                            MP_EWORKERLOST */
-    const char *problem; /* FAILED: for people; valid until destroy */
+    const char *error_output; /* DOWN: what its last call has said on stderr, in lines; and where */
+    const char *backtrace; /* it crashed. Valid until the next mpx_crew_next; "": nothing known */
+    mp_rc_t rc;            /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
+                              MP_EWORKERLOST */
+    const char *problem;   /* FAILED: for people; valid until destroy */
 } mpx_crew_event_t;
 
 /* The next event; MP_EBUSY when there is none now. Takes the system calls that it needs

@@ -42,6 +42,7 @@ typedef struct executor {
     const struct work *running;
     int64_t reported_at; /* progress, with a wake-up */
     mpx_call_runner_t runner;
+    mpx_words_t *words;
     mpx_borrowed_t borrowed;
     char host[256];
 } executor_t;
@@ -253,13 +254,16 @@ static void progress(void *arg, uint64_t done, uint64_t total, const char *text)
 static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
 {
     char fallback[64];
+    char said[MPX_WORDS_MAX + 1];
     snprintf(fallback, sizeof fallback, "the task returned %d", code);
+    mpx_words_said(self->words, said);
     mpx_failure_t failure = {
         .message = self->call.message[0] ? self->call.message : fallback,
         .host = self->host,
         .pid = (uint32_t)getpid(),
         .attempt = (uint32_t)self->call.attempt,
         .code = code,
+        .error_output = said,
     };
     if (code == MP_ETIMEDOUT && is_late(self) && !self->call.message[0])
         failure.message = "ended early, because its soft time limit had passed";
@@ -296,6 +300,7 @@ static void begin_call(executor_t *self, const work_t *work, bool writes)
 {
     if (work->job->limited && is_late(self))
         mpx_lane_set_note(self->lane, MPX_NOTE_LATE, 0); /* the call before was */
+    mpx_words_call_begins(self->words);
     mpx_call_begin(&self->call, work->header->first + work->done, (int)work->header->attempt,
                    writes);
 }
@@ -687,9 +692,10 @@ static void on_record(executor_t *self, mp_bytes_t record)
     }
 }
 
-void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
+void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, mpx_words_t *words)
 {
-    executor_t self = {.offer_exec = options->offer_exec,
+    executor_t self = {.words = words,
+                       .offer_exec = options->offer_exec,
                        .left = options->max_calls,
                        .generation = mpx_fork_generation()};
     if (gethostname(self.host, sizeof self.host - 1))

@@ -3,6 +3,7 @@
 #define MPX_EXECUTOR_H
 
 #include "crew.h"
+#include "words.h"
 
 /* Exit statuses that are no task's doing. */
 enum {
@@ -15,7 +16,7 @@ enum {
  * Every finished call is in the lane before the next one begins, so that a crash costs one
  * call. The owner is woken when there is nothing left to do, or when a result has waited for
  * some time, or at once if the job has a time limit that the owner must watch. */
-void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options)
+void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, mpx_words_t *words)
     __attribute__((noreturn));
 
 #endif

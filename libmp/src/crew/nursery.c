@@ -33,7 +33,9 @@ typedef struct request {
 typedef struct child {
     pid_t pid;    /* 0: none */
     int lifeline; /* the pipe's write end: when we end, the executor's group is killed */
-    int lane[2];  /* to be started with; -1: not wanted */
+    int errors;   /* its stderr, for reading; -1: none */
+    mpx_words_t *words;
+    int lane[2]; /* to be started with; -1: not wanted */
     unsigned tries;
 } child_t;
 
@@ -42,18 +44,34 @@ typedef struct nursery {
     int control;
     int signals;
     child_t *children;
+    struct pollfd *fds; /* control, signals, our stderr, stderr of each child */
+    bool stuck;         /* our stderr takes no more: its readers wait, and so do our children */
 } nursery_t;
 
-enum { RETRY_MS = 100, TRIES_MAX = 30, STOP_MS = 2000 };
+enum {
+    RETRY_MS = 100,
+    TRIES_MAX = 30,
+    STOP_MS = 2000,
+    SAID_BYTES = 4096,
+    LAST_SAID_BYTES = 1 << 20
+};
+enum { CONTROL, SIGNALS, ERRORS, CHILDREN }; /* of nursery_t.fds */
 
 /* ---- in the executor's process, before it is one ---------------------------------------- */
 
-static void become_executor(const nursery_t *self, const int lane[2], const int lifeline[2])
+static void become_executor(const nursery_t *self, const child_t *me, const int lifeline[2],
+                            const int errors[2])
 {
     setpgid(0, 0);
-    for (uint32_t slot = 0; slot < self->options->size; slot++)
+    for (uint32_t slot = 0; slot < self->options->size; slot++) {
         if (self->children[slot].lifeline >= 0)
             close(self->children[slot].lifeline);
+        if (self->children[slot].errors >= 0)
+            close(self->children[slot].errors);
+    }
+    dup2(errors[1], STDERR_FILENO);
+    close(errors[0]);
+    close(errors[1]);
     close(lifeline[1]);
     close(self->control);
     close(self->signals);
@@ -63,20 +81,34 @@ static void become_executor(const nursery_t *self, const int lane[2], const int 
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_NAME, "mp-executor");
-    mpx_executor_run(lane, self->options);
+    mpx_words_arm(me->words);
+    mpx_executor_run(me->lane, self->options, me->words);
 }
 
 /* ---- the nursery's process --------------------------------------------------------------- */
 
+/* What travels of a report: its words without the room behind them. */
+static void send_report(const nursery_t *self, mpx_report_t *report)
+{
+    size_t said = strlen(report->error_output) + 1;
+    size_t backtrace = strlen(report->backtrace) + 1;
+    struct iovec parts[] = {{report, offsetof(mpx_report_t, error_output)},
+                            {report->error_output, said},
+                            {report->backtrace, backtrace}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
+    ssize_t n;
+    do
+        n = sendmsg(self->control, &message, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+}
+
 static void report(const nursery_t *self, mpx_report_kind_t kind, uint32_t slot, pid_t pid,
                    int value)
 {
-    mpx_report_t message = {.kind = kind, .slot = slot, .pid = pid, .value = value};
-    ssize_t n;
-    do
-        n = send(self->control, &message, sizeof message, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
+    mpx_report_t report = {.kind = kind, .slot = slot, .pid = pid, .value = value};
+    send_report(self, &report);
 }
 
 static void drop_lane(child_t *child)
@@ -86,23 +118,46 @@ static void drop_lane(child_t *child)
     child->lane[0] = child->lane[1] = -1;
 }
 
-static int fork_executor(const nursery_t *self, child_t *child)
+static void close_pair(const int fds[2])
 {
-    int lifeline[2];
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static int make_pipes(int lifeline[2], int errors[2])
+{
     if (pipe2(lifeline, O_CLOEXEC) != 0)
         return errno;
-    pid_t pid = fork();
+    if (pipe2(errors, O_CLOEXEC) == 0 && fcntl(errors[0], F_SETFL, O_NONBLOCK) == 0)
+        return 0;
     int error = errno;
+    close_pair(lifeline);
+    return error;
+}
+
+static int fork_executor(const nursery_t *self, child_t *child)
+{
+    int lifeline[2], errors[2];
+    if (!child->words && !(child->words = mpx_words_new()))
+        return ENOMEM;
+    int error = make_pipes(lifeline, errors);
+    if (error)
+        return error;
+    pid_t pid = fork();
+    error = errno;
     if (pid == 0)
-        become_executor(self, child->lane, lifeline);
-    close(lifeline[0]);
+        become_executor(self, child, lifeline, errors);
     if (pid < 0) {
-        close(lifeline[1]);
+        close_pair(lifeline);
+        close_pair(errors);
         return error;
     }
+    close(lifeline[0]);
+    close(errors[1]);
     setpgid(pid, pid); /* both sides do it: whoever comes first */
     child->pid = pid;
     child->lifeline = lifeline[1];
+    child->errors = errors[0];
     return 0;
 }
 
@@ -131,21 +186,74 @@ static bool start_wanted(const nursery_t *self)
     return waiting;
 }
 
+/* Whether a write there would not block; that nobody reads there any more is no reason to wait. */
+static bool can_write(int fd)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    return poll(&room, 1, 0) != 0;
+}
+
+/* Pass some of it on. false: nothing is there, or nothing more will be. */
+static bool listen_to(child_t *child)
+{
+    char said[SAID_BYTES];
+    ssize_t n = read(child->errors, said, sizeof said);
+    if (n <= 0)
+        return false;
+    mpx_words_hear(child->words, said, (size_t)n);
+    if (can_write(STDERR_FILENO))
+        (void)!write(STDERR_FILENO, said, (size_t)n);
+    return true;
+}
+
+static void listen_to_all(nursery_t *self)
+{
+    for (uint32_t slot = 0; slot < self->options->size; slot++) {
+        child_t *child = &self->children[slot];
+        if (!self->fds[CHILDREN + slot].revents || child->errors < 0)
+            continue;
+        self->stuck = !can_write(STDERR_FILENO);
+        if (self->stuck)
+            return;
+        if (!listen_to(child) && errno != EAGAIN && errno != EINTR) {
+            close(child->errors); /* it has closed its stderr */
+            child->errors = -1;
+        }
+    }
+}
+
+/* What a dead executor has said is heard to its end, even if nobody takes it from us. */
+static void hear_last_words(child_t *child, mpx_report_t *out)
+{
+    for (int bytes = 0; bytes < LAST_SAID_BYTES; bytes += SAID_BYTES)
+        if (child->errors < 0 || !listen_to(child))
+            break;
+    if (child->errors >= 0)
+        close(child->errors);
+    child->errors = -1;
+    mpx_words_last(child->words, out->error_output, out->backtrace);
+    mpx_words_free(child->words);
+    child->words = NULL;
+}
+
 /* The group first: as long as its leader isn't reaped, its number can't be anybody else's. */
-static void bury(const nursery_t *self, uint32_t slot)
+static void bury(nursery_t *self, uint32_t slot)
 {
     child_t *child = &self->children[slot];
+    mpx_report_t last = {.kind = MPX_REPORT_EXITED, .slot = slot, .pid = child->pid};
     int status = 0;
     kill(-child->pid, SIGKILL);
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close(child->lifeline);
     child->lifeline = -1;
-    report(self, MPX_REPORT_EXITED, slot, child->pid, status);
+    last.value = status;
+    hear_last_words(child, &last);
+    send_report(self, &last);
     child->pid = 0;
 }
 
-static void bury_dead(const nursery_t *self)
+static void bury_dead(nursery_t *self)
 {
     for (;;) {
         siginfo_t info = {0};
@@ -161,7 +269,7 @@ static void bury_dead(const nursery_t *self)
     }
 }
 
-static void end_all(const nursery_t *self)
+static void end_all(nursery_t *self)
 {
     for (uint32_t slot = 0; slot < self->options->size; slot++)
         if (self->children[slot].pid)
@@ -183,7 +291,7 @@ static void on_request(const nursery_t *self, const request_t *request, const in
     }
 }
 
-static void take_request(const nursery_t *self)
+static void take_request(nursery_t *self)
 {
     request_t request = {0};
     int lane[2] = {-1, -1};
@@ -214,6 +322,7 @@ static void shed(const mpx_crew_options_t *options)
     setpgid(0, 0);
     for (int n = 1; n < NSIG; n++)
         signal(n, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN); /* nobody may read our stderr */
     __fpurge(stdout);
     __fpurge(stderr);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -225,6 +334,23 @@ static void shed(const mpx_crew_options_t *options)
     prctl(PR_SET_NAME, "mp-nursery");
 }
 
+/* With our own stderr stuck, children are not heard: the pipe fills, and they wait as they would
+ * have without us. */
+static void wait_for_news(nursery_t *self, bool waiting)
+{
+    self->fds[CONTROL] = (struct pollfd){.fd = self->control, .events = POLLIN};
+    self->fds[SIGNALS] = (struct pollfd){.fd = self->signals, .events = POLLIN};
+    self->fds[ERRORS] = (struct pollfd){.fd = self->stuck ? STDERR_FILENO : -1, .events = POLLOUT};
+    for (uint32_t slot = 0; slot < self->options->size; slot++)
+        self->fds[CHILDREN + slot] =
+            (struct pollfd){.fd = self->stuck ? -1 : self->children[slot].errors, .events = POLLIN};
+    if (poll(self->fds, CHILDREN + self->options->size, waiting ? RETRY_MS : -1) <= 0)
+        for (uint32_t i = 0; i < CHILDREN + self->options->size; i++)
+            self->fds[i].revents = 0;
+    if (self->fds[ERRORS].revents)
+        self->stuck = false;
+}
+
 static void serve(nursery_t *self)
 {
     sigset_t child_died;
@@ -233,21 +359,21 @@ static void serve(nursery_t *self)
     sigprocmask(SIG_SETMASK, &child_died, NULL);
     self->signals = signalfd(-1, &child_died, SFD_CLOEXEC | SFD_NONBLOCK);
     self->children = calloc(self->options->size, sizeof *self->children);
-    if (self->signals < 0 || !self->children)
+    self->fds = calloc(CHILDREN + self->options->size, sizeof *self->fds);
+    if (self->signals < 0 || !self->children || !self->fds)
         _exit(1);
     for (uint32_t slot = 0; slot < self->options->size; slot++)
-        self->children[slot] = (child_t){.lifeline = -1, .lane = {-1, -1}};
+        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .lane = {-1, -1}};
 
     bool waiting = false;
     for (;;) {
-        struct pollfd fds[2] = {{.fd = self->control, .events = POLLIN},
-                                {.fd = self->signals, .events = POLLIN}};
-        (void)poll(fds, 2, waiting ? RETRY_MS : -1);
         struct signalfd_siginfo info;
-        if (fds[1].revents)
+        wait_for_news(self, waiting);
+        if (self->fds[SIGNALS].revents)
             (void)!read(self->signals, &info, sizeof info);
         bury_dead(self);
-        if (fds[0].revents)
+        listen_to_all(self);
+        if (self->fds[CONTROL].revents)
             take_request(self);
         waiting = start_wanted(self);
     }
@@ -330,17 +456,31 @@ void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int
     (void)!send(self->control, &request, sizeof request, MSG_NOSIGNAL);
 }
 
+/* Copy the string that begins there; where the next one does. */
+static const char *take_words(const char *at, const char *end, char out[MPX_WORDS_MAX + 1])
+{
+    size_t size = strnlen(at, (size_t)(end - at));
+    size_t fits = size < MPX_WORDS_MAX ? size : MPX_WORDS_MAX;
+    memcpy(out, at, fits);
+    out[fits] = '\0';
+    return at + size < end ? at + size + 1 : end;
+}
+
 mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out)
 {
-    mpx_report_t message;
+    const size_t head = offsetof(mpx_report_t, error_output);
+    char words[2 * (MPX_WORDS_MAX + 1)];
+    struct iovec parts[] = {{out, head}, {words, sizeof words}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t n;
     do
-        n = recv(self->control, &message, sizeof message, MSG_DONTWAIT);
+        n = recvmsg(self->control, &message, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return MP_EBUSY;
-    if (n != (ssize_t)sizeof message)
+    if (n < (ssize_t)head)
         return MP_EOF;
-    *out = message;
+    const char *rest = take_words(words, words + n - head, out->error_output);
+    (void)take_words(rest, words + n - head, out->backtrace);
     return MP_OK;
 }

@@ -3,6 +3,7 @@
 #define MPX_NURSERY_H
 
 #include "crew.h"
+#include "words.h"
 #include <sys/types.h>
 
 typedef struct mpx_nursery {
@@ -21,6 +22,8 @@ typedef struct mpx_report {
     uint32_t slot;
     pid_t pid;
     int value;
+    char error_output[MPX_WORDS_MAX + 1]; /* EXITED: see words.h; else "" */
+    char backtrace[MPX_WORDS_MAX + 1];
 } mpx_report_t;
 
 /* Fork it. MP_OK; MP_ESYSTEM; MP_ENOMEM. */

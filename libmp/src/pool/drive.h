@@ -33,6 +33,7 @@ struct mp_pool {
     struct mp_result *over_results; /* ready, to be tidied up after */
     struct mp_result *due_results;  /* their callbacks are due */
     struct mp_result *told_results; /* open maps whose progress somebody wants to know */
+    struct mp_result *called;       /* whose function runs right now */
     size_t open_results;
     pthread_cond_t seat; /* the mover waits here */
     pthread_cond_t due;  /* the caller waits here */

@@ -39,10 +39,8 @@ static void wait_for_due(mp_pool_t *pool)
         pthread_cond_timedwait(&pool->due, &pool->lock, &at);
 }
 
-static void *call(void *arg)
+static void call_all(mp_pool_t *pool)
 {
-    mp_pool_t *pool = arg;
-    pthread_mutex_lock(&pool->lock);
     for (;;) {
         mp_result_t *due = mpx_results_due(pool);
         if (due)
@@ -52,6 +50,28 @@ static void *call(void *arg)
         else
             wait_for_due(pool);
     }
+}
+
+/* Without the lock: a function of the program's has ended the thread that called it. What is due
+ * besides is another thread's to call. */
+static void on_ended(void *arg)
+{
+    mp_pool_t *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    mpx_results_abandon(pool);
+    pool->caller = false;
+    mpx_helpers_wake(pool);
+    pthread_cond_broadcast(&pool->moved);
+    mpx_pool_leave(pool);
+}
+
+static void *call(void *arg)
+{
+    mp_pool_t *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cleanup_push(on_ended, pool);
+    call_all(pool);
+    pthread_cleanup_pop(0);
     pool->caller = false;
     pthread_cond_broadcast(&pool->moved);
     mpx_pool_leave(pool);
@@ -86,8 +106,12 @@ void mpx_helpers_wake(mp_pool_t *pool)
 {
     if (pool->mover && pool->open_results && !pool->driven)
         pthread_cond_signal(&pool->seat);
-    if (pool->caller && (pool->due_results || pool->told_results))
+    if (!pool->due_results && !pool->told_results)
+        return;
+    if (pool->caller)
         pthread_cond_signal(&pool->due);
+    else if (!pool->stopping) /* a function of the program's has ended it */
+        (void)mpx_helpers_start(pool, true);
 }
 
 static bool is_caller(const mp_pool_t *pool)

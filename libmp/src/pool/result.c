@@ -117,9 +117,11 @@ static void tell_progress(mp_result_t *self)
         .done = self->total - self->map.open, .total = self->total, .failed = self->map.failed};
     if (!self->is_map || !tell)
         return;
+    self->pool->called = self;
     pthread_mutex_unlock(&self->pool->lock);
     tell(arg, &progress);
     pthread_mutex_lock(&self->pool->lock);
+    self->pool->called = NULL;
 }
 
 int64_t mpx_results_tell(mp_pool_t *pool, int64_t now)
@@ -142,6 +144,15 @@ int64_t mpx_results_tell(mp_pool_t *pool, int64_t now)
     return next;
 }
 
+static void end_due(mp_pool_t *pool, mp_result_t *due)
+{
+    DL_DELETE(pool->due_results, due);
+    drop_share(due);
+    if (pool->driver_waits)
+        mpx_pool_kick(pool);
+    pthread_cond_broadcast(&pool->moved);
+}
+
 void mpx_results_call(mp_pool_t *pool, mp_result_t *due)
 {
     tell_progress(due);
@@ -150,15 +161,23 @@ void mpx_results_call(mp_pool_t *pool, mp_result_t *due)
         due->failed ? options->error_callback : options->callback;
     void *arg = options->arg;
     if (callback) { /* else its handle was destroyed meanwhile */
+        pool->called = due;
         pthread_mutex_unlock(&pool->lock);
         callback(arg, due);
         pthread_mutex_lock(&pool->lock);
+        pool->called = NULL;
     }
-    DL_DELETE(pool->due_results, due);
-    drop_share(due);
-    if (pool->driver_waits)
-        mpx_pool_kick(pool);
-    pthread_cond_broadcast(&pool->moved);
+    end_due(pool, due);
+}
+
+void mpx_results_abandon(mp_pool_t *pool)
+{
+    mp_result_t *called = pool->called;
+    pool->called = NULL;
+    if (called && called == pool->due_results)
+        end_due(pool, called);
+    else if (called) /* it was told how far it is */
+        drop_share(called);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------

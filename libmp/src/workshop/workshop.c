@@ -75,6 +75,8 @@ static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t
         .pid = (uint32_t)event->pid,
         .signal = (uint32_t)event->signal,
         .exit_status = (uint32_t)event->exit_status,
+        .error_output = event->error_output,
+        .backtrace = event->backtrace,
     };
     snprintf(name, sizeof name, "worker process %d", event->pid);
     if (self->options.down)

@@ -1,0 +1,181 @@
+#include "words.h"
+
+#include "clock.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct mpx_words {
+    _Atomic uint64_t heard;     /* bytes, ever */
+    _Atomic uint64_t call_from; /* of those, before the running call began */
+    atomic_size_t backtrace_size;
+    char tail[MPX_WORDS_MAX]; /* byte n of all is at n % MPX_WORDS_MAX */
+    char backtrace[MPX_WORDS_MAX];
+};
+
+enum { FRAMES_MAX = 64, OUR_FRAMES = 2, STACK_BYTES = 64 * 1024, STUCK_S = 2, PATIENCE_MS = 20 };
+
+mpx_words_t *mpx_words_new(void)
+{
+    void *page =
+        mmap(NULL, sizeof(mpx_words_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void mpx_words_free(mpx_words_t *self)
+{
+    if (self)
+        munmap(self, sizeof *self);
+}
+
+/* ---- what was said ----------------------------------------------------------------------------
+ */
+
+void mpx_words_hear(mpx_words_t *self, const char *bytes, size_t size)
+{
+    uint64_t heard = atomic_load_explicit(&self->heard, memory_order_relaxed);
+    for (size_t i = 0; i < size; i++)
+        self->tail[(heard + i) % MPX_WORDS_MAX] = bytes[i];
+    atomic_store_explicit(&self->heard, heard + size, memory_order_release);
+}
+
+/* What was heard since then, as far as it is still there; a NUL would end it for whoever reads. */
+static void copy_since(const mpx_words_t *self, uint64_t from, char out[MPX_WORDS_MAX + 1])
+{
+    uint64_t heard = atomic_load_explicit(&self->heard, memory_order_acquire);
+    if (from > heard)
+        from = heard;
+    if (heard - from > MPX_WORDS_MAX)
+        from = heard - MPX_WORDS_MAX;
+    for (; from < heard; from++) {
+        char byte = self->tail[from % MPX_WORDS_MAX];
+        *out++ = byte ? byte : '?';
+    }
+    *out = '\0';
+}
+
+void mpx_words_call_begins(mpx_words_t *self)
+{
+    uint64_t heard = atomic_load_explicit(&self->heard, memory_order_relaxed);
+    atomic_store_explicit(&self->call_from, heard, memory_order_relaxed);
+}
+
+void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1])
+{
+    int64_t deadline = mpx_now() + PATIENCE_MS * MPX_MS;
+    int unheard = 0;
+    while (ioctl(STDERR_FILENO, FIONREAD, &unheard) == 0 && unheard > 0 && mpx_now() < deadline)
+        (void)poll(NULL, 0, 1);
+    copy_since(self, atomic_load_explicit(&self->call_from, memory_order_relaxed), out);
+}
+
+void mpx_words_last(const mpx_words_t *self, char said[MPX_WORDS_MAX + 1],
+                    char backtrace[MPX_WORDS_MAX + 1])
+{
+    size_t size = atomic_load_explicit(&self->backtrace_size, memory_order_acquire);
+    size = size < MPX_WORDS_MAX ? size : MPX_WORDS_MAX;
+    memcpy(backtrace, self->backtrace, size);
+    backtrace[size] = '\0';
+    copy_since(self, atomic_load_explicit(&self->call_from, memory_order_relaxed), said);
+}
+
+/* ---- a crash ------------------------------------------------------------------------------------
+ * In a signal handler of a process whose memory may be damaged: nothing here allocates. */
+
+static mpx_words_t *armed;
+static volatile sig_atomic_t crashed_by;
+
+static void die_of(int signal_number)
+{
+    sigset_t one;
+    signal(signal_number, SIG_DFL);
+    sigemptyset(&one);
+    sigaddset(&one, signal_number);
+    sigprocmask(SIG_UNBLOCK, &one, NULL);
+    raise(signal_number);
+}
+
+/* Looking at the stack can hang where the stack or the loader is what was damaged. */
+static void on_stuck(int signal_number)
+{
+    (void)signal_number;
+    die_of(crashed_by);
+}
+
+static void write_frame(size_t *used, int number, const void *at)
+{
+    Dl_info info = {0};
+    char *out = armed->backtrace + *used;
+    size_t room = MPX_WORDS_MAX - *used;
+    int n;
+    if (!dladdr(at, &info) || !info.dli_fname)
+        n = snprintf(out, room, "#%d %p\n", number, at);
+    else if (info.dli_sname)
+        n = snprintf(out, room, "#%d %s+0x%zx in %s\n", number, info.dli_sname,
+                     (size_t)((uintptr_t)at - (uintptr_t)info.dli_saddr), info.dli_fname);
+    else
+        n = snprintf(out, room, "#%d 0x%zx in %s\n", number,
+                     (size_t)((uintptr_t)at - (uintptr_t)info.dli_fbase), info.dli_fname);
+    if (n > 0 && (size_t)n < room)
+        *used += (size_t)n;
+}
+
+static void on_crash(int signal_number)
+{
+    void *frames[FRAMES_MAX];
+    size_t used = 0;
+    int saved = errno;
+    if (crashed_by)
+        die_of(signal_number);
+    crashed_by = signal_number;
+    signal(SIGALRM, on_stuck);
+    alarm(STUCK_S);
+    int count = backtrace(frames, FRAMES_MAX);
+    for (int i = OUR_FRAMES; i < count; i++)
+        write_frame(&used, i - OUR_FRAMES, frames[i]);
+    atomic_store_explicit(&armed->backtrace_size, used, memory_order_release);
+    alarm(0);
+    errno = saved;
+    die_of(signal_number);
+}
+
+static void take(int signal_number)
+{
+    struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    struct sigaction before;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        sigaction(signal_number, &action, NULL);
+}
+
+/* An overflown stack has no room for a handler. */
+static bool prepare_stack(void)
+{
+    stack_t stack = {.ss_size = STACK_BYTES, .ss_sp = malloc(STACK_BYTES)};
+    return stack.ss_sp && sigaltstack(&stack, NULL) == 0;
+}
+
+void mpx_words_arm(mpx_words_t *self)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS, SIGABRT};
+    void *frame;
+    armed = self;
+    if (!prepare_stack())
+        return;
+    (void)backtrace(&frame, 1); /* loads what it needs */
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        take(signals[i]);
+}
