@@ -19,6 +19,7 @@
 #include <mp/result.h>
 #include <mp/scope.h>
 #include <mp/shared_memory.h>
+#include <mp/stat.h>
 #include <mp/sync.h>
 #include <mp/task.h>
 #include <mp/tree.h>

@@ -46,8 +46,10 @@ typedef struct mp_pool_options {
                                 first call; if it returns something else than
                                 0 the pool fails, with MP_EFAILED */
     void *initializer_arg;
-    int max_calls_per_worker; /* after so many calls a local worker is replaced
-                                (Python's maxtasksperchild); 0: never */
+    int max_calls_per_worker;   /* after so many calls a local worker is replaced
+                                  (Python's maxtasksperchild); 0: never */
+    size_t worker_memory_bytes; /* a local worker that has taken more than that since it started
+                                   is replaced when its chunk is over; 0: no limit */
 } mp_pool_options_t;
 
 /* How a call may end that is worth another attempt: bits of mp_call_options_t.retry_on. */
@@ -134,6 +136,11 @@ MP_API void mp_pool_destroy(mp_pool_t **self);
 /* The number of worker processes: those of a local pool, or those that the broker
  * counted when it last answered. */
 MP_API int mp_pool_processes(const mp_pool_t *self);
+
+/* Have so many local workers from now on. Further ones come up while the pool goes on; those that
+ * are too many end what they have begun, and take nothing more. MP_OK; MP_EINVAL less than 1, or a
+ * broker's; MP_ECLOSED; MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
+MP_API mp_rc_t mp_pool_resize(mp_pool_t *self, int processes);
 
 /* Run task(in) once on a worker and wait for it.
  * in, out     one record each, of the task's types.

@@ -188,6 +188,9 @@ void mpx_sched_counts(const mpx_sched_t *self, mpx_sched_counts_t *out);
 /* Open calls of one job: queued and given; 0 for an unknown one. */
 uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t job);
 
+/* Calls that a worker has, orphans too; 0 for an unknown one. */
+uint32_t mpx_sched_worker_calls(const mpx_sched_t *self, uint64_t worker);
+
 /* For tests: NULL when every invariant holds, else the one that doesn't. */
 const char *mpx_sched_check(const mpx_sched_t *self);
 

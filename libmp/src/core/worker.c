@@ -103,3 +103,12 @@ mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t id, mpx_c
     mpx_worker_free(self, worker);
     return mpx_handout_needs(self);
 }
+
+uint32_t mpx_sched_worker_calls(const mpx_sched_t *self, uint64_t id)
+{
+    const worker_t *worker = find_worker(self, id);
+    uint32_t calls = 0;
+    for (const chunk_t *chunk = worker ? worker->chunks : NULL; chunk; chunk = chunk->worker_next)
+        calls += chunk->count - chunk->done;
+    return calls;
+}

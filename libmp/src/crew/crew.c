@@ -1,5 +1,6 @@
 #include "crew.h"
 
+#include "clock.h"
 #include "depot.h"
 #include "fault.h"
 #include "forkguard.h"
@@ -34,7 +35,11 @@ typedef struct waiting {
 } waiting_t;
 
 typedef struct slot {
+    uint32_t number;
     slot_state_t state;
+    bool surplus;     /* when its executor has ended there is no other */
+    bool dismissed;   /* the executor was told */
+    int64_t asked_at; /* for the executor */
     uint64_t worker;
     pid_t pid;
     int status;         /* of a dead one, as from waitpid */
@@ -57,7 +62,8 @@ struct mpx_crew {
     int epoll;
     uint64_t generation;
     uint64_t last_worker;
-    slot_t *slots;
+    slot_t **slots;
+    uint32_t slots_count;
     uint32_t scan;   /* slot to look at next */
     slot_t *reading; /* whose record was handed out last */
     mpx_depot_t *depot;
@@ -105,8 +111,9 @@ static mp_rc_t watch(const mpx_crew_t *self, int fd, uint32_t slot)
 /* Make a lane and ask for an executor at its end. */
 static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
 {
-    slot_t *slot = &self->slots[i];
+    slot_t *slot = self->slots[i];
     int fds[2];
+    slot->asked_at = mpx_now();
     mp_rc_t rc = mpx_lane_new(RING_BYTES, &slot->lane, fds);
     if (rc != MP_OK)
         return rc;
@@ -120,6 +127,7 @@ static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
         return rc;
     }
     slot->state = STARTING;
+    slot->dismissed = false;
     slot->worker = ++self->last_worker;
     slot->pid = 0;
     slot->was_up = false;
@@ -174,8 +182,32 @@ static mp_rc_t start(mpx_crew_t *self)
     mp_rc_t rc = mpx_nursery_start(&self->options, &self->nursery);
     if (rc == MP_OK)
         rc = watch(self, self->nursery.control, CONTROL);
-    for (uint32_t i = 0; rc == MP_OK && i < self->options.size; i++)
-        rc = fill_slot(self, i);
+    for (uint32_t i = 0; rc == MP_OK && i < self->slots_count; i++)
+        if (!self->slots[i]->surplus)
+            rc = fill_slot(self, i);
+    return rc;
+}
+
+static mp_rc_t add_slot(mpx_crew_t *self)
+{
+    slot_t **slots = realloc(self->slots, (self->slots_count + 1) * sizeof(slot_t *));
+    if (!slots)
+        return mpx_fault(MP_ENOMEM, "a worker");
+    self->slots = slots;
+    slot_t *slot = calloc(1, sizeof *slot);
+    if (!slot)
+        return mpx_fault(MP_ENOMEM, "a worker");
+    slot->number = self->slots_count;
+    slot->waiting_end = &slot->waiting;
+    self->slots[self->slots_count++] = slot;
+    return MP_OK;
+}
+
+static mp_rc_t add_slots(mpx_crew_t *self)
+{
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && self->slots_count < self->options.size)
+        rc = add_slot(self);
     return rc;
 }
 
@@ -189,11 +221,12 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     self->options = *options;
     self->generation = mpx_fork_generation();
     self->nursery.control = -1;
-    self->slots = calloc(options->size, sizeof *self->slots);
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     mp_rc_t rc = MP_OK;
-    if (!self->slots || self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
+    if (self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
         rc = mpx_fault_errno("a crew of %u", options->size);
+    if (rc == MP_OK)
+        rc = add_slots(self);
     if (rc == MP_OK)
         rc = start(self);
     if (rc != MP_OK) {
@@ -211,8 +244,10 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
         return;
     if (self->generation == mpx_fork_generation())
         mpx_nursery_stop(&self->nursery);
-    for (uint32_t i = 0; self->slots && i < self->options.size; i++)
-        clear_slot(self, &self->slots[i]);
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        clear_slot(self, self->slots[i]);
+        free(self->slots[i]);
+    }
     mpx_depot_destroy(&self->depot);
     mpx_buf_free(&self->scratch);
     free_words(self);
@@ -227,9 +262,9 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
 
 static slot_t *find_slot(mpx_crew_t *self, uint64_t worker)
 {
-    for (uint32_t i = 0; i < self->options.size; i++)
-        if (self->slots[i].worker == worker)
-            return &self->slots[i];
+    for (uint32_t i = 0; i < self->slots_count; i++)
+        if (self->slots[i]->worker == worker)
+            return self->slots[i];
     return NULL;
 }
 
@@ -340,8 +375,8 @@ static mp_rc_t catch_up(slot_t *slot)
 
 void mpx_crew_wake(mpx_crew_t *self)
 {
-    for (uint32_t i = 0; i < self->options.size; i++) {
-        slot_t *slot = &self->slots[i];
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        slot_t *slot = self->slots[i];
         if (slot->state == UP && slot->unrung)
             mpx_lane_ring(slot->lane);
         slot->unrung = false;
@@ -360,7 +395,7 @@ static void send_signal(mpx_crew_t *self, uint64_t worker, int signal)
 {
     const slot_t *slot = find_slot(self, worker);
     if (slot && slot->pid && slot->state == UP)
-        mpx_nursery_signal(&self->nursery, (uint32_t)(slot - self->slots), slot->pid, signal);
+        mpx_nursery_signal(&self->nursery, slot->number, slot->pid, signal);
 }
 
 void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker)
@@ -373,13 +408,72 @@ void mpx_crew_kill(mpx_crew_t *self, uint64_t worker)
     send_signal(self, worker, SIGKILL);
 }
 
+/* ---- more of them, or fewer ----------------------------------------------------------------- */
+
+static uint32_t count_wanted(const mpx_crew_t *self)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < self->slots_count; i++)
+        count += !self->slots[i]->surplus;
+    return count;
+}
+
+/* One more: a place that was given up, or a new one. */
+static mp_rc_t want_one(mpx_crew_t *self)
+{
+    uint32_t i = 0;
+    while (i < self->slots_count && !self->slots[i]->surplus)
+        i++;
+    mp_rc_t rc = i < self->slots_count ? MP_OK : add_slot(self);
+    if (rc != MP_OK)
+        return rc;
+    self->slots[i]->surplus = false;
+    return self->slots[i]->state == EMPTY ? fill_slot(self, i) : MP_OK;
+}
+
+mp_rc_t mpx_crew_resize(mpx_crew_t *self, uint32_t size)
+{
+    mp_rc_t rc = MP_OK;
+    if (size == 0)
+        return mpx_fault(MP_EINVAL, "a crew needs at least one executor");
+    uint32_t wanted = count_wanted(self);
+    for (; wanted < size && rc == MP_OK; wanted++)
+        rc = want_one(self);
+    for (uint32_t i = self->slots_count; i > 0 && wanted > size; i--)
+        if (!self->slots[i - 1]->surplus) {
+            self->slots[i - 1]->surplus = true;
+            wanted--;
+        }
+    return rc;
+}
+
+uint64_t mpx_crew_surplus(const mpx_crew_t *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        const slot_t *slot = self->slots[i];
+        if (slot->surplus && slot->state == UP && !slot->dismissed)
+            return slot->worker;
+    }
+    return 0;
+}
+
+void mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker)
+{
+    slot_t *slot = find_slot(self, worker);
+    mpx_header_t header = {.op = MPX_OP_DRAIN};
+    if (!slot || slot->state != UP)
+        return;
+    slot->dismissed = true;
+    (void)send_to(slot, &header, (mp_bytes_t){0});
+}
+
 /* ---- news from the nursery ------------------------------------------------------------------ */
 
 static void on_report(mpx_crew_t *self, const mpx_report_t *report)
 {
-    if (report->slot >= self->options.size)
+    if (report->slot >= self->slots_count)
         return;
-    slot_t *slot = &self->slots[report->slot];
+    slot_t *slot = self->slots[report->slot];
     switch (report->kind) {
     case MPX_REPORT_STARTED:
         slot->pid = report->pid;
@@ -396,7 +490,7 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
     case MPX_REPORT_NOT_STARTED:
         clear_slot(self, slot);
         self->not_started++;
-        if (self->not_started == self->options.size) {
+        if (self->not_started == self->slots_count) {
             char problem[256];
             snprintf(problem, sizeof problem, "no worker process can be forked: %s",
                      strerror(report->value));
@@ -411,9 +505,9 @@ static void on_nursery_gone(mpx_crew_t *self)
     epoll_ctl(self->epoll, EPOLL_CTL_DEL, self->nursery.control, NULL);
     mpx_nursery_stop(&self->nursery);
     self->nursery_deaths++;
-    for (uint32_t i = 0; i < self->options.size; i++)
-        if (self->slots[i].state == STARTING || self->slots[i].state == UP)
-            self->slots[i].state = ORPHANED;
+    for (uint32_t i = 0; i < self->slots_count; i++)
+        if (self->slots[i]->state == STARTING || self->slots[i]->state == UP)
+            self->slots[i]->state = ORPHANED;
 }
 
 static void take_reports(mpx_crew_t *self)
@@ -448,15 +542,15 @@ static void look_at_descriptors(mpx_crew_t *self)
             if (events[i].data.u32 == CONTROL)
                 take_reports(self);
             else
-                on_lane(&self->slots[events[i].data.u32]);
+                on_lane(self->slots[events[i].data.u32]);
     } while (n == EVENTS);
 }
 
 /* With the last executor of a dead nursery gone, start over. */
 static mp_rc_t replace_nursery(mpx_crew_t *self)
 {
-    for (uint32_t i = 0; i < self->options.size; i++)
-        if (self->slots[i].state != EMPTY)
+    for (uint32_t i = 0; i < self->slots_count; i++)
+        if (self->slots[i]->state != EMPTY)
             return MP_OK;
     if (self->nursery_deaths > NURSERY_DEATHS_MAX) {
         fail(self, MP_EWORKERLOST, "the nursery of the worker processes keeps being killed");
@@ -517,6 +611,7 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
     if (out->header.op != MPX_OP_HELLO)
         return MP_EPROTO;
     out->kind = MPX_CREW_UP;
+    out->start_ns = mpx_now() - slot->asked_at;
     slot->was_up = true;
     self->failed_starts = 0;
     if (slot->state == STARTING)
@@ -584,8 +679,8 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     mp_rc_t rc = MP_OK;
     if (self->nursery.control < 0)
         rc = replace_nursery(self);
-    else if (!self->failed)
-        rc = fill_slot(self, (uint32_t)(slot - self->slots));
+    else if (!self->failed && !slot->surplus)
+        rc = fill_slot(self, slot->number);
     if (rc != MP_OK)
         fail(self, rc, mp_errmsg());
     return was_up ? MP_OK : MP_EOF;
@@ -644,8 +739,8 @@ static void end_reading(mpx_crew_t *self)
 
 static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
 {
-    for (uint32_t looked = 0; looked < self->options.size;) {
-        slot_t *slot = &self->slots[self->scan];
+    for (uint32_t looked = 0; looked < self->slots_count;) {
+        slot_t *slot = self->slots[self->scan];
         mp_rc_t rc = look_at_slot(self, slot, out);
         if (rc == MP_OK || rc == MP_ENOMEM)
             return rc;
@@ -654,7 +749,7 @@ static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
             looked = 0;
             continue;
         }
-        self->scan = (self->scan + 1) % self->options.size;
+        self->scan = (self->scan + 1) % self->slots_count;
         looked++;
     }
     return MP_EBUSY;
@@ -687,8 +782,8 @@ int mpx_crew_fd(const mpx_crew_t *self)
 
 bool mpx_crew_sleep(mpx_crew_t *self)
 {
-    for (uint32_t i = 0; i < self->options.size; i++) {
-        slot_t *slot = &self->slots[i];
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        slot_t *slot = self->slots[i];
         if (slot->state == DEAD)
             return false;
         if (slot->lane && !mpx_lane_sleep(slot->lane, slot->waiting || slot->flushing))

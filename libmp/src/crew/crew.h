@@ -34,6 +34,8 @@ typedef struct mpx_crew_options {
     int (*initializer)(void *arg); /* called by each before it is up; NULL: none */
     void *initializer_arg;
     uint64_t max_calls; /* after so many an executor retires; 0: never */
+    uint64_t
+        max_memory_bytes; /* of its own; when it has more after a chunk it retires; 0: no limit */
 } mpx_crew_options_t;
 
 /* Fork the nursery and ask it for the executors; each reports with UP or FAILED.
@@ -59,9 +61,12 @@ typedef struct mpx_crew_event {
     int pid;
     mpx_header_t header; /* MESSAGE */
     mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next or mpx_crew_submit */
+    int64_t start_ns;    /* UP: since it was asked for; of that its initializer took
+                            header.busy_ns */
     int signal;          /* DOWN: that killed it, else 0 */
     int exit_status;     /* DOWN: when no signal did */
-    bool retired;        /* DOWN: after max_calls, with no call begun */
+    bool retired;        /* DOWN: by its own will, with no call begun: after max_calls, over
+                            max_memory_bytes, or dismissed */
     const char *error_output; /* DOWN: what its last call has said on stderr, in lines; and where */
     const char *backtrace; /* it crashed. Valid until the next mpx_crew_next; "": nothing known */
     mp_rc_t rc;            /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
@@ -100,6 +105,15 @@ void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why
  * replacement's UP. */
 void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker);
 void mpx_crew_kill(mpx_crew_t *self, uint64_t worker);
+
+/* Have so many executors, at least 1, from now on. Further ones report with UP. Those that are too
+ * many are handed out by mpx_crew_surplus, one after the other (0: no more); also later, when one
+ * comes up that isn't needed any more. Give such a one nothing more to do, and dismiss it: it ends
+ * when it has run what it has, and isn't replaced.
+ * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_crew_resize(mpx_crew_t *self, uint32_t size);
+uint64_t mpx_crew_surplus(const mpx_crew_t *self);
+void mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker);
 
 /* For poll. Before sleeping on it mpx_crew_sleep must have returned true. */
 int mpx_crew_fd(const mpx_crew_t *self);

@@ -10,6 +10,7 @@
 #include "post.h"
 #include "registry.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +36,12 @@ typedef struct executor {
     job_t *jobs;
     mp_call_t call;
     bool offer_exec;
-    uint64_t left;     /* calls until it retires; 0: it doesn't */
-    bool unrung;       /* something was written that the owner may not have seen */
-    int64_t unrung_at; /* since when, about */
+    uint64_t left; /* calls until it retires; 0: it doesn't */
+    uint64_t max_memory_bytes;
+    uint64_t memory_at_start; /* pages of its parent's that it shares until it writes to them */
+    int64_t init_ns;          /* what the initializer took */
+    bool unrung;              /* something was written that the owner may not have seen */
+    int64_t unrung_at;        /* since when, about */
     uint64_t generation;
     const struct work *running;
     int64_t reported_at; /* progress, with a wake-up */
@@ -168,7 +172,7 @@ static void say_hello(executor_t *self)
         send_problem(self, 0, rc, "this worker's tasks can't be listed");
         _exit(MPX_EXECUTOR_NO_LANE);
     }
-    mpx_header_t header = {.op = MPX_OP_HELLO};
+    mpx_header_t header = {.op = MPX_OP_HELLO, .busy_ns = (uint64_t)self->init_ns};
     mp_bytes_t part = mpx_buf_bytes(&body);
     send(self, &header, &part, 1);
     mpx_buf_free(&body);
@@ -198,7 +202,9 @@ static void stop_if_copied(const executor_t *self)
 static void initialize(executor_t *self, const mpx_crew_options_t *options)
 {
     char why[64];
+    int64_t began = mpx_now();
     int code = options->initializer ? options->initializer(options->initializer_arg) : 0;
+    self->init_ns = mpx_now() - began;
     stop_if_copied(self);
     if (code == 0)
         return;
@@ -416,11 +422,12 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
         int64_t after = mpx_now();
         most = after - now < CLOCK_EVERY_NS ? most * 2 : 1;
         now = after;
+        int64_t alone_ns = batch.count == 0 ? now - batch.began : 0; /* else the batch has it */
         if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS ||
             work->job->limited)
             batch_close(self, work, &batch, now);
         if (code != MP_OK) {
-            send_record(self, work, code, (mp_bytes_t){0}, 0);
+            send_record(self, work, code, (mp_bytes_t){0}, alone_ns);
             wrote(self, now, work->job->limited);
             work->done++;
         }
@@ -586,6 +593,28 @@ static void retire(executor_t *self)
     _exit(0);
 }
 
+/* Resident, and not shared with anybody: what it has taken itself. */
+static uint64_t own_memory(void)
+{
+    char text[128];
+    unsigned long long size, resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3 || shared > resident)
+        return 0;
+    return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool has_grown_too_large(const executor_t *self)
+{
+    return self->max_memory_bytes && own_memory() > self->memory_at_start + self->max_memory_bytes;
+}
+
 static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc_t code)
 {
     mpx_header_t answer = {
@@ -658,7 +687,8 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     fflush(stdout); /* a task's printf: in time, and once */
     if (work.done < begun.count)
         give_up(self, &work);
-    if (self->left && !(self->left -= begun.count))
+    bool spent = self->left && !(self->left -= begun.count);
+    if (spent || has_grown_too_large(self))
         retire(self);
 }
 
@@ -687,6 +717,9 @@ static void on_record(executor_t *self, mp_bytes_t record)
     case MPX_OP_CLOSE:
         on_close(self, &header);
         break;
+    case MPX_OP_DRAIN:
+        retire(self);
+        break;
     default:
         _exit(MPX_EXECUTOR_NO_LANE);
     }
@@ -697,6 +730,7 @@ void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, 
     executor_t self = {.words = words,
                        .offer_exec = options->offer_exec,
                        .left = options->max_calls,
+                       .max_memory_bytes = options->max_memory_bytes,
                        .generation = mpx_fork_generation()};
     if (gethostname(self.host, sizeof self.host - 1))
         strcpy(self.host, "localhost");
@@ -706,6 +740,7 @@ void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, 
     self.call.runner = &self.runner;
     open_modules(&self, options->load);
     initialize(&self, options);
+    self.memory_at_start = own_memory();
     say_hello(&self);
     for (;;) {
         mp_bytes_t record;

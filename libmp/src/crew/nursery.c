@@ -44,6 +44,7 @@ typedef struct nursery {
     int control;
     int signals;
     child_t *children;
+    uint32_t count;     /* of the places for them */
     struct pollfd *fds; /* control, signals, our stderr, stderr of each child */
     bool stuck;         /* our stderr takes no more: its readers wait, and so do our children */
 } nursery_t;
@@ -63,7 +64,7 @@ static void become_executor(const nursery_t *self, const child_t *me, const int 
                             const int errors[2])
 {
     setpgid(0, 0);
-    for (uint32_t slot = 0; slot < self->options->size; slot++) {
+    for (uint32_t slot = 0; slot < self->count; slot++) {
         if (self->children[slot].lifeline >= 0)
             close(self->children[slot].lifeline);
         if (self->children[slot].errors >= 0)
@@ -177,7 +178,7 @@ static void try_to_start(const nursery_t *self, uint32_t slot)
 static bool start_wanted(const nursery_t *self)
 {
     bool waiting = false;
-    for (uint32_t slot = 0; slot < self->options->size; slot++) {
+    for (uint32_t slot = 0; slot < self->count; slot++) {
         child_t *child = &self->children[slot];
         if (child->lane[0] >= 0 && child->pid == 0)
             try_to_start(self, slot);
@@ -208,7 +209,7 @@ static bool listen_to(child_t *child)
 
 static void listen_to_all(nursery_t *self)
 {
-    for (uint32_t slot = 0; slot < self->options->size; slot++) {
+    for (uint32_t slot = 0; slot < self->count; slot++) {
         child_t *child = &self->children[slot];
         if (!self->fds[CHILDREN + slot].revents || child->errors < 0)
             continue;
@@ -260,9 +261,9 @@ static void bury_dead(nursery_t *self)
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
             return;
         uint32_t slot = 0;
-        while (slot < self->options->size && self->children[slot].pid != info.si_pid)
+        while (slot < self->count && self->children[slot].pid != info.si_pid)
             slot++;
-        if (slot < self->options->size)
+        if (slot < self->count)
             bury(self, slot);
         else /* a process that an executor left behind, if this one is a reaper of orphans */
             waitpid(info.si_pid, NULL, 0);
@@ -271,16 +272,32 @@ static void bury_dead(nursery_t *self)
 
 static void end_all(nursery_t *self)
 {
-    for (uint32_t slot = 0; slot < self->options->size; slot++)
+    for (uint32_t slot = 0; slot < self->count; slot++)
         if (self->children[slot].pid)
             bury(self, slot);
     _exit(0);
 }
 
-static void on_request(const nursery_t *self, const request_t *request, const int lane[2])
+/* Without memory there is no nursery; the owner makes another one. */
+static void make_places(nursery_t *self, uint32_t count)
 {
-    if (request->slot >= self->options->size)
-        return;
+    child_t *children = realloc(self->children, count * sizeof *children);
+    struct pollfd *fds = realloc(self->fds, (CHILDREN + count) * sizeof *fds);
+    if (!children || !fds)
+        _exit(1);
+    self->children = children;
+    self->fds = fds;
+    for (uint32_t slot = self->count; slot < count; slot++) {
+        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .lane = {-1, -1}};
+        self->fds[CHILDREN + slot] = (struct pollfd){.fd = -1};
+    }
+    self->count = count;
+}
+
+static void on_request(nursery_t *self, const request_t *request, const int lane[2])
+{
+    if (request->slot >= self->count)
+        make_places(self, request->slot + 1);
     child_t *child = &self->children[request->slot];
     if (request->kind == SPAWN) {
         child->lane[0] = lane[0];
@@ -341,11 +358,11 @@ static void wait_for_news(nursery_t *self, bool waiting)
     self->fds[CONTROL] = (struct pollfd){.fd = self->control, .events = POLLIN};
     self->fds[SIGNALS] = (struct pollfd){.fd = self->signals, .events = POLLIN};
     self->fds[ERRORS] = (struct pollfd){.fd = self->stuck ? STDERR_FILENO : -1, .events = POLLOUT};
-    for (uint32_t slot = 0; slot < self->options->size; slot++)
+    for (uint32_t slot = 0; slot < self->count; slot++)
         self->fds[CHILDREN + slot] =
             (struct pollfd){.fd = self->stuck ? -1 : self->children[slot].errors, .events = POLLIN};
-    if (poll(self->fds, CHILDREN + self->options->size, waiting ? RETRY_MS : -1) <= 0)
-        for (uint32_t i = 0; i < CHILDREN + self->options->size; i++)
+    if (poll(self->fds, CHILDREN + self->count, waiting ? RETRY_MS : -1) <= 0)
+        for (uint32_t i = 0; i < CHILDREN + self->count; i++)
             self->fds[i].revents = 0;
     if (self->fds[ERRORS].revents)
         self->stuck = false;
@@ -358,12 +375,9 @@ static void serve(nursery_t *self)
     sigaddset(&child_died, SIGCHLD);
     sigprocmask(SIG_SETMASK, &child_died, NULL);
     self->signals = signalfd(-1, &child_died, SFD_CLOEXEC | SFD_NONBLOCK);
-    self->children = calloc(self->options->size, sizeof *self->children);
-    self->fds = calloc(CHILDREN + self->options->size, sizeof *self->fds);
-    if (self->signals < 0 || !self->children || !self->fds)
+    if (self->signals < 0)
         _exit(1);
-    for (uint32_t slot = 0; slot < self->options->size; slot++)
-        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .lane = {-1, -1}};
+    make_places(self, self->options->size);
 
     bool waiting = false;
     for (;;) {

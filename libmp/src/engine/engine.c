@@ -27,6 +27,7 @@ typedef struct knows {
 
 typedef struct worker {
     uint64_t id;
+    mpx_tally_t tally;
     knows_t *knows;
     bool unlisted;
     UT_hash_handle hh;
@@ -37,6 +38,7 @@ typedef struct job {
     const mpx_job_hooks_t *hooks;
     void *hooks_self;
     mpx_job_spec_t spec; /* its strings are this struct's */
+    mpx_tally_t *tally;  /* of its task; NULL: not counted */
     knows_t *knows;
     bool unlisted;
     UT_hash_handle hh;
@@ -48,6 +50,7 @@ struct mpx_engine {
     mpx_sched_t *sched;
     mpx_offers_t *offers;
     worker_t *workers;
+    mpx_tallies_t *tallies;
     job_t *jobs;
     knows_t *knows;
     uint64_t last_job;
@@ -129,12 +132,42 @@ void mpx_engine_destroy(mpx_engine_t **self_p)
     worker_t *worker, *next_worker;
     HASH_ITER (hh, self->workers, worker, next_worker)
         worker_forget(self, worker);
+    mpx_tallies_free(&self->tallies);
     mpx_offers_destroy(&self->offers);
     mpx_sched_destroy(&self->sched);
     mpx_buf_free(&self->scratch);
     free(self->local_host);
     free(self);
     *self_p = NULL;
+}
+
+/* ---- counting --------------------------------------------------------------------- */
+
+static void count_outcomes(const mpx_engine_t *self, const job_t *job, uint64_t worker_id,
+                           mp_rc_t rc, uint32_t n, int64_t busy_ns)
+{
+    worker_t *worker = find_worker(self, worker_id);
+    if (job->tally)
+        mpx_tally_count(job->tally, rc, n, busy_ns);
+    if (worker)
+        mpx_tally_count(&worker->tally, rc, n, busy_ns);
+}
+
+bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char **name,
+                           mpx_tally_t *out)
+{
+    return mpx_tallies_at(self->tallies, number, name, out);
+}
+
+bool mpx_engine_worker_tally(const mpx_engine_t *self, uint64_t id, uint32_t *given,
+                             mpx_tally_t *out)
+{
+    const worker_t *worker = find_worker(self, id);
+    if (!worker)
+        return false;
+    *given = mpx_sched_worker_calls(self->sched, id);
+    *out = worker->tally;
+    return true;
 }
 
 /* ---- effects ---------------------------------------------------------------------- */
@@ -278,6 +311,7 @@ static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
     if (rc != MP_OK)
         return rc;
     record.detail = mpx_buf_bytes(&self->scratch);
+    count_outcomes(self, job, 0, record.rc, effect->count, 0);
     for (uint32_t i = 0; i < effect->count; i++)
         job->hooks->outcome(job->hooks_self, effect->tag, effect->first + i, &record, 0);
     return MP_OK;
@@ -410,6 +444,7 @@ static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
                            mp_bytes_t payload)
 {
     int64_t busy_ns = (int64_t)(header->busy_ns & INT64_MAX);
+    count_outcomes(self, job, chunk->worker, MP_OK, header->count, busy_ns);
     if (job->hooks->values)
         job->hooks->values(job->hooks_self, chunk->tag, header->first, header->count,
                            header->item_bytes, payload, busy_ns);
@@ -440,6 +475,7 @@ static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
                            mpx_record_t *record, int64_t busy_ns)
 {
     mpx_verdict_t verdict = {0};
+    count_outcomes(self, job, chunk->worker, record->rc, 1, busy_ns);
     mp_rc_t rc = is_worth_retrying(record->rc)
                      ? mpx_sched_failed(self->sched, now, chunk_id, record->rc, &verdict)
                      : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
@@ -586,6 +622,7 @@ static job_t *job_make(mpx_engine_t *self, const mpx_job_spec_t *spec, const mpx
     job->hooks = hooks;
     job->hooks_self = hooks_self;
     job->spec = *spec;
+    job->tally = mpx_tallies_of(&self->tallies, spec->open.task);
     job->spec.open.task = strdup(spec->open.task);
     job->spec.open.signature = strdup(spec->open.signature);
     job->spec.open.label = strdup(spec->open.label ? spec->open.label : "");

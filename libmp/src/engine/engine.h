@@ -14,6 +14,7 @@
 #define MPX_ENGINE_H
 
 #include "sched.h"
+#include "tally.h"
 #include "wire.h"
 
 typedef struct mpx_engine mpx_engine_t;
@@ -120,6 +121,14 @@ mp_rc_t mpx_engine_fail_all(mpx_engine_t *self, int64_t now, mp_rc_t rc, const c
 /* Forget a job. Its open calls are dropped: no hook is called any more. */
 mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t job);
 uint64_t mpx_engine_job_open_calls(const mpx_engine_t *self, uint64_t job);
+
+/* What has become of calls: of the number'th task that jobs were opened of; false: there are fewer.
+ */
+bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char **name,
+                           mpx_tally_t *out);
+/* Of a worker, and how many calls it has; false: there is no such worker. */
+bool mpx_engine_worker_tally(const mpx_engine_t *self, uint64_t worker, uint32_t *given,
+                             mpx_tally_t *out);
 
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
 int64_t mpx_engine_deadline(const mpx_engine_t *self);

@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include <mp/pool.h>
+#include <mp/stat.h>
 
 typedef struct mpx_backend mpx_backend_t;
 
@@ -19,6 +20,13 @@ typedef struct mpx_backend_ops {
     int (*fd)(const mpx_backend_t *self);
     int64_t (*deadline)(const mpx_backend_t *self);
     void (*destroy)(mpx_backend_t *self);
+    /* NULL: its workers are elsewhere. */
+    mp_rc_t (*resize)(mpx_backend_t *self, int64_t now, uint32_t processes);
+    /* Fill in what is known of workers. */
+    void (*stat)(const mpx_backend_t *self, mp_pool_stat_t *out);
+    /* NULL: they are elsewhere. */
+    size_t (*worker_stats)(const mpx_backend_t *self, int64_t now, mp_worker_stat_t *out,
+                           size_t room);
 } mpx_backend_ops_t;
 
 struct mpx_backend {

@@ -45,6 +45,8 @@ struct mp_pool {
 /* Who wants to know how far a map is is told so often at most. */
 enum { MPX_PROGRESS_MS = 100 };
 
+enum { MPX_PROCESSES_MAX = 100000 };
+
 /* MP_EFORKED unless this process made the pool. Needs no lock. */
 mp_rc_t mpx_pool_check(const mp_pool_t *self);
 

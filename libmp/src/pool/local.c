@@ -1,10 +1,13 @@
 /* local.c: a pool's calls on executors of this host. */
 #include "backend.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "workshop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 typedef struct local {
     mpx_backend_t base;
@@ -53,12 +56,77 @@ static void destroy(mpx_backend_t *base)
     free(self);
 }
 
+static mp_rc_t resize(mpx_backend_t *base, int64_t now, uint32_t processes)
+{
+    mp_rc_t rc = mpx_workshop_resize(((local_t *)base)->workshop, now, processes);
+    if (rc == MP_OK)
+        base->processes = (int)processes;
+    return rc;
+}
+
+static void stat(const mpx_backend_t *base, mp_pool_stat_t *out)
+{
+    mpx_workshop_counts_t counts;
+    mpx_workshop_counts(((const local_t *)base)->workshop, &counts);
+    out->workers = (int)counts.up;
+    out->started = counts.started;
+    out->retired = counts.retired;
+    out->stopped = counts.stopped;
+    out->crashed = counts.crashed;
+}
+
+static size_t resident_bytes(int pid)
+{
+    char path[64];
+    unsigned long long size = 0, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static mp_worker_stat_t describe(const mpx_backend_t *base, const mpx_bench_t *bench, int64_t now)
+{
+    uint32_t given = 0;
+    mpx_tally_t tally = {0};
+    (void)mpx_engine_worker_tally(base->engine, bench->worker, &given, &tally);
+    return (mp_worker_stat_t){
+        .id = bench->worker,
+        .pid = bench->pid,
+        .given = (int)given,
+        .calls = tally.ok + tally.failed + tally.timed_out + tally.other,
+        .start = (double)bench->start_ns / (double)MPX_S,
+        .init = (double)bench->init_ns / (double)MPX_S,
+        .working = (double)tally.busy_ns / (double)MPX_S,
+        .waiting = (double)(now - bench->up_at - tally.busy_ns) / (double)MPX_S,
+        .memory_bytes = resident_bytes(bench->pid),
+    };
+}
+
+static size_t worker_stats(const mpx_backend_t *base, int64_t now, mp_worker_stat_t *out,
+                           size_t room)
+{
+    size_t count = 0;
+    const mpx_bench_t *bench = mpx_workshop_benches(((const local_t *)base)->workshop);
+    for (; bench; bench = bench->next, count++)
+        if (count < room)
+            out[count] = describe(base, bench, now);
+    return count;
+}
+
 static const mpx_backend_ops_t ops = {
     .turn = turn,
     .may_sleep = may_sleep,
     .fd = fd,
     .deadline = deadline,
     .destroy = destroy,
+    .resize = resize,
+    .stat = stat,
+    .worker_stats = worker_stats,
 };
 
 mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
@@ -76,7 +144,8 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
                  .offer_exec = true,
                  .initializer = options->initializer,
                  .initializer_arg = options->initializer_arg,
-                 .max_calls = (uint64_t)options->max_calls_per_worker},
+                 .max_calls = (uint64_t)options->max_calls_per_worker,
+                 .max_memory_bytes = options->worker_memory_bytes},
         .self = self,
         .ready = on_ready,
         .failed = on_failed,

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Time for executors to come up, which takes milliseconds unless a module is slow. */
-enum { LOCAL_START_MS = 60000, WAIT_MS = 30000, PROCESSES_MAX = 100000 };
+enum { LOCAL_START_MS = 60000, WAIT_MS = 30000 };
 enum { GRACE_MS = 100, CRASHES_MAX = 3 };
 
 _Static_assert((int)MP_RETRY_FAILED == (int)MPX_RETRY_FAILED &&
@@ -31,10 +31,10 @@ _Static_assert((int)MP_RETRY_FAILED == (int)MPX_RETRY_FAILED &&
 
 static mp_rc_t check_options(const mp_pool_options_t *options)
 {
-    if (options->processes < 0 || options->processes > PROCESSES_MAX)
+    if (options->processes < 0 || options->processes > MPX_PROCESSES_MAX)
         return mpx_fault(MP_EINVAL,
                          "a pool needs 1 to %d processes, not %d; 0 takes mp_cpu_count()",
-                         PROCESSES_MAX, options->processes);
+                         MPX_PROCESSES_MAX, options->processes);
     if (options->max_calls_per_worker < 0)
         return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
     if (options->connect_timeout_ms < 0)
@@ -123,10 +123,11 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     if (!self)
         return mpx_fault_errno("a pool");
     const char *broker = choose_broker(options);
-    if (broker && (options->initializer || options->max_calls_per_worker))
+    if (broker &&
+        (options->initializer || options->max_calls_per_worker || options->worker_memory_bytes))
         rc = mpx_fault(MP_EINVAL,
-                       "initializer and max_calls_per_worker are for local workers; "
-                       "those of %s are started elsewhere",
+                       "initializer, max_calls_per_worker and worker_memory_bytes are for local "
+                       "workers; those of %s are started elsewhere",
                        broker);
     if (rc != MP_OK) {
         free_shell(self);

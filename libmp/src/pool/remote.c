@@ -165,12 +165,18 @@ static void destroy(mpx_backend_t *base)
     free(self);
 }
 
+static void stat(const mpx_backend_t *base, mp_pool_stat_t *out)
+{
+    out->workers = base->processes;
+}
+
 static const mpx_backend_ops_t ops = {
     .turn = turn,
     .may_sleep = may_sleep,
     .fd = fd,
     .deadline = deadline,
     .destroy = destroy,
+    .stat = stat,
 };
 
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out)

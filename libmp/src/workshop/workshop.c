@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 struct mpx_workshop {
     mpx_workshop_options_t options;
     mpx_engine_t *engine;
     mpx_crew_t *crew;
+    mpx_bench_t *benches;
+    mpx_workshop_counts_t counts;
     uint32_t expected; /* executors that have not reported yet */
     char host[256];
 };
@@ -34,11 +37,24 @@ static mp_rc_t transport_submit(void *self, uint64_t worker, const mpx_header_t 
     return mpx_crew_submit(((mpx_workshop_t *)self)->crew, worker, header, inputs->payload, &to);
 }
 
-static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t chunk,
+static mpx_bench_t *find_bench(const mpx_workshop_t *self, uint64_t worker)
+{
+    mpx_bench_t *bench;
+    DL_FOREACH (self->benches, bench)
+        if (bench->worker == worker)
+            break;
+    return bench;
+}
+
+static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t chunk,
                            mpx_stop_stage_t stage, mp_rc_t why)
 {
     (void)job;
-    mpx_crew_t *crew = ((mpx_workshop_t *)self)->crew;
+    mpx_workshop_t *self = arg;
+    mpx_crew_t *crew = self->crew;
+    mpx_bench_t *bench = find_bench(self, worker);
+    if (bench && stage != MPX_STOP_ASK)
+        bench->stopped = true;
     switch (stage) {
     case MPX_STOP_ASK:
         mpx_crew_ask(crew, worker, chunk, why);
@@ -52,6 +68,23 @@ static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t c
     }
 }
 
+static mp_rc_t dismiss_surplus(mpx_workshop_t *self, int64_t now)
+{
+    uint64_t worker;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (worker = mpx_crew_surplus(self->crew))) {
+        rc = mpx_engine_worker_drain(self->engine, now, worker);
+        mpx_crew_dismiss(self->crew, worker);
+    }
+    return rc;
+}
+
+mp_rc_t mpx_workshop_resize(mpx_workshop_t *self, int64_t now, uint32_t size)
+{
+    mp_rc_t rc = mpx_crew_resize(self->crew, size);
+    return rc == MP_OK ? dismiss_surplus(self, now) : rc;
+}
+
 /* ---- news from them ---------------------------------------------------------------------------
  */
 
@@ -60,9 +93,35 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
     mpx_worker_spec_t spec = {
         .slots = 1, .horizon_ns = HORIZON_MS * MPX_MS, .credit_bytes = CREDIT_BYTES};
     mp_rc_t rc = MP_OK;
+    mpx_bench_t *bench = calloc(1, sizeof *bench);
+    if (!bench)
+        return MP_ENOMEM;
+    *bench = (mpx_bench_t){.worker = event->worker,
+                           .pid = event->pid,
+                           .start_ns = event->start_ns,
+                           .init_ns = (int64_t)event->header.busy_ns,
+                           .up_at = now};
+    DL_APPEND(self->benches, bench);
+    self->counts.started++;
+    self->counts.up++;
     if (self->expected > 0 && --self->expected == 0)
         rc = self->options.ready(self->options.self, event->payload);
-    return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, event->worker, NULL, &spec) : rc;
+    if (rc == MP_OK)
+        rc = mpx_engine_worker_join(self->engine, now, event->worker, NULL, &spec);
+    return rc == MP_OK ? dismiss_surplus(self, now) : rc;
+}
+
+static void clear_bench(mpx_workshop_t *self, const mpx_crew_event_t *event)
+{
+    mpx_bench_t *bench = find_bench(self, event->worker);
+    if (!bench)
+        return; /* it died before it was up */
+    self->counts.up--;
+    self->counts.retired += event->retired;
+    self->counts.stopped += bench->stopped && !event->retired;
+    self->counts.crashed += !bench->stopped && !event->retired;
+    DL_DELETE(self->benches, bench);
+    free(bench);
 }
 
 static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
@@ -79,6 +138,7 @@ static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t
         .backtrace = event->backtrace,
     };
     snprintf(name, sizeof name, "worker process %d", event->pid);
+    clear_bench(self, event);
     if (self->options.down)
         self->options.down(self->options.self, event);
     mp_rc_t rc =
@@ -140,6 +200,16 @@ int mpx_workshop_fd(const mpx_workshop_t *self)
     return mpx_crew_fd(self->crew);
 }
 
+void mpx_workshop_counts(const mpx_workshop_t *self, mpx_workshop_counts_t *out)
+{
+    *out = self->counts;
+}
+
+const mpx_bench_t *mpx_workshop_benches(const mpx_workshop_t *self)
+{
+    return self->benches;
+}
+
 mpx_engine_t *mpx_workshop_engine(const mpx_workshop_t *self)
 {
     return self->engine;
@@ -182,6 +252,9 @@ void mpx_workshop_destroy(mpx_workshop_t **self_p)
         return;
     mpx_crew_destroy(&self->crew);
     mpx_engine_destroy(&self->engine);
+    mpx_bench_t *bench, *next;
+    DL_FOREACH_SAFE (self->benches, bench, next)
+        free(bench);
     free(self);
     *self_p = NULL;
 }

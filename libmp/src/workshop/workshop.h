@@ -29,6 +29,31 @@ mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t *
 /* End them. In a forked child only frees memory. NULL-safe, idempotent. */
 void mpx_workshop_destroy(mpx_workshop_t **self);
 
+/* Have so many executors from now on; those that are too many end what they have. MP_OK;
+ * MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_workshop_resize(mpx_workshop_t *self, int64_t now, uint32_t size);
+
+typedef struct mpx_workshop_counts {
+    uint32_t up;
+    uint64_t started; /* ever */
+    uint64_t retired;
+    uint64_t stopped; /* by us, for a call */
+    uint64_t crashed;
+} mpx_workshop_counts_t;
+void mpx_workshop_counts(const mpx_workshop_t *self, mpx_workshop_counts_t *out);
+
+/* An executor that is up. */
+typedef struct mpx_bench {
+    uint64_t worker; /* its number on the engine */
+    int pid;
+    int64_t start_ns;
+    int64_t init_ns;
+    int64_t up_at;
+    bool stopped; /* by us */
+    struct mpx_bench *prev, *next;
+} mpx_bench_t;
+const mpx_bench_t *mpx_workshop_benches(const mpx_workshop_t *self); /* oldest first; or NULL */
+
 mpx_engine_t *mpx_workshop_engine(const mpx_workshop_t *self);
 const char *mpx_workshop_host(const mpx_workshop_t *self);
 

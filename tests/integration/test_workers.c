@@ -1,0 +1,201 @@
+/* The workers of a local pool: how many there are, what they have done, when they are replaced. */
+#include "harness.h"
+#include "suite.h"
+
+#include <mp/mp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LONG_MS = 20000 };
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        mp_rc_t rc_ = (call);                                                                      \
+        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
+    } while (0)
+#define IS(call, rc)                                                                               \
+    do {                                                                                           \
+        mp_rc_t rc_ = (call);                                                                      \
+        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
+    } while (0)
+
+enum { GOOD, FAIL, CRASH };
+
+MP_TASK(moody, int, int)
+{
+    if (*in == CRASH)
+        abort();
+    usleep(1000);
+    return *in == FAIL;
+}
+
+MP_TASK(nap_ms, int, int)
+{
+    usleep((useconds_t)*in * 1000);
+    *out = (int)getpid();
+    return MP_OK;
+}
+
+/* Takes a megabyte and never gives it back. */
+MP_TASK(leak, int, int)
+{
+    enum { BYTES = 1 << 20 };
+    volatile char *lost = malloc(BYTES);
+    for (size_t i = 0; lost && i < BYTES; i += 512)
+        lost[i] = 1;
+    *out = (int)getpid();
+    return MP_OK;
+}
+
+static mp_pool_t *new_pool(mp_pool_options_t options)
+{
+    mp_pool_t *pool = NULL;
+    options.broker = "local";
+    OK(mp_pool_new(&options, &pool));
+    return pool;
+}
+
+static mp_pool_stat_t stat_of(mp_pool_t *pool)
+{
+    mp_pool_stat_t stat;
+    OK(mp_pool_stat(pool, &stat));
+    return stat;
+}
+
+START_TEST(outcomes_are_counted_by_task_and_by_worker)
+{
+    enum { N = 40, CRASHES = 3, FAILS = 5 };
+    int in[N] = {0}, out[N];
+    mp_task_stat_t tasks[4];
+    mp_worker_stat_t workers[8];
+    size_t count = 0;
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 2});
+    for (int i = 0; i < CRASHES + FAILS; i++)
+        in[i] = i < CRASHES ? CRASH : FAIL;
+    IS(mp_pool_map(pool, &moody, in, N, out, LONG_MS), MP_ECRASHED);
+    OK(mp_pool_apply(pool, &nap_ms, &(int){1}, out, LONG_MS));
+
+    OK(mp_pool_task_stats(pool, tasks, 4, &count));
+    ck_assert_uint_eq(count, 2);
+    ck_assert_str_eq(tasks[0].name, "moody");
+    ck_assert_uint_eq(tasks[0].crashed, CRASHES);
+    ck_assert_uint_eq(tasks[0].failed, FAILS);
+    ck_assert_uint_eq(tasks[0].ok, N - CRASHES - FAILS);
+    ck_assert(tasks[0].busy > 0.001 * (N - CRASHES));
+    ck_assert_uint_eq(tasks[1].ok, 1);
+
+    mp_pool_stat_t stat = stat_of(pool);
+    ck_assert_uint_eq(stat.crashed, CRASHES);
+    ck_assert(stat.queued == 0 && stat.given == 0 && stat.stopped == 0 && stat.retired == 0);
+    while ((stat = stat_of(pool)).workers < 2) /* the last replacement is on its way */
+        usleep(1000);
+    ck_assert_uint_eq(stat.started, 2 + CRASHES);
+    OK(mp_pool_worker_stats(pool, workers, 8, &count));
+    ck_assert_uint_eq(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_int_eq(kill(workers[i].pid, 0), 0);
+        ck_assert(workers[i].start > 0 && workers[i].memory_bytes > 0 && workers[i].given == 0);
+        ck_assert(workers[i].waiting >= 0);
+    }
+    ck_assert_uint_ne(workers[0].id, workers[1].id);
+    OK(mp_pool_worker_stats(pool, NULL, 0, &count));
+    ck_assert_uint_eq(count, 2);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(a_worker_that_we_kill_counts_as_stopped)
+{
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 1});
+    int out;
+    mp_call_options_t options = {.call_timeout_ms = 20};
+    IS(mp_pool_map_with(pool, &nap_ms, &(int){LONG_MS}, 1, &out, NULL, &options, LONG_MS),
+       MP_ETIMEDOUT);
+    OK(mp_pool_apply(pool, &nap_ms, &(int){1}, &out, LONG_MS));
+    mp_pool_stat_t stat = stat_of(pool);
+    ck_assert(stat.stopped == 1 && stat.crashed == 0 && stat.started == 2);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+static size_t count_different(const int *pids, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < i && pids[k] != pids[i])
+            k++;
+        count += k == i;
+    }
+    return count;
+}
+
+START_TEST(a_pool_grows_and_shrinks_while_it_runs)
+{
+    enum { N = 600 };
+    static int in[N], out[N];
+    static const int sizes[] = {5, 1, 3, 2, 7, 1};
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 2});
+    for (int i = 0; i < N; i++)
+        in[i] = 2;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        mp_result_t *result = NULL;
+        OK(mp_pool_map_async(pool, &nap_ms, in, N, out, NULL, &result));
+        OK(mp_pool_resize(pool, sizes[i]));
+        ck_assert_int_eq(mp_pool_processes(pool), sizes[i]);
+        OK(mp_result_get(result, NULL, LONG_MS)); /* nothing is lost on the way */
+        mp_result_destroy(&result);
+        while (stat_of(pool).workers != sizes[i])
+            usleep(1000);
+        OK(mp_pool_map(pool, &nap_ms, in, 40, out, LONG_MS));
+        ck_assert_uint_le(count_different(out, 40), (size_t)sizes[i]);
+    }
+    ck_assert_uint_eq(stat_of(pool).crashed, 0);
+    IS(mp_pool_resize(pool, 0), MP_EINVAL);
+    IS(mp_pool_resize(pool, -1), MP_EINVAL);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(shrinking_waits_for_the_calls_that_run)
+{
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 4});
+    int in[4] = {200, 200, 200, 200}, out[4];
+    mp_result_t *result = NULL;
+    OK(mp_pool_map_async(pool, &nap_ms, in, 4, out, NULL, &result));
+    usleep(50000);
+    OK(mp_pool_resize(pool, 1));
+    OK(mp_result_get(result, NULL, LONG_MS));
+    mp_result_destroy(&result);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+START_TEST(a_worker_that_takes_too_much_memory_is_replaced)
+{
+    enum { N = 64 };
+    int in[N] = {0}, out[N];
+    mp_pool_t *pool =
+        new_pool((mp_pool_options_t){.processes = 1, .worker_memory_bytes = (size_t)8 << 20});
+    mp_call_options_t options = {.chunksize = 1};
+    OK(mp_pool_map_with(pool, &leak, in, N, out, NULL, &options, LONG_MS));
+    size_t workers = count_different(out, N);
+    ck_assert_uint_ge(workers, N / 9);
+    ck_assert_uint_le(workers, N / 4);
+    ck_assert_uint_ge(stat_of(pool).retired, workers - 1);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    MP_MAIN(argc, argv);
+    const TTest *const tests[] = {
+        outcomes_are_counted_by_task_and_by_worker,      a_worker_that_we_kill_counts_as_stopped,
+        a_pool_grows_and_shrinks_while_it_runs,          shrinking_waits_for_the_calls_that_run,
+        a_worker_that_takes_too_much_memory_is_replaced, NULL,
+    };
+    return suite_run("workers", tests, 60);
+}
