@@ -32,9 +32,19 @@ extern "C" {
 
 typedef struct mp_pool mp_pool_t;
 
+/* What local workers are.
+ *
+ * Threads share the program's memory, start at once, and move large data without a copy more; but a
+ * crash or an exit in one ends the program, and a call that doesn't ask mp_call_stopping can't be
+ * stopped: when it is cancelled or out of time it is left to itself, and another thread takes the
+ * place of its own. Inline, calls run in the thread that submits them or waits, one at a time, for
+ * debuggers; a task must not use its own pool then. */
+typedef enum mp_workers { MP_PROCESSES, MP_THREADS, MP_INLINE } mp_workers_t;
+
 /* All zero is the default. */
 typedef struct mp_pool_options {
-    int processes;                 /* local workers; 0: mp_cpu_count() */
+    mp_workers_t workers;          /* local ones are processes, threads, or nobody */
+    int processes;                 /* how many; 0: mp_cpu_count() */
     const char *broker;            /* see above */
     const char *const *load;       /* shared objects that local workers load;
                                       ends with NULL */

@@ -265,7 +265,7 @@ static void end_text(const mpx_engine_t *self, const job_t *job, mp_rc_t *rc, ch
         *rc = mpx_offers_explain(self->offers, job->spec.open.task, job->spec.open.signature, text,
                                  size);
     else if (*rc == MP_ETIMEDOUT)
-        snprintf(text, size, "ran longer than %u ms, so its worker was killed",
+        snprintf(text, size, "ran longer than %u ms, so it was ended with its worker",
                  job->spec.open.call_limit_ms);
     else if (*rc == MP_ECRASHED && loss)
         crash_text(loss, text, size);

@@ -1,7 +1,8 @@
 /* backend.h: where a pool's calls run: an engine with something to drive it.
  *
- * Two kinds: local.c (executors of this host) and remote.c (a broker). The pool calls
- * them under its lock; none of the functions blocks.
+ * Three kinds: local.c (executors of this host), remote.c (a broker) and threads.c (this process,
+ * whose calls may run in `turn` itself). The pool calls them under its lock; else none of the
+ * functions blocks.
  */
 #ifndef MPX_BACKEND_H
 #define MPX_BACKEND_H
@@ -40,6 +41,7 @@ struct mpx_backend {
 };
 
 mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out);
+mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out);
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out);
 
 /* Give up: every open call ends with rc. */

@@ -37,6 +37,13 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
                          MPX_PROCESSES_MAX, options->processes);
     if (options->max_calls_per_worker < 0)
         return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
+    if (options->workers < MP_PROCESSES || options->workers > MP_INLINE)
+        return mpx_fault(MP_EINVAL, "workers are MP_PROCESSES, MP_THREADS or MP_INLINE, not %d",
+                         (int)options->workers);
+    if (options->workers != MP_PROCESSES &&
+        (options->max_calls_per_worker || options->worker_memory_bytes || options->worker_stdout))
+        return mpx_fault(MP_EINVAL, "max_calls_per_worker, worker_memory_bytes and worker_stdout "
+                                    "are for worker processes");
     if (options->connect_timeout_ms < 0)
         return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
     return MP_OK;
@@ -45,7 +52,9 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
 /* NULL: local. */
 static const char *choose_broker(const mp_pool_options_t *options)
 {
-    const char *broker = options->broker ? options->broker : getenv("MP_BROKER");
+    const char *broker = options->broker;
+    if (!broker && options->workers == MP_PROCESSES)
+        broker = getenv("MP_BROKER");
     if (!broker || !*broker || strcmp(broker, "local") == 0)
         return NULL;
     return broker;
@@ -111,6 +120,15 @@ static mp_rc_t wait_until_up(mp_pool_t *self)
     return rc;
 }
 
+static mp_rc_t make_backend(const char *broker, const mp_pool_options_t *options,
+                            mpx_backend_t **out)
+{
+    if (broker)
+        return mpx_remote_new(broker, options, out);
+    return options->workers == MP_PROCESSES ? mpx_local_new(options, out)
+                                            : mpx_threads_new(options, out);
+}
+
 mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
 {
     static const mp_pool_options_t defaults = {0};
@@ -123,8 +141,10 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     if (!self)
         return mpx_fault_errno("a pool");
     const char *broker = choose_broker(options);
-    if (broker &&
-        (options->initializer || options->max_calls_per_worker || options->worker_memory_bytes))
+    if (broker && options->workers != MP_PROCESSES)
+        rc = mpx_fault(MP_EINVAL, "the workers of %s are processes", broker);
+    else if (broker && (options->initializer || options->max_calls_per_worker ||
+                        options->worker_memory_bytes))
         rc = mpx_fault(MP_EINVAL,
                        "initializer, max_calls_per_worker and worker_memory_bytes are for local "
                        "workers; those of %s are started elsewhere",
@@ -133,8 +153,7 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
         free_shell(self);
         return rc;
     }
-    rc = broker ? mpx_remote_new(broker, options, &self->backend)
-                : mpx_local_new(options, &self->backend);
+    rc = make_backend(broker, options, &self->backend);
     if (rc == MP_OK)
         rc = wait_until_up(self);
     if (rc != MP_OK) {
