@@ -1,8 +1,9 @@
-/* The Mandelbrot set, row by row, as a PPM picture in the file that is named (or none), with a line
- * on a terminal that tells how far it is. MP_BROKER=tcp://… draws it elsewhere. */
+/* The Mandelbrot set, row by row, as a PPM picture in the file that is named (or none), with a
+ * progress bar if a terminal is there. On the workers of a broker:
+ *     ./mandelbrot --mp-worker tcp://host:port            there
+ *     MP_BROKER=tcp://host:port ./mandelbrot out.ppm      here */
 #include <mp/mp.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { WIDTH = 640, HEIGHT = 480, DEPTH = 255 };
 
@@ -55,21 +56,23 @@ int main(int argc, char **argv)
     MP_MAIN(argc, argv);
     MP_SCOPED(mp_pool) pool = NULL;
     MP_SCOPED(mp_imap) imap = NULL;
+    MP_SCOPED(mp_bar) bar = NULL;
+    mp_progress_t progress = {.total = HEIGHT};
     mp_outcome_t outcome;
     int next = 0;
     long inside = 0;
     FILE *picture = argc > 1 ? fopen(argv[1], "w") : NULL;
     if (picture)
         fprintf(picture, "P6\n%d %d\n255\n", WIDTH, HEIGHT);
-    if (mp_pool_new(NULL, &pool) || mp_pool_imap(pool, &draw_row, next_row, &next, NULL, &imap))
+    if (mp_pool_new(NULL, &pool) || mp_pool_imap(pool, &draw_row, next_row, &next, NULL, &imap) ||
+        mp_bar_new(&(mp_bar_options_t){.label = "rows"}, &bar))
         return fprintf(stderr, "%s\n", mp_errmsg()), 1;
     while (mp_imap_next(imap, &outcome, -1) == MP_OK) {
         if (outcome.rc)
             return fprintf(stderr, "row %d: %s\n", (int)outcome.index, outcome.message), 1;
         inside += put_row(picture, outcome.value.data);
-        if (isatty(STDERR_FILENO))
-            fprintf(stderr, "\r%3d %%%s", (int)(outcome.index + 1) * 100 / HEIGHT,
-                    outcome.index + 1 == HEIGHT ? "\n" : "");
+        progress.done++;
+        mp_bar_update(bar, &progress);
     }
     if (picture && fclose(picture))
         return 1;
