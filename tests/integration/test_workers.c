@@ -159,6 +159,26 @@ START_TEST(a_pool_grows_and_shrinks_while_it_runs)
 }
 END_TEST
 
+/* More than any list of events that one could think of. */
+START_TEST(many_workers_die_at_once)
+{
+    enum { MANY = 150 };
+    static mp_worker_stat_t workers[MANY];
+    static int in[MANY], out[MANY];
+    size_t count = 0;
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = MANY});
+    OK(mp_pool_worker_stats(pool, workers, MANY, &count));
+    ck_assert_uint_eq(count, MANY);
+    for (size_t i = 0; i < count; i++)
+        kill(workers[i].pid, SIGKILL);
+    OK(mp_pool_map(pool, &nap_ms, in, MANY, out, LONG_MS));
+    while (stat_of(pool).workers < MANY)
+        usleep(1000);
+    ck_assert_uint_eq(stat_of(pool).crashed, MANY);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 START_TEST(shrinking_waits_for_the_calls_that_run)
 {
     mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 4});
@@ -193,9 +213,13 @@ int main(int argc, char **argv)
 {
     MP_MAIN(argc, argv);
     const TTest *const tests[] = {
-        outcomes_are_counted_by_task_and_by_worker,      a_worker_that_we_kill_counts_as_stopped,
-        a_pool_grows_and_shrinks_while_it_runs,          shrinking_waits_for_the_calls_that_run,
-        a_worker_that_takes_too_much_memory_is_replaced, NULL,
+        outcomes_are_counted_by_task_and_by_worker,
+        a_worker_that_we_kill_counts_as_stopped,
+        a_pool_grows_and_shrinks_while_it_runs,
+        many_workers_die_at_once,
+        shrinking_waits_for_the_calls_that_run,
+        a_worker_that_takes_too_much_memory_is_replaced,
+        NULL,
     };
     return suite_run("workers", tests, 60);
 }

@@ -7,6 +7,7 @@
 #include "lane.h"
 #include "logger.h"
 #include "nursery.h"
+#include "outbox.h"
 #include "post.h"
 
 #include <errno.h>
@@ -27,13 +28,6 @@
  * ORPHANED: the nursery is gone; the executor is being killed, and DEAD once its lane ends. */
 typedef enum slot_state { EMPTY, STARTING, UP, ORPHANED, DEAD } slot_state_t;
 
-/* A message that the lane had no room for. */
-typedef struct waiting {
-    struct waiting *next;
-    size_t size;
-    unsigned char bytes[];
-} waiting_t;
-
 typedef struct slot {
     uint32_t number;
     slot_state_t state;
@@ -46,11 +40,9 @@ typedef struct slot {
     char *error_output; /* the same; NULL: nothing known */
     char *backtrace;
     mpx_lane_t *lane;
-    waiting_t *waiting; /* oldest first */
-    waiting_t **waiting_end;
+    mpx_outbox_t outbox;
     mpx_stay_t *stays; /* of chunks that it has, in shared memory */
     bool unrung;       /* was sent something since the last wake */
-    bool flushing;     /* the lane still has a long record to write */
     bool was_up;
     bool retired; /* by its own will */
     bool salvaged;
@@ -64,8 +56,9 @@ struct mpx_crew {
     uint64_t last_worker;
     slot_t **slots;
     uint32_t slots_count;
-    uint32_t scan;   /* slot to look at next */
-    slot_t *reading; /* whose record was handed out last */
+    struct epoll_event *events; /* room for one of each slot, and of the nursery */
+    uint32_t scan;              /* slot to look at next */
+    slot_t *reading;            /* whose record was handed out last */
     mpx_depot_t *depot;
     mpx_stay_t *finished; /* the chunk whose last results were handed out last, of `reading` */
     mpx_buf_t scratch;
@@ -134,8 +127,6 @@ static mp_rc_t fill_slot(mpx_crew_t *self, uint32_t i)
     slot->retired = false;
     slot->salvaged = false;
     slot->unrung = false;
-    slot->flushing = false;
-    slot->waiting_end = &slot->waiting;
     return MP_OK;
 }
 
@@ -168,12 +159,7 @@ static void clear_slot(mpx_crew_t *self, slot_t *slot)
     mpx_lane_destroy(&slot->lane);
     while (slot->stays)
         end_stay(self, slot, slot->stays);
-    while (slot->waiting) {
-        waiting_t *next = slot->waiting->next;
-        free(slot->waiting);
-        slot->waiting = next;
-    }
-    slot->waiting_end = &slot->waiting;
+    mpx_outbox_clear(&slot->outbox);
     slot->state = EMPTY;
 }
 
@@ -190,15 +176,18 @@ static mp_rc_t start(mpx_crew_t *self)
 
 static mp_rc_t add_slot(mpx_crew_t *self)
 {
-    slot_t **slots = realloc(self->slots, (self->slots_count + 1) * sizeof(slot_t *));
-    if (!slots)
-        return mpx_fault(MP_ENOMEM, "a worker");
-    self->slots = slots;
-    slot_t *slot = calloc(1, sizeof *slot);
+    size_t count = self->slots_count + 1;
+    struct epoll_event *events = realloc(self->events, (count + 1) * sizeof *events);
+    if (events)
+        self->events = events;
+    slot_t **slots = realloc(self->slots, count * sizeof(slot_t *));
+    if (slots)
+        self->slots = slots;
+    slot_t *slot = events && slots ? calloc(1, sizeof *slot) : NULL;
     if (!slot)
         return mpx_fault(MP_ENOMEM, "a worker");
     slot->number = self->slots_count;
-    slot->waiting_end = &slot->waiting;
+    mpx_outbox_init(&slot->outbox);
     self->slots[self->slots_count++] = slot;
     return MP_OK;
 }
@@ -254,6 +243,7 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);
+    free(self->events);
     free(self);
     *self_p = NULL;
 }
@@ -268,41 +258,10 @@ static slot_t *find_slot(mpx_crew_t *self, uint64_t worker)
     return NULL;
 }
 
-static mp_rc_t put_off(slot_t *slot, mp_bytes_t head, mp_bytes_t payload)
-{
-    waiting_t *waiting = malloc(sizeof *waiting + head.size + payload.size);
-    if (!waiting)
-        return mpx_fault(MP_ENOMEM, "a message to a worker");
-    waiting->next = NULL;
-    waiting->size = head.size + payload.size;
-    memcpy(waiting->bytes, head.data, head.size);
-    if (payload.size)
-        memcpy(waiting->bytes + head.size, payload.data, payload.size);
-    *slot->waiting_end = waiting;
-    slot->waiting_end = &waiting->next;
-    return MP_OK;
-}
-
-/* A record that was cut is the lane's from now on, and is flushed as room comes. */
-static mp_rc_t write_to(slot_t *slot, const mp_bytes_t *parts, size_t count)
-{
-    mp_rc_t rc = mpx_lane_write(slot->lane, parts, count);
-    if (rc == MP_EBUSY && mpx_lane_cut(slot->lane)) {
-        slot->flushing = true;
-        return MP_OK;
-    }
-    return rc;
-}
-
 static mp_rc_t send_to(slot_t *slot, const mpx_header_t *header, mp_bytes_t payload)
 {
-    uint8_t head[MPX_HEAD_MAX];
-    mp_bytes_t parts[2] = {{head, mpx_head_pack(header, false, head)}, payload};
     slot->unrung = true;
-    if (slot->flushing || slot->waiting)
-        return put_off(slot, parts[0], payload);
-    mp_rc_t rc = write_to(slot, parts, 2);
-    return rc == MP_EBUSY ? put_off(slot, parts[0], payload) : rc;
+    return mpx_outbox_send(&slot->outbox, slot->lane, header, payload);
 }
 
 mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
@@ -346,31 +305,6 @@ mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *h
     end_finished(self);
     return mpx_depot_wants(payload.size, to) ? send_placed(self, slot, header, payload, to)
                                              : send_to(slot, header, payload);
-}
-
-/* Go on with what did not fit before. */
-static mp_rc_t catch_up(slot_t *slot)
-{
-    if (slot->flushing) {
-        slot->unrung = true;
-        mp_rc_t rc = mpx_lane_flush(slot->lane);
-        if (rc != MP_OK)
-            return rc == MP_EBUSY ? MP_OK : rc;
-        slot->flushing = false;
-    }
-    while (slot->waiting && !slot->flushing) {
-        waiting_t *waiting = slot->waiting;
-        mp_bytes_t part = {waiting->bytes, waiting->size};
-        mp_rc_t rc = write_to(slot, &part, 1);
-        if (rc != MP_OK)
-            return rc == MP_EBUSY ? MP_OK : rc;
-        slot->unrung = true;
-        slot->waiting = waiting->next;
-        if (!slot->waiting)
-            slot->waiting_end = &slot->waiting;
-        free(waiting);
-    }
-    return MP_OK;
 }
 
 void mpx_crew_wake(mpx_crew_t *self)
@@ -520,30 +454,32 @@ static void take_reports(mpx_crew_t *self)
         on_nursery_gone(self);
 }
 
-static void on_lane(slot_t *slot)
+/* The executor is gone, which the nursery tells as well, or can't be reached any more. */
+static void on_lane(mpx_crew_t *self, slot_t *slot)
 {
-    if (!slot->lane || mpx_lane_awake(slot->lane) != MP_EOF || slot->state != ORPHANED)
+    if (!slot->lane || mpx_lane_awake(slot->lane) != MP_EOF)
+        return;
+    epoll_ctl(self->epoll, EPOLL_CTL_DEL, mpx_lane_fd(slot->lane), NULL);
+    if (slot->state == UP)
+        send_signal(self, slot->worker, SIGKILL);
+    if (slot->state != ORPHANED)
         return;
     slot->status = SIGKILL; /* by the lifeline, if by nothing else */
     slot->state = DEAD;
 }
 
-/* See which descriptors have news. */
+/* See which descriptors have news. All at once: some may go on having the same until others are
+ * heard. */
 static void look_at_descriptors(mpx_crew_t *self)
 {
-    enum { EVENTS = 64 };
-    struct epoll_event events[EVENTS];
-    int n;
     self->asleep = false;
     self->quiet_turns = 0;
-    do {
-        n = epoll_wait(self->epoll, events, EVENTS, 0);
-        for (int i = 0; i < n; i++)
-            if (events[i].data.u32 == CONTROL)
-                take_reports(self);
-            else
-                on_lane(self->slots[events[i].data.u32]);
-    } while (n == EVENTS);
+    int n = epoll_wait(self->epoll, self->events, (int)self->slots_count + 1, 0);
+    for (int i = 0; i < n; i++)
+        if (self->events[i].data.u32 == CONTROL)
+            take_reports(self);
+        else
+            on_lane(self, self->slots[self->events[i].data.u32]);
 }
 
 /* With the last executor of a dead nursery gone, start over. */
@@ -612,6 +548,7 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
         return MP_EPROTO;
     out->kind = MPX_CREW_UP;
     out->start_ns = mpx_now() - slot->asked_at;
+    out->pid = slot->pid = (pid_t)out->header.nonce; /* the nursery's word may come later */
     slot->was_up = true;
     self->failed_starts = 0;
     if (slot->state == STARTING)
@@ -723,8 +660,11 @@ static mp_rc_t look_at_slot(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *ou
         mpx_crew_kill(self, slot->worker); /* its memory can't be trusted any more */
     if (slot->state == DEAD)
         return finish_dead(self, slot, out);
-    if (rc == MP_EBUSY && slot->state == UP)
-        (void)catch_up(slot);
+    if (rc == MP_EBUSY && slot->state == UP) {
+        bool moved = false;
+        (void)mpx_outbox_catch_up(&slot->outbox, slot->lane, &moved);
+        slot->unrung = slot->unrung || moved;
+    }
     return MP_EBUSY;
 }
 
@@ -786,7 +726,7 @@ bool mpx_crew_sleep(mpx_crew_t *self)
         slot_t *slot = self->slots[i];
         if (slot->state == DEAD)
             return false;
-        if (slot->lane && !mpx_lane_sleep(slot->lane, slot->waiting || slot->flushing))
+        if (slot->lane && !mpx_lane_sleep(slot->lane, mpx_outbox_waits(&slot->outbox)))
             return false;
     }
     self->asleep = true;

@@ -172,7 +172,8 @@ static void say_hello(executor_t *self)
         send_problem(self, 0, rc, "this worker's tasks can't be listed");
         _exit(MPX_EXECUTOR_NO_LANE);
     }
-    mpx_header_t header = {.op = MPX_OP_HELLO, .busy_ns = (uint64_t)self->init_ns};
+    mpx_header_t header = {
+        .op = MPX_OP_HELLO, .busy_ns = (uint64_t)self->init_ns, .nonce = (uint64_t)getpid()};
     mp_bytes_t part = mpx_buf_bytes(&body);
     send(self, &header, &part, 1);
     mpx_buf_free(&body);
