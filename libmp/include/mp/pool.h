@@ -56,6 +56,8 @@ typedef struct mp_pool_options {
                                 first call; if it returns something else than
                                 0 the pool fails, with MP_EFAILED */
     void *initializer_arg;
+    int nested;                 /* the calls of local workers may have calls of their own, see
+                                   mp_call_pool; each worker costs two descriptors more */
     int max_calls_per_worker;   /* after so many calls a local worker is replaced
                                   (Python's maxtasksperchild); 0: never */
     size_t worker_memory_bytes; /* a local worker that has taken more than that since it started
@@ -151,6 +153,16 @@ MP_API int mp_pool_processes(const mp_pool_t *self);
  * are too many end what they have begun, and take nothing more. MP_OK; MP_EINVAL less than 1, or a
  * broker's; MP_ECLOSED; MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
 MP_API mp_rc_t mp_pool_resize(mp_pool_t *self, int processes);
+
+/* Inside a task: the pool that runs it, for calls of its own, which run on the same workers, before
+ * others of the same priority. While they are open the call's worker lends its place to another
+ * one, so all of them may wait for calls of theirs at once, and the pool goes on. It is not the
+ * task's to destroy, close or terminate; jobs and results are to be destroyed before the call ends.
+ * Of a pool that was made with `nested`, or of a broker: then those of the call's own mp-worker run
+ * its calls. 256 calls may wait like this at a time in one process that has workers; calls of
+ * further ones end with MP_ELIMIT. When the call is lost, so are its calls. NULL: it can't have
+ * any, and mp_errmsg() says why. */
+MP_API mp_pool_t *mp_call_pool(const mp_call_t *call);
 
 /* Run task(in) once on a worker and wait for it.
  * in, out     one record each, of the task's types.

@@ -120,6 +120,8 @@ mp_rc_t mpx_sched_worker_join(mpx_sched_t *self, int64_t now, uint64_t worker,
 mp_rc_t mpx_sched_worker_slots(mpx_sched_t *self, int64_t now, uint64_t worker, uint32_t slots);
 /* It gets no more chunks, but may finish those it has. */
 mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t worker);
+/* It gets no more chunks until it is resumed. */
+mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t worker, bool paused);
 mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t worker, mpx_charge_t charge,
                               mp_rc_t rc);
 

@@ -152,7 +152,8 @@ typedef struct worker {
     uint32_t slots;
     int64_t horizon_ns;
     uint64_t credit_bytes;
-    bool draining;
+    bool draining; /* for good or for now: */
+    bool paused;
     bool excused;    /* was to be killed for a call that ended after all: its loss is our doing */
     chunk_t *chunks; /* oldest first */
     uint32_t chunks_count;

@@ -85,7 +85,25 @@ static mp_rc_t retire(mpx_sched_t *self, int64_t now, worker_t *worker)
 mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t id)
 {
     worker_t *worker = find_worker(self, id);
-    return worker ? retire(self, now, worker) : MP_EINVAL;
+    if (!worker)
+        return MP_EINVAL;
+    worker->paused = false;
+    return retire(self, now, worker);
+}
+
+mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t id, bool paused)
+{
+    worker_t *worker = find_worker(self, id);
+    if (!worker)
+        return MP_EINVAL;
+    if (worker->draining == paused || (worker->draining && !worker->paused))
+        return MP_OK;
+    worker->paused = paused;
+    if (paused)
+        return retire(self, now, worker);
+    worker->draining = false;
+    mp_rc_t rc = mpx_kind_count(self, now, worker->kind, 1, worker->slots);
+    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
 }
 
 mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t id, mpx_charge_t charge,

@@ -31,6 +31,7 @@ typedef struct mpx_crew_options {
     const char *const *load;       /* modules that each executor opens; ends with NULL; or NULL */
     int worker_stdout;             /* becomes the executors' stdout; 0: as it is */
     bool offer_exec;               /* they run mp.exec */
+    bool nested;                   /* their calls may have calls of their own */
     int (*initializer)(void *arg); /* called by each before it is up; NULL: none */
     void *initializer_arg;
     uint64_t max_calls; /* after so many an executor retires; 0: never */
@@ -49,6 +50,7 @@ void mpx_crew_destroy(mpx_crew_t **self);
 typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
     MPX_CREW_MESSAGE, /* STARTED, PROGRESS, RESULT or ERROR */
+    MPX_CREW_NESTED,  /* a message of a submitter: a call of the executor has calls of its own */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
     MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
                          or executors keep dying
@@ -59,14 +61,15 @@ typedef struct mpx_crew_event {
     mpx_crew_event_kind_t kind;
     uint64_t worker; /* never 0 nor reused */
     int pid;
-    mpx_header_t header; /* MESSAGE */
-    mp_bytes_t payload;  /* UP, MESSAGE: valid until the next mpx_crew_next or mpx_crew_submit */
-    int64_t start_ns;    /* UP: since it was asked for; of that its initializer took
-                            header.busy_ns */
-    int signal;          /* DOWN: that killed it, else 0 */
-    int exit_status;     /* DOWN: when no signal did */
-    bool retired;        /* DOWN: by its own will, with no call begun: after max_calls, over
-                            max_memory_bytes, or dismissed */
+    mpx_header_t header; /* MESSAGE, NESTED */
+    mp_bytes_t
+        payload; /* UP, MESSAGE, NESTED: valid until the next mpx_crew_next or mpx_crew_submit */
+    int64_t start_ns;         /* UP: since it was asked for; of that its initializer took
+                                 header.busy_ns */
+    int signal;               /* DOWN: that killed it, else 0 */
+    int exit_status;          /* DOWN: when no signal did */
+    bool retired;             /* DOWN: by its own will, with no call begun: after max_calls, over
+                                 max_memory_bytes, or dismissed */
     const char *error_output; /* DOWN: what its last call has said on stderr, in lines; and where */
     const char *backtrace; /* it crashed. Valid until the next mpx_crew_next; "": nothing known */
     mp_rc_t rc;            /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
@@ -83,6 +86,9 @@ mp_rc_t mpx_crew_next(mpx_crew_t *self, mpx_crew_event_t *out);
  * MP_OK; MP_ECLOSED no such worker (any more); MP_ETOOLARGE; MP_ENOMEM. */
 mp_rc_t mpx_crew_send(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
                       mp_bytes_t payload);
+/* The same, to the call that has calls of its own. */
+mp_rc_t mpx_crew_send_nested(mpx_crew_t *self, uint64_t worker, const mpx_header_t *header,
+                             mp_bytes_t payload);
 /* Where a chunk's results are to go. */
 typedef struct mpx_results_to {
     void *at;       /* their place in the caller's memory, or NULL: anywhere */

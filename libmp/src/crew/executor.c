@@ -24,6 +24,7 @@
 typedef struct job {
     uint64_t id;
     const mp_task_t *task;
+    int priority;
     bool limited; /* its calls have a time limit: the owner must know their start */
     bool unlisted;
     UT_hash_handle hh;
@@ -33,6 +34,7 @@ struct work;
 
 typedef struct executor {
     mpx_lane_t *lane;
+    mpx_lane_t *nested; /* NULL: calls can't have calls of their own */
     job_t *jobs;
     mp_call_t call;
     bool offer_exec;
@@ -575,6 +577,7 @@ static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t pay
     if (job) {
         job->id = header->job;
         job->task = task;
+        job->priority = open.priority;
         job->limited = open.call_limit_ms > 0 || open.soft_limit_ms > 0;
         HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
         if (job->unlisted)
@@ -681,6 +684,7 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     if (work.job->limited)
         mpx_lane_ring(self->lane);
     self->running = &work;
+    self->runner.priority = work.job->priority;
     if (task->out.bytes)
         run_records(self, &work);
     else
@@ -726,7 +730,7 @@ static void on_record(executor_t *self, mp_bytes_t record)
     }
 }
 
-void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, mpx_words_t *words)
+void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_words_t *words)
 {
     executor_t self = {.words = words,
                        .offer_exec = options->offer_exec,
@@ -735,9 +739,14 @@ void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, 
                        .generation = mpx_fork_generation()};
     if (gethostname(self.host, sizeof self.host - 1))
         strcpy(self.host, "localhost");
-    if (mpx_lane_attach(lane_fds, &self.lane) != MP_OK)
+    if (mpx_lane_attach(fds, &self.lane) != MP_OK ||
+        (fds[2] >= 0 && mpx_lane_attach(fds + 2, &self.nested) != MP_OK))
         _exit(MPX_EXECUTOR_NO_LANE);
-    self.runner = (mpx_call_runner_t){.self = &self, .stopping = stopping, .progress = progress};
+    self.runner = (mpx_call_runner_t){.self = &self,
+                                      .stopping = stopping,
+                                      .progress = progress,
+                                      .lane = self.nested,
+                                      .workers = options->size};
     self.call.runner = &self.runner;
     open_modules(&self, options->load);
     initialize(&self, options);

@@ -11,12 +11,13 @@ enum {
     MPX_EXECUTOR_NO_LANE = 121
 };
 
-/* Open the modules, say HELLO and serve until the owner is gone. Never returns.
+/* fds: see MPX_NURSERY_FDS. Open the modules, say HELLO and serve until the owner is gone. Never
+ * returns.
  *
  * Every finished call is in the lane before the next one begins, so that a crash costs one
  * call. The owner is woken when there is nothing left to do, or when a result has waited for
  * some time, or at once if the job has a time limit that the owner must watch. */
-void mpx_executor_run(const int lane_fds[2], const mpx_crew_options_t *options, mpx_words_t *words)
+void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_words_t *words)
     __attribute__((noreturn));
 
 #endif

@@ -35,7 +35,7 @@ typedef struct child {
     int lifeline; /* the pipe's write end: when we end, the executor's group is killed */
     int errors;   /* its stderr, for reading; -1: none */
     mpx_words_t *words;
-    int lane[2]; /* to be started with; -1: not wanted */
+    int fds[MPX_NURSERY_FDS]; /* to be started with; -1: none, or not wanted */
     unsigned tries;
 } child_t;
 
@@ -85,7 +85,7 @@ static void become_executor(const nursery_t *self, const child_t *me, const int 
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_NAME, "mp-executor");
     mpx_words_arm(me->words);
-    mpx_executor_run(me->lane, self->options, me->words);
+    mpx_executor_run(me->fds, self->options, me->words);
 }
 
 /* ---- the nursery's process --------------------------------------------------------------- */
@@ -112,11 +112,13 @@ static void report(const nursery_t *self, mpx_report_kind_t kind, uint32_t slot,
     send_report(self, &report);
 }
 
-static void drop_lane(child_t *child)
+static void drop_fds(int fds[MPX_NURSERY_FDS])
 {
-    close(child->lane[0]);
-    close(child->lane[1]);
-    child->lane[0] = child->lane[1] = -1;
+    for (size_t i = 0; i < MPX_NURSERY_FDS; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+        fds[i] = -1;
+    }
 }
 
 static void close_pair(const int fds[2])
@@ -168,7 +170,7 @@ static void try_to_start(const nursery_t *self, uint32_t slot)
     int error = fork_executor(self, child);
     if (error && ++child->tries < TRIES_MAX)
         return;
-    drop_lane(child);
+    drop_fds(child->fds);
     if (error)
         report(self, MPX_REPORT_NOT_STARTED, slot, 0, error);
     else
@@ -180,9 +182,9 @@ static bool start_wanted(const nursery_t *self)
     bool waiting = false;
     for (uint32_t slot = 0; slot < self->count; slot++) {
         child_t *child = &self->children[slot];
-        if (child->lane[0] >= 0 && child->pid == 0)
+        if (child->fds[0] >= 0 && child->pid == 0)
             try_to_start(self, slot);
-        waiting = waiting || child->lane[0] >= 0;
+        waiting = waiting || child->fds[0] >= 0;
     }
     return waiting;
 }
@@ -288,20 +290,19 @@ static void make_places(nursery_t *self, uint32_t count)
     self->children = children;
     self->fds = fds;
     for (uint32_t slot = self->count; slot < count; slot++) {
-        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .lane = {-1, -1}};
+        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .fds = {-1, -1, -1, -1}};
         self->fds[CHILDREN + slot] = (struct pollfd){.fd = -1};
     }
     self->count = count;
 }
 
-static void on_request(nursery_t *self, const request_t *request, const int lane[2])
+static void on_request(nursery_t *self, const request_t *request, const int fds[MPX_NURSERY_FDS])
 {
     if (request->slot >= self->count)
         make_places(self, request->slot + 1);
     child_t *child = &self->children[request->slot];
     if (request->kind == SPAWN) {
-        child->lane[0] = lane[0];
-        child->lane[1] = lane[1];
+        memcpy(child->fds, fds, sizeof child->fds);
         child->tries = 0;
     } else if (child->pid && child->pid == request->pid) {
         kill(-child->pid, request->signal);
@@ -311,9 +312,9 @@ static void on_request(nursery_t *self, const request_t *request, const int lane
 static void take_request(nursery_t *self)
 {
     request_t request = {0};
-    int lane[2] = {-1, -1};
+    int fds[MPX_NURSERY_FDS] = {-1, -1, -1, -1};
     struct iovec bytes = {&request, sizeof request};
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof lane)];
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof fds)];
     struct msghdr message = {
         .msg_iov = &bytes,
         .msg_iovlen = 1,
@@ -326,10 +327,10 @@ static void take_request(nursery_t *self)
     if (n != (ssize_t)sizeof request)
         return;
     const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof lane))
-        memcpy(lane, CMSG_DATA(head), sizeof lane);
-    if (request.kind == SIGNAL || lane[0] >= 0)
-        on_request(self, &request, lane);
+    if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len <= CMSG_LEN(sizeof fds))
+        memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+    if (request.kind == SIGNAL || fds[0] >= 0)
+        on_request(self, &request, fds);
 }
 
 /* What a child of the program has that ours should not: handlers, a group that the terminal
@@ -443,22 +444,23 @@ void mpx_nursery_stop(mpx_nursery_t *self)
         ;
 }
 
-mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int lane_fds[2])
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS])
 {
     request_t request = {.kind = SPAWN, .slot = slot};
     struct iovec bytes = {&request, sizeof request};
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(2 * sizeof(int))] = {0};
+    size_t size = (fds[2] >= 0 ? 4 : 2) * sizeof(int);
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(MPX_NURSERY_FDS * sizeof(int))] = {0};
     struct msghdr message = {
         .msg_iov = &bytes,
         .msg_iovlen = 1,
         .msg_control = room,
-        .msg_controllen = sizeof room,
+        .msg_controllen = CMSG_SPACE(size),
     };
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(2 * sizeof(int));
-    memcpy(CMSG_DATA(head), lane_fds, 2 * sizeof(int));
+    head->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(head), fds, size);
     if (sendmsg(self->control, &message, MSG_NOSIGNAL) < 0)
         return mpx_fault_errno("asking the workers' nursery");
     return MP_OK;

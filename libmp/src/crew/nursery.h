@@ -32,9 +32,12 @@ mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
  * that, up to 2 s, then kill it. */
 void mpx_nursery_stop(mpx_nursery_t *self);
 
+/* Of an executor's ends of its lane, and of its lane for nested calls, or -1. */
+enum { MPX_NURSERY_FDS = 4 };
+
 /* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
  * A slot has at most one executor. MP_OK; MP_ESYSTEM (it is gone, or will be). */
-mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int lane_fds[2]);
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS]);
 /* Send an executor's process group a signal, if pid is still the slot's. */
 void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int signal);
 

@@ -397,6 +397,11 @@ mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t id)
     return settle(self, mpx_sched_worker_drain(self->sched, now, id));
 }
 
+mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t id, bool paused)
+{
+    return settle(self, mpx_sched_worker_pause(self->sched, now, id, paused));
+}
+
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t id, mpx_charge_t charge,
                                const mpx_loss_t *loss)
 {

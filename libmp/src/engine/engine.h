@@ -97,6 +97,7 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t worker,
                                const mpx_hello_t *hello, const mpx_worker_spec_t *spec);
 mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t worker, uint32_t slots);
 mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t worker);
+mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t worker, bool paused);
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
                                mpx_charge_t charge, const mpx_loss_t *loss);
 

@@ -1,8 +1,8 @@
 /* backend.h: where a pool's calls run: an engine with something to drive it.
  *
- * Three kinds: local.c (executors of this host), remote.c (a broker) and threads.c (this process,
- * whose calls may run in `turn` itself). The pool calls them under its lock; else none of the
- * functions blocks.
+ * Four kinds: local.c (executors of this host), remote.c (a broker), nested.c (the executors that
+ * this one is among) and threads.c (this process, whose calls may run in `turn` itself). The pool
+ * calls them under its lock; else none of the functions blocks.
  */
 #ifndef MPX_BACKEND_H
 #define MPX_BACKEND_H
@@ -34,6 +34,7 @@ struct mpx_backend {
     const mpx_backend_ops_t *ops;
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
+    int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */
     int processes;    /* workers, as far as is known */
     mp_rc_t failed;   /* it can't work any more, and why */

@@ -28,6 +28,7 @@ struct mp_pool {
     int64_t timer_at;    /* what it is set to */
     uint64_t generation; /* of the process that made it, see forkguard.h */
     bool closed;
+    bool nested; /* a call's: nobody ends it */
     /* results, and their threads: see helpers.h */
     struct mpx_calls *streams;
     struct mp_result *over_results; /* ready, to be tidied up after */
@@ -49,6 +50,9 @@ enum { MPX_PROCESSES_MAX = 100000 };
 
 /* MP_EFORKED unless this process made the pool. Needs no lock. */
 mp_rc_t mpx_pool_check(const mp_pool_t *self);
+
+/* A pool that nobody ends, around a backend that is ready. NULL: no memory, or descriptor. */
+mp_pool_t *mpx_pool_wrap(mpx_backend_t *backend);
 
 /* The functions below are called with the lock held. */
 

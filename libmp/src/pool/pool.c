@@ -41,9 +41,10 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
         return mpx_fault(MP_EINVAL, "workers are MP_PROCESSES, MP_THREADS or MP_INLINE, not %d",
                          (int)options->workers);
     if (options->workers != MP_PROCESSES &&
-        (options->max_calls_per_worker || options->worker_memory_bytes || options->worker_stdout))
-        return mpx_fault(MP_EINVAL, "max_calls_per_worker, worker_memory_bytes and worker_stdout "
-                                    "are for worker processes");
+        (options->max_calls_per_worker || options->worker_memory_bytes || options->worker_stdout ||
+         options->nested))
+        return mpx_fault(MP_EINVAL, "max_calls_per_worker, worker_memory_bytes, worker_stdout and "
+                                    "nested are for worker processes");
     if (options->connect_timeout_ms < 0)
         return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
     return MP_OK;
@@ -166,6 +167,18 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     return MP_OK;
 }
 
+mp_pool_t *mpx_pool_wrap(mpx_backend_t *backend)
+{
+    mp_pool_t *self = make_shell();
+    if (!self) {
+        (void)mpx_fault_errno("a pool");
+        return NULL;
+    }
+    self->backend = backend;
+    self->nested = true;
+    return self;
+}
+
 mp_rc_t mpx_pool_check(const mp_pool_t *self)
 {
     if (self->generation == mpx_fork_generation())
@@ -204,6 +217,8 @@ void mp_pool_destroy(mp_pool_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
+    if (self->nested)
+        return;
     if (self->generation != mpx_fork_generation()) {
         /* A copy: the lock may be held by a thread that doesn't exist here, and the
          * original's jobs may hold this memory. Give the copies of the workers' ends back. */
@@ -220,7 +235,7 @@ void mp_pool_destroy(mp_pool_t **self_p)
 
 void mp_pool_close(mp_pool_t *self)
 {
-    if (mpx_pool_check(self) != MP_OK)
+    if (self->nested || mpx_pool_check(self) != MP_OK)
         return;
     pthread_mutex_lock(&self->lock);
     self->closed = true;
@@ -229,7 +244,7 @@ void mp_pool_close(mp_pool_t *self)
 
 void mp_pool_terminate(mp_pool_t *self)
 {
-    if (mpx_pool_check(self) != MP_OK)
+    if (self->nested || mpx_pool_check(self) != MP_OK)
         return;
     pthread_mutex_lock(&self->lock);
     end_backend(self, "the pool was terminated");
@@ -446,6 +461,13 @@ static mp_rc_t check_call_options(const mp_call_options_t *options)
     return MP_OK;
 }
 
+static int bounded_priority(int priority)
+{
+    return priority < -MPX_PRIORITY_MAX  ? -MPX_PRIORITY_MAX
+           : priority > MPX_PRIORITY_MAX ? MPX_PRIORITY_MAX
+                                         : priority;
+}
+
 mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
                           const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
 {
@@ -464,7 +486,7 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
                  .call_limit_ms = (uint32_t)options->call_timeout_ms,
                  .soft_limit_ms = (uint32_t)options->soft_timeout_ms,
                  .grace_ms = (uint32_t)(options->stop_grace_ms ? options->stop_grace_ms : GRACE_MS),
-                 .priority = options->priority,
+                 .priority = bounded_priority(options->priority + backend->priority),
                  .wait_ms =
                      (uint32_t)(options->worker_wait_ms ? options->worker_wait_ms : WAIT_MS)},
         .limit_here = backend->limits_here,

@@ -248,7 +248,10 @@ static mp_rc_t start(worker_t *self)
     self->processes =
         options->processes > 0 ? (uint32_t)options->processes : (uint32_t)mp_cpu_count();
     mpx_workshop_options_t workshop = {
-        .crew = {.size = self->processes, .load = options->load, .offer_exec = options->allow_exec},
+        .crew = {.size = self->processes,
+                 .load = options->load,
+                 .offer_exec = options->allow_exec,
+                 .nested = true},
         .self = self,
         .ready = on_ready,
         .down = on_down,

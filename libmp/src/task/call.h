@@ -11,6 +11,9 @@
 /* Whoever runs the call. */
 typedef struct mpx_call_runner {
     void *self;
+    struct mpx_lane *lane; /* for calls of its own; NULL: it can't have any */
+    uint32_t workers;      /* who may run them */
+    int priority;          /* of the running call */
     /* MP_OK; MP_ECANCELLED; MP_ETIMEDOUT past the soft limit. */
     mp_rc_t (*stopping)(void *self);
     /* The call says how far it is. */

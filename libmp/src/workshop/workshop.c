@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "forkguard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +17,19 @@ struct mpx_workshop {
     mpx_bench_t *benches;
     mpx_workshop_counts_t counts;
     uint32_t expected; /* executors that have not reported yet */
+    uint32_t size;     /* executors that should work */
+    uint32_t lending;  /* of those, that wait for calls of their own */
+    uint32_t spare;    /* executors that are paused, because nobody lends */
+    uint32_t crew_size;
+    uint64_t generation;
     char host[256];
 };
 
 /* Work waiting in an executor's lane covers the time in which this process is asleep. */
 enum { HORIZON_MS = 2, CREDIT_BYTES = 2 * 1024 * 1024 };
+
+/* Executors that may wait for calls of their own at the same time. */
+enum { LENDING_MAX = 256 };
 
 /* ---- towards the executors ------------------------------------------------------------------ */
 
@@ -79,10 +88,132 @@ static mp_rc_t dismiss_surplus(mpx_workshop_t *self, int64_t now)
     return rc;
 }
 
+/* As many as should work, those who lend their place, and the spare ones. */
+static mp_rc_t resize_crew(mpx_workshop_t *self, int64_t now)
+{
+    uint32_t size = self->size + self->lending + self->spare;
+    if (size == self->crew_size)
+        return MP_OK;
+    mp_rc_t rc = mpx_crew_resize(self->crew, size);
+    self->crew_size = size;
+    return rc == MP_OK ? dismiss_surplus(self, now) : rc;
+}
+
 mp_rc_t mpx_workshop_resize(mpx_workshop_t *self, int64_t now, uint32_t size)
 {
-    mp_rc_t rc = mpx_crew_resize(self->crew, size);
-    return rc == MP_OK ? dismiss_surplus(self, now) : rc;
+    if (size == 0)
+        return mpx_fault(MP_EINVAL, "a workshop needs at least one executor");
+    self->size = size;
+    return resize_crew(self, now);
+}
+
+/* ---- calls of calls ---------------------------------------------------------------------------
+ */
+
+static mp_rc_t to_call(void *arg, const mpx_header_t *header, mp_bytes_t payload)
+{
+    const mpx_bench_t *bench = arg;
+    return mpx_crew_send_nested(bench->workshop->crew, bench->worker, header, payload);
+}
+
+static mpx_bench_t *find_spare(const mpx_workshop_t *self)
+{
+    mpx_bench_t *bench;
+    DL_FOREACH (self->benches, bench)
+        if (bench->spare)
+            break;
+    return bench;
+}
+
+static mp_rc_t set_spare(mpx_workshop_t *self, int64_t now, mpx_bench_t *bench, bool spare)
+{
+    bench->spare = spare;
+    self->spare += spare ? 1 : -1u;
+    return mpx_engine_worker_pause(self->engine, now, bench->worker, spare);
+}
+
+/* Its call begins to wait: somebody else works in its place. */
+static mp_rc_t lend(mpx_workshop_t *self, int64_t now, mpx_bench_t *bench)
+{
+    bench->lends = true;
+    self->lending++;
+    if (bench->spare) { /* it was to end what it had: its place is another's already */
+        bench->spare = false;
+        self->spare--;
+        return MP_OK;
+    }
+    mpx_bench_t *spare = find_spare(self);
+    mp_rc_t rc = mpx_engine_worker_pause(self->engine, now, bench->worker, true);
+    if (rc == MP_OK && spare)
+        rc = set_spare(self, now, spare, false);
+    return rc == MP_OK ? resize_crew(self, now) : rc;
+}
+
+/* Its calls are over. One of the others becomes spare: one that has nothing to do, if there is. */
+static mp_rc_t take_back(mpx_workshop_t *self, int64_t now, mpx_bench_t *bench)
+{
+    mpx_bench_t *other, *spare = NULL;
+    uint32_t given;
+    mpx_tally_t tally;
+    bench->lends = false;
+    self->lending--;
+    DL_FOREACH (self->benches, other) {
+        bool idle = mpx_engine_worker_tally(self->engine, other->worker, &given, &tally) && !given;
+        if (other != bench && !other->lends && !other->spare && (idle || !spare))
+            spare = other;
+        if (spare == other && idle)
+            break;
+    }
+    mp_rc_t rc = mpx_engine_worker_pause(self->engine, now, bench->worker, false);
+    if (rc == MP_OK && spare && self->spare < self->size)
+        rc = set_spare(self, now, spare, true);
+    return rc == MP_OK ? resize_crew(self, now) : rc;
+}
+
+static mp_rc_t take_back_all(mpx_workshop_t *self, int64_t now)
+{
+    mpx_bench_t *bench;
+    mp_rc_t rc = MP_OK;
+    DL_FOREACH (self->benches, bench) {
+        if (rc == MP_OK && bench->relay)
+            rc = mpx_relay_flush(bench->relay, now);
+        if (rc == MP_OK && bench->lends && mpx_relay_open_calls(bench->relay) == 0)
+            rc = take_back(self, now, bench);
+    }
+    return rc;
+}
+
+static mp_rc_t refuse(const mpx_workshop_t *self, const mpx_crew_event_t *event)
+{
+    mpx_header_t header = event->header;
+    header = (mpx_header_t){.op = MPX_OP_RESULT,
+                            .chunk = header.chunk,
+                            .first = header.first,
+                            .count = header.count,
+                            .code = MP_ELIMIT};
+    return mpx_crew_send_nested(self->crew, event->worker, &header, (mp_bytes_t){0});
+}
+
+static mp_rc_t on_nested(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
+{
+    mpx_bench_t *bench = find_bench(self, event->worker);
+    mpx_relay_options_t options = {.send_self = bench, .send = to_call, .limit_here = true};
+    bool submits = event->header.op == MPX_OP_SUBMIT;
+    mp_rc_t rc = MP_OK;
+    if (!bench)
+        return MP_OK;
+    if (!bench->relay)
+        rc = mpx_relay_new(self->engine, &options, &bench->relay);
+    if (rc == MP_OK && submits && !bench->lends && self->lending >= LENDING_MAX)
+        return refuse(self, event);
+    if (rc == MP_OK && submits && !bench->lends)
+        rc = lend(self, now, bench);
+    if (rc == MP_OK)
+        rc = mpx_relay_message(bench->relay, now, &event->header, event->payload);
+    if (rc == MP_OK || rc == MP_ENOMEM)
+        return rc;
+    mpx_crew_kill(self->crew, event->worker); /* it is not to be trusted any more */
+    return MP_OK;
 }
 
 /* ---- news from them ---------------------------------------------------------------------------
@@ -96,7 +227,8 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
     mpx_bench_t *bench = calloc(1, sizeof *bench);
     if (!bench)
         return MP_ENOMEM;
-    *bench = (mpx_bench_t){.worker = event->worker,
+    *bench = (mpx_bench_t){.workshop = self,
+                           .worker = event->worker,
                            .pid = event->pid,
                            .start_ns = event->start_ns,
                            .init_ns = (int64_t)event->header.busy_ns,
@@ -111,11 +243,14 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
     return rc == MP_OK ? dismiss_surplus(self, now) : rc;
 }
 
-static void clear_bench(mpx_workshop_t *self, const mpx_crew_event_t *event)
+static void clear_bench(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
 {
     mpx_bench_t *bench = find_bench(self, event->worker);
     if (!bench)
         return; /* it died before it was up */
+    mpx_relay_destroy(&bench->relay, now);
+    self->lending -= bench->lends;
+    self->spare -= bench->spare;
     self->counts.up--;
     self->counts.retired += event->retired;
     self->counts.stopped += bench->stopped && !event->retired;
@@ -138,13 +273,15 @@ static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t
         .backtrace = event->backtrace,
     };
     snprintf(name, sizeof name, "worker process %d", event->pid);
-    clear_bench(self, event);
+    clear_bench(self, now, event);
     if (self->options.down)
         self->options.down(self->options.self, event);
     mp_rc_t rc =
         mpx_engine_worker_lost(self->engine, now, event->worker,
                                event->retired ? MPX_CHARGE_NONE : MPX_CHARGE_RUNNING, &loss);
-    return rc == MP_EINVAL ? MP_OK : rc; /* it died before it was up */
+    if (rc == MP_EINVAL) /* it died before it was up */
+        rc = MP_OK;
+    return rc == MP_OK ? resize_crew(self, now) : rc;
 }
 
 static mp_rc_t on_message(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
@@ -164,6 +301,8 @@ static mp_rc_t on_event(mpx_workshop_t *self, int64_t now, const mpx_crew_event_
         return on_up(self, now, event);
     case MPX_CREW_MESSAGE:
         return on_message(self, now, event);
+    case MPX_CREW_NESTED:
+        return on_nested(self, now, event);
     case MPX_CREW_DOWN:
         return on_down(self, now, event);
     case MPX_CREW_FAILED:
@@ -182,6 +321,8 @@ mp_rc_t mpx_workshop_turn(mpx_workshop_t *self, int64_t now)
         rc = MP_OK;
     if (rc == MP_OK && mpx_engine_deadline(self->engine) <= now)
         rc = mpx_engine_tick(self->engine, now);
+    if (rc == MP_OK && self->options.crew.nested)
+        rc = take_back_all(self, now);
     return rc;
 }
 
@@ -230,6 +371,9 @@ mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t *
         return mpx_fault(MP_ENOMEM, "worker processes");
     self->options = *options;
     self->expected = options->crew.size;
+    self->size = options->crew.size;
+    self->crew_size = options->crew.size;
+    self->generation = mpx_fork_generation();
     if (gethostname(self->host, sizeof self->host - 1))
         strcpy(self->host, "localhost");
     mpx_transport_t transport = {
@@ -250,11 +394,14 @@ void mpx_workshop_destroy(mpx_workshop_t **self_p)
     mpx_workshop_t *self = *self_p;
     if (!self)
         return;
+    mpx_bench_t *bench, *next;
+    DL_FOREACH_SAFE (self->benches, bench, next) {
+        if (self->generation == mpx_fork_generation()) /* else the lanes are another's */
+            mpx_relay_destroy(&bench->relay, mpx_now());
+        free(bench);
+    }
     mpx_crew_destroy(&self->crew);
     mpx_engine_destroy(&self->engine);
-    mpx_bench_t *bench, *next;
-    DL_FOREACH_SAFE (self->benches, bench, next)
-        free(bench);
     free(self);
     *self_p = NULL;
 }

@@ -4,12 +4,17 @@
  *
  * A local pool is a workshop whose jobs come from the program; mp-worker is one whose jobs come
  * from a broker. One thread at a time. Only new and destroy block.
+ *
+ * A call may have calls of its own (nested). An executor whose call has open ones lends its place:
+ * it gets nothing more, and there is one executor more meanwhile. So some executor is always free
+ * to run something, and a chunk never waits behind a call that waits for it: it would have to have
+ * been given before that call began to wait, for a call that then was waiting already.
  */
 #ifndef MPX_WORKSHOP_H
 #define MPX_WORKSHOP_H
 
 #include "crew.h"
-#include "engine.h"
+#include "relay.h"
 
 typedef struct mpx_workshop mpx_workshop_t;
 
@@ -44,12 +49,16 @@ void mpx_workshop_counts(const mpx_workshop_t *self, mpx_workshop_counts_t *out)
 
 /* An executor that is up. */
 typedef struct mpx_bench {
+    struct mpx_workshop *workshop;
     uint64_t worker; /* its number on the engine */
     int pid;
     int64_t start_ns;
     int64_t init_ns;
     int64_t up_at;
-    bool stopped; /* by us */
+    bool stopped;       /* by us */
+    bool spare;         /* paused, until somebody lends its place */
+    bool lends;         /* its call has open calls of its own */
+    mpx_relay_t *relay; /* for those; NULL: it never had any */
     struct mpx_bench *prev, *next;
 } mpx_bench_t;
 const mpx_bench_t *mpx_workshop_benches(const mpx_workshop_t *self); /* oldest first; or NULL */
