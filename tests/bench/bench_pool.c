@@ -1,6 +1,8 @@
-/* bench_pool: a pool of two local workers. Usage: bench_pool map | async | bulk | latency WHERE */
+/* bench_pool: a pool of two local workers.
+ * Usage: bench_pool map | async | bulk | scale | work | start | death | latency WHERE */
 #include "bench.h"
 
+#include <signal.h>
 #include <string.h>
 
 MP_TASK(square, int, int)
@@ -126,14 +128,153 @@ static void bench_async(mp_pool_t *pool)
     }
 }
 
+/* What an item costs, as maps get longer. */
+static void bench_scale(mp_pool_t *pool)
+{
+    static const struct {
+        int n, chunksize;
+        const char *name;
+    } rows[] = {{1000, 0, "map of 10^3"},
+                {10000, 1, "chunk 1, 10^4 items"},
+                {100000, 1, "chunk 1, 10^5 items"},
+                {1000000, 1, "chunk 1, 10^6 items"},
+                {10000000, 1, "chunk 1, 10^7 items"},
+                {100000, 0, "automatic, 10^5 items"},
+                {1000000, 0, "automatic, 10^6 items"},
+                {10000000, 0, "automatic, 10^7 items"}};
+    enum { MOST = 10000000 };
+    int *xs = calloc(MOST, sizeof *xs), *ys = calloc(MOST, sizeof *ys), y;
+    memset(ys, 1, MOST * sizeof *ys);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mp_call_options_t options = {.chunksize = rows[i].chunksize};
+        double best = 1e9;
+        for (int round = 0; round < (rows[i].n < 100000 ? 9 : 2); round++) {
+            double begin = seconds();
+            require(mp_pool_map_with(pool, &square, xs, (size_t)rows[i].n, ys, NULL, &options, -1));
+            double took = seconds() - begin;
+            best = took < best ? took : best;
+        }
+        report("libmp", rows[i].name, "ns/item", best * 1e9 / rows[i].n);
+        if (rows[i].n > 1000)
+            continue;
+        double apply = 1e9;
+        for (int round = 0; round < 100; round++) {
+            double begin = seconds();
+            require(mp_pool_apply(pool, &square, &xs[0], &y, -1));
+            apply = seconds() - begin < apply ? seconds() - begin : apply;
+        }
+        report("libmp", "map of 10^3, in applies", "x", best / apply);
+    }
+    free(xs);
+    free(ys);
+}
+
+static long spins_of_1_ms;
+
+static unsigned spin(long spins)
+{
+    volatile unsigned x = 1;
+    for (long i = 0; i < spins; i++)
+        x = x * 1664525 + 1013904223;
+    return x;
+}
+
+MP_TASK(work_1_ms, int, unsigned)
+{
+    *out = spin(spins_of_1_ms);
+    return MP_OK;
+}
+
+/* So many calls of a millisecond, on two processors; 1 would be perfect. The serial time is taken
+ * before and after, as processors are slower now and then. */
+static void bench_work(void)
+{
+    enum { N = 1000 };
+    static int in[N];
+    static unsigned out[N];
+    mp_pool_t *pool = NULL;
+    double begin = seconds();
+    (void)spin(20000000);
+    spins_of_1_ms = (long)(20000000 * 0.001 / (seconds() - begin));
+    require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
+    for (int chunksize = 0; chunksize < 2; chunksize++) {
+        mp_call_options_t options = {.chunksize = chunksize};
+        begin = seconds();
+        (void)spin(spins_of_1_ms * N / 4);
+        double quarter = seconds() - begin;
+        begin = seconds();
+        require(mp_pool_map_with(pool, &work_1_ms, in, N, out, NULL, &options, -1));
+        double took = seconds() - begin;
+        begin = seconds();
+        (void)spin(spins_of_1_ms * N / 4);
+        double serial = 2 * (quarter + seconds() - begin);
+        report("libmp", chunksize ? "1000 x 1 ms, chunk 1" : "1000 x 1 ms, automatic", "of ideal",
+               serial / 2 / took);
+    }
+    mp_pool_destroy(&pool);
+}
+
+/* A pool of four, its first result, and its end. */
+static void bench_start(void)
+{
+    mp_pool_t *pool = NULL;
+    int x = 3, y = 0;
+    double begin = seconds();
+    require(mp_pool_new(&(mp_pool_options_t){.processes = 4, .broker = "local"}, &pool));
+    require(mp_pool_apply(pool, &square, &x, &y, -1));
+    report("libmp", "pool of 4, first result", "ms", (seconds() - begin) * 1000);
+    mp_pool_destroy(&pool);
+}
+
+MP_TASK(sleep_long, int, int)
+{
+    sleep(100);
+    return MP_OK;
+}
+
+/* From the kill of a worker until its call's outcome is known. */
+static void bench_death(mp_pool_t *pool)
+{
+    mp_worker_stat_t workers[2];
+    mp_outcome_t outcome;
+    size_t count = 0;
+    double worst = 0;
+    for (int round = 0; round < 10; round++) {
+        mp_result_t *result = NULL;
+        require(mp_pool_apply_async(pool, &sleep_long, &round, NULL, &result));
+        usleep(20000);
+        int pid = 0;
+        while (!pid) {
+            require(mp_pool_worker_stats(pool, workers, 2, &count));
+            for (size_t i = 0; i < count; i++)
+                pid = workers[i].given ? workers[i].pid : pid;
+        }
+        double begin = seconds();
+        kill(pid, SIGKILL);
+        require(mp_result_outcome(result, &outcome, -1));
+        double took = (seconds() - begin) * 1000;
+        worst = took > worst ? took : worst;
+        mp_result_destroy(&result);
+    }
+    report("libmp", "a worker's death is known, worst of 10", "ms", worst);
+}
+
 int main(int argc, char **argv)
 {
     mp_pool_t *pool = NULL;
     if (argc < 2)
         return 64;
+    if (strcmp(argv[1], "work") == 0)
+        return bench_work(), 0;
+    if (strcmp(argv[1], "start") == 0)
+        return bench_start(), 0;
     require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
     if (strcmp(argv[1], "async") == 0) {
         bench_async(pool);
+    } else if (strcmp(argv[1], "scale") == 0) {
+        bench_scale(pool);
+    } else if (strcmp(argv[1], "death") == 0) {
+        bench_death(pool);
     } else if (strcmp(argv[1], "bulk") == 0) {
         bench_bulk(pool, &invert_mebibyte, 64, false, "64 x 1 MiB");
         bench_bulk(pool, &invert_mebibyte, 64, true, "64 x 1 MiB, in place");

@@ -69,8 +69,47 @@ def bench_latency(pool, where):
     report(f"apply p99, {where}", "us", times[len(times) * 99 // 100] * 1e6)
 
 
+def spin(spins):
+    x = 1
+    for _ in range(spins):
+        x = (x * 1664525 + 1013904223) & 0xFFFFFFFF
+    return x
+
+
+def bench_work():
+    n = 1000
+    begin = time.perf_counter()
+    spin(200000)
+    spins = int(200000 * 0.001 / (time.perf_counter() - begin))
+    with multiprocessing.Pool(2) as pool:
+        for chunk, name in ((None, "automatic"), (1, "chunk 1")):
+            begin = time.perf_counter()
+            for _ in range(n // 4):
+                spin(spins)
+            quarter = time.perf_counter() - begin
+            begin = time.perf_counter()
+            pool.map(spin, [spins] * n, chunk)
+            took = time.perf_counter() - begin
+            begin = time.perf_counter()
+            for _ in range(n // 4):
+                spin(spins)
+            serial = 2 * (quarter + time.perf_counter() - begin)
+            report(f"1000 x 1 ms, {name}", "of ideal", serial / 2 / took)
+
+
+def bench_start():
+    begin = time.perf_counter()
+    with multiprocessing.Pool(4) as pool:
+        pool.apply(square, (3,))
+        report("pool of 4, first result", "ms", (time.perf_counter() - begin) * 1000)
+
+
 if __name__ == "__main__":
     multiprocessing.set_start_method("fork")
+    if sys.argv[1] == "work":
+        sys.exit(bench_work())
+    if sys.argv[1] == "start":
+        sys.exit(bench_start())
     with multiprocessing.Pool(2) as the_pool:
         if sys.argv[1] == "map":
             bench_map(the_pool)

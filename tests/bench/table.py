@@ -13,7 +13,7 @@ for line in sys.stdin:
 
 
 def better(unit, ours, rival):
-    return f"{rival / ours if unit in ('us', 'ns') else ours / rival:.1f} x"
+    return f"{rival / ours if unit in ('us', 'ns', 'ms') else ours / rival:.1f} x"
 
 
 print(f"\n{'case':<34} {'unit':<5} {'peer':<10} {'median':>12} {'min':>12} {'max':>12}"

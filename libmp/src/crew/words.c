@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -164,8 +163,9 @@ static void take(int signal_number)
 /* An overflown stack has no room for a handler. */
 static bool prepare_stack(void)
 {
-    stack_t stack = {.ss_size = STACK_BYTES, .ss_sp = malloc(STACK_BYTES)};
-    return stack.ss_sp && sigaltstack(&stack, NULL) == 0;
+    static _Alignas(16) unsigned char room[STACK_BYTES];
+    stack_t stack = {.ss_size = sizeof room, .ss_sp = room};
+    return sigaltstack(&stack, NULL) == 0;
 }
 
 void mpx_words_arm(mpx_words_t *self)
