@@ -12,7 +12,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int *fds;
 static size_t count;
 static size_t room;
-static uint64_t generation;
+static volatile uint64_t generation;
 static pthread_mutex_t *held[LOCKS_MAX];
 static size_t held_count;
 static size_t taken; /* by the fork under way */
@@ -108,8 +108,13 @@ void mpx_forkguard_renew(pthread_mutex_t *module_lock)
     list_lock(renewed, &renewed_count, module_lock);
 }
 
-uint64_t mpx_fork_generation(void)
+const volatile uint64_t *mpx_fork_counter(void)
 {
     pthread_once(&once, install);
-    return generation;
+    return &generation;
+}
+
+uint64_t mpx_fork_generation(void)
+{
+    return *mpx_fork_counter();
 }

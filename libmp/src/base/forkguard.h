@@ -29,5 +29,7 @@ void mpx_forkguard_renew(pthread_mutex_t *lock);
 /* Counts the forks between the first process and this one; a handle that remembers
  * another number was made in another process. */
 uint64_t mpx_fork_generation(void);
+/* Where that number is, for who looks very often. */
+const volatile uint64_t *mpx_fork_counter(void);
 
 #endif

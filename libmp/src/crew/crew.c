@@ -62,6 +62,7 @@ mp_rc_t mpx_slot_fill(mpx_crew_t *self, uint32_t i)
     }
     slot->state = STARTING;
     slot->dismissed = false;
+    slot->hung_up = false;
     slot->worker = ++self->last_worker;
     slot->pid = 0;
     slot->was_up = false;

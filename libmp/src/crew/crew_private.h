@@ -24,6 +24,7 @@ typedef struct slot {
     slot_state_t state;
     bool surplus;     /* when its executor has ended there is no other */
     bool dismissed;   /* the executor was told */
+    bool hung_up;     /* its lane has ended */
     int64_t asked_at; /* for the executor */
     uint64_t worker;
     pid_t pid;

@@ -45,6 +45,7 @@ typedef struct executor {
     bool unrung;              /* something was written that the owner may not have seen */
     int64_t unrung_at;        /* since when, about */
     uint64_t generation;
+    const volatile uint64_t *forks; /* the present one */
     const struct work *running;
     int64_t reported_at; /* progress, with a wake-up */
     mpx_call_runner_t runner;
@@ -198,7 +199,7 @@ static void open_modules(executor_t *self, const char *const *load)
 /* A task that forks and returns in the child as well must not speak on the parent's lane. */
 static void stop_if_copied(const executor_t *self)
 {
-    if (self->generation != mpx_fork_generation())
+    if (self->generation != *self->forks)
         _exit(0);
 }
 
@@ -396,10 +397,12 @@ static int run_some(executor_t *self, work_t *work, batch_t *batch, uint32_t mos
                     void *out_copy)
 {
     const mp_task_t *task = work->job->task;
-    for (uint32_t i = 0; i < most && !is_cancelled(self); i++) {
+    begin_call(self, work, false); /* once: a batch of several is short */
+    for (uint32_t i = 0; i < most; i++) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         unsigned char *value = batch->values + (size_t)batch->count * task->out.bytes;
-        begin_call(self, work, false);
+        self->call.index = work->header->first + work->done;
+        self->call.message[0] = '\0';
         int code = task->run(&self->call, in, out_copy ? out_copy : value);
         stop_if_copied(self);
         if (code != MP_OK)
@@ -736,7 +739,8 @@ void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_w
                        .offer_exec = options->offer_exec,
                        .left = options->max_calls,
                        .max_memory_bytes = options->max_memory_bytes,
-                       .generation = mpx_fork_generation()};
+                       .generation = mpx_fork_generation(),
+                       .forks = mpx_fork_counter()};
     if (gethostname(self.host, sizeof self.host - 1))
         strcpy(self.host, "localhost");
     if (mpx_lane_attach(fds, &self.lane) != MP_OK ||

@@ -46,14 +46,29 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
     }
 }
 
+/* Nobody will say how it ended: by the lifeline, if by nothing else. */
+static void bury_orphan(slot_t *slot)
+{
+    slot->status = SIGKILL;
+    slot->state = DEAD;
+}
+
+static void orphan(slot_t *slot)
+{
+    if (slot->state != STARTING && slot->state != UP)
+        return;
+    slot->state = ORPHANED;
+    if (slot->hung_up)
+        bury_orphan(slot);
+}
+
 static void on_nursery_gone(mpx_crew_t *self)
 {
     epoll_ctl(self->epoll, EPOLL_CTL_DEL, self->nursery.control, NULL);
     mpx_nursery_stop(&self->nursery);
     self->nursery_deaths++;
     for (uint32_t i = 0; i < self->slots_count; i++)
-        if (self->slots[i]->state == STARTING || self->slots[i]->state == UP)
-            self->slots[i]->state = ORPHANED;
+        orphan(self->slots[i]);
 }
 
 static void take_reports(mpx_crew_t *self)
@@ -78,11 +93,10 @@ static void on_lane(mpx_crew_t *self, slot_t *slot)
     if (!slot->lane || mpx_lane_awake(slot->lane) != MP_EOF)
         return;
     epoll_ctl(self->epoll, EPOLL_CTL_DEL, mpx_lane_fd(slot->lane), NULL);
+    slot->hung_up = true;
     mpx_slot_signal(self, slot, SIGKILL);
-    if (slot->state != ORPHANED)
-        return;
-    slot->status = SIGKILL; /* by the lifeline, if by nothing else */
-    slot->state = DEAD;
+    if (slot->state == ORPHANED)
+        bury_orphan(slot);
 }
 
 /* See which descriptors have news. All at once: some may go on having the same until others are
