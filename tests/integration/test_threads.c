@@ -276,6 +276,8 @@ START_TEST(what_threads_can_not_is_refused)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         IS(mp_pool_new(&wrong[i], &pool), MP_EINVAL);
+    /* This program has no MP_MAIN. */
+    IS(mp_pool_new(&(mp_pool_options_t){.broker = "local", .method = MP_SPAWN}, &pool), MP_ESTATE);
     pool = new_pool(MP_INLINE, 0);
     IS(mp_pool_resize(pool, 2), MP_EINVAL);
     mp_pool_destroy(&pool);

@@ -209,6 +209,83 @@ START_TEST(a_worker_that_takes_too_much_memory_is_replaced)
 }
 END_TEST
 
+/* ---- start methods ------------------------------------------------------------------------------
+ */
+
+static int seen = 1; /* by workers that have this process's memory */
+static int prepared;
+
+MP_TASK(what_is_seen, int, int)
+{
+    *out = seen * 10 + prepared;
+    return MP_OK;
+}
+
+static int prepare(void *arg)
+{
+    (void)arg;
+    prepared = 7;
+    return 0;
+}
+
+static int refuse(void *arg)
+{
+    (void)arg;
+    return 5;
+}
+
+START_TEST(workers_may_have_none_of_our_memory)
+{
+    static const struct {
+        mp_method_t method;
+        int sees;
+    } rows[] = {{MP_METHOD_DEFAULT, 27}, {MP_FORK, 27}, {MP_SPAWN, 17}, {MP_FORKSERVER, 17}};
+    seen = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int in[50] = {0}, out[50];
+        mp_worker_stat_t workers[2];
+        size_t count;
+        mp_pool_t *pool = new_pool((mp_pool_options_t){
+            .processes = 2, .method = rows[i].method, .initializer = prepare, .nested = 1});
+        OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
+        for (int k = 0; k < 50; k++)
+            ck_assert_int_eq(out[k], rows[i].sees);
+        OK(mp_pool_worker_stats(pool, workers, 2, &count));
+        kill(workers[0].pid, SIGKILL); /* its replacement is of the same sort */
+        OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
+        for (int k = 0; k < 50; k++)
+            ck_assert_int_eq(out[k], rows[i].sees);
+        OK(mp_pool_resize(pool, 4));
+        OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
+        mp_pool_destroy(&pool);
+        ck_assert_int_eq(kill(workers[1].pid, 0), -1);
+    }
+}
+END_TEST
+
+START_TEST(what_cannot_reach_such_workers_is_refused)
+{
+    int some = 0;
+    mp_pool_t *pool = NULL;
+    mp_pool_options_t options = {.processes = 1, .broker = "local", .method = MP_SPAWN};
+    options.initializer = refuse;
+    IS(mp_pool_new(&options, &pool), MP_EFAILED);
+    options.initializer_arg = &some;
+    IS(mp_pool_new(&options, &pool), MP_EUNPASSABLE);
+    options.initializer_arg = NULL;
+    options.initializer = (int (*)(void *))(void (*)(void))usleep; /* a library's */
+    IS(mp_pool_new(&options, &pool), MP_EUNPASSABLE);
+    options.initializer = NULL;
+    options.worker_stdout = 1;
+    IS(mp_pool_new(&options, &pool), MP_EUNPASSABLE);
+    options.worker_stdout = 0;
+    options.load = (const char *const[]){"/nowhere.so", NULL};
+    IS(mp_pool_new(&options, &pool), MP_EMODULE);
+    options.method = (mp_method_t)9;
+    IS(mp_pool_new(&options, &pool), MP_EINVAL);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     MP_MAIN(argc, argv);
@@ -219,6 +296,8 @@ int main(int argc, char **argv)
         many_workers_die_at_once,
         shrinking_waits_for_the_calls_that_run,
         a_worker_that_takes_too_much_memory_is_replaced,
+        workers_may_have_none_of_our_memory,
+        what_cannot_reach_such_workers_is_refused,
         NULL,
     };
     return suite_run("workers", tests, 60);

@@ -24,6 +24,7 @@
 #ifndef MP_POOL_H
 #define MP_POOL_H
 
+#include <mp/process.h>
 #include <mp/task.h>
 
 #ifdef __cplusplus
@@ -44,6 +45,12 @@ typedef enum mp_workers { MP_PROCESSES, MP_THREADS, MP_INLINE } mp_workers_t;
 /* All zero is the default. */
 typedef struct mp_pool_options {
     mp_workers_t workers;          /* local ones are processes, threads, or nobody */
+    mp_method_t method;            /* MP_FORK, the default, whatever mp_set_start_method says: local
+                                      workers see this process's memory as it is now. MP_SPAWN and
+                                      MP_FORKSERVER: they see none of it. They are forked from this
+                                      program executed anew, so its main must begin with MP_MAIN, an
+                                      initializer must be a function of it and has no argument, and
+                                      worker_stdout can't be chosen */
     int processes;                 /* how many; 0: mp_cpu_count() */
     const char *broker;            /* see above */
     const char *const *load;       /* shared objects that local workers load;
@@ -135,8 +142,8 @@ typedef struct mp_outcome {
  * options  NULL for the defaults; not kept.
  * out      the caller destroys it.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM out of processes or descriptors;
- * MP_EMODULE and MP_EEXIST from `load`; MP_EFAILED the initializer; MP_ECONNECT, MP_EVERSION,
- * MP_EPROTO, MP_EDRAINING from the broker. */
+ * MP_ESTATE and MP_EUNPASSABLE from `method`; MP_EMODULE and MP_EEXIST from `load`; MP_EFAILED the
+ * initializer; MP_ECONNECT, MP_EVERSION, MP_EPROTO, MP_EDRAINING from the broker. */
 MP_API MP_MUST_CHECK mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out);
 
 /* End the workers (a local pool kills what still runs), cancel open jobs and free

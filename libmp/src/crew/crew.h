@@ -31,6 +31,7 @@ typedef struct mpx_crew_options {
     const char *const *load;       /* modules that each executor opens; ends with NULL; or NULL */
     int worker_stdout;             /* becomes the executors' stdout; 0: as it is */
     bool offer_exec;               /* they run mp.exec */
+    bool fresh;                    /* they have nothing of this process's memory: see fresh.h */
     bool nested;                   /* their calls may have calls of their own */
     int (*initializer)(void *arg); /* called by each before it is up; NULL: none */
     void *initializer_arg;
@@ -40,7 +41,7 @@ typedef struct mpx_crew_options {
 } mpx_crew_options_t;
 
 /* Fork the nursery and ask it for the executors; each reports with UP or FAILED.
- * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+ * MP_OK; MP_ESTATE and MP_EUNPASSABLE with `fresh`; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out);
 
 /* Kill all executors and wait (bounded: 2 s, then by force) for the nursery. In a forked

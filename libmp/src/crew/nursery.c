@@ -3,6 +3,7 @@
 #include "executor.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "fresh.h"
 #include "lifeline.h"
 
 #include <errno.h>
@@ -396,6 +397,31 @@ static void serve(nursery_t *self)
 
 /* ---- the owner's side --------------------------------------------------------------------- */
 
+int mpx_nursery_main(const void *item, size_t size, int control)
+{
+    mpx_crew_options_t options;
+    if (!mpx_fresh_read(item, size, &options))
+        return EXIT_FAILURE;
+    shed(&options);
+    nursery_t self = {.options = &options, .control = control};
+    serve(&self);
+    return EXIT_SUCCESS;
+}
+
+/* The owner's end of the control socket is closed by the fork guard. */
+static mp_rc_t fork_nursery(const mpx_crew_options_t *options, int control, pid_t *pid)
+{
+    *pid = fork();
+    if (*pid < 0)
+        return mpx_fault_errno("forking the workers' nursery");
+    if (*pid > 0)
+        return MP_OK;
+    shed(options);
+    nursery_t self = {.options = options, .control = control};
+    serve(&self);
+    return MP_OK;
+}
+
 mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
 {
     int pair[2];
@@ -406,15 +432,11 @@ mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
         close(pair[1]);
         return mpx_fault(MP_ENOMEM, "the workers' nursery");
     }
-    pid_t pid = fork();
-    if (pid == 0) { /* pair[0] was closed by the guard */
-        shed(options);
-        nursery_t self = {.options = options, .control = pair[1]};
-        serve(&self);
-    }
+    pid_t pid = -1;
+    mp_rc_t rc = options->fresh ? mpx_fresh_start(options, pair[1], &pid)
+                                : fork_nursery(options, pair[1], &pid);
     close(pair[1]);
-    if (pid < 0) {
-        mp_rc_t rc = mpx_fault_errno("forking the workers' nursery");
+    if (rc != MP_OK) {
         mpx_forkguard_remove(pair[0]);
         close(pair[0]);
         return rc;

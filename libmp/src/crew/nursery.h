@@ -26,7 +26,11 @@ typedef struct mpx_report {
     char backtrace[MPX_WORDS_MAX + 1];
 } mpx_report_t;
 
-/* Fork it. MP_OK; MP_ESYSTEM; MP_ENOMEM. */
+/* The process that mpx_fresh_start made is one. Doesn't return unless the item is damaged. */
+int mpx_nursery_main(const void *item, size_t size, int control);
+
+/* Fork it, or start it anew. MP_OK; MP_ESYSTEM; MP_ENOMEM; with options->fresh as
+ * mpx_fresh_start. */
 mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out);
 /* Close the control socket, upon which it kills and reaps its executors and exits; wait for
  * that, up to 2 s, then kill it. */

@@ -142,6 +142,7 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
                  .load = options->load,
                  .worker_stdout = options->worker_stdout,
                  .offer_exec = true,
+                 .fresh = options->method == MP_SPAWN || options->method == MP_FORKSERVER,
                  .nested = options->nested,
                  .initializer = options->initializer,
                  .initializer_arg = options->initializer_arg,

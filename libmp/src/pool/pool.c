@@ -40,11 +40,14 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
     if (options->workers < MP_PROCESSES || options->workers > MP_INLINE)
         return mpx_fault(MP_EINVAL, "workers are MP_PROCESSES, MP_THREADS or MP_INLINE, not %d",
                          (int)options->workers);
+    if (options->method < MP_METHOD_DEFAULT || options->method > MP_FORKSERVER)
+        return mpx_fault(MP_EINVAL, "there is no start method %d", (int)options->method);
     if (options->workers != MP_PROCESSES &&
-        (options->max_calls_per_worker || options->worker_memory_bytes || options->worker_stdout ||
-         options->nested))
-        return mpx_fault(MP_EINVAL, "max_calls_per_worker, worker_memory_bytes, worker_stdout and "
-                                    "nested are for worker processes");
+        (options->method || options->max_calls_per_worker || options->worker_memory_bytes ||
+         options->worker_stdout || options->nested))
+        return mpx_fault(MP_EINVAL,
+                         "method, max_calls_per_worker, worker_memory_bytes, worker_stdout "
+                         "and nested are for worker processes");
     if (options->connect_timeout_ms < 0)
         return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
     return MP_OK;

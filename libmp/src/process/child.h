@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-typedef enum mpx_role { MPX_CHILD, MPX_SELF, MPX_PARENT } mpx_role_t;
+typedef enum mpx_kinship { MPX_CHILD, MPX_SELF, MPX_PARENT } mpx_kinship_t;
 
 /*     NEW --start--> RUNNING --end seen--> ENDED
  *      ^                |
@@ -19,7 +19,7 @@ typedef enum mpx_phase { MPX_NEW, MPX_STARTING, MPX_RUNNING, MPX_ENDED } mpx_pha
 enum { MPX_EXITCODE_UNKNOWN = 255, MPX_CHILD_UNTIED = 120 };
 
 struct mp_process {
-    mpx_role_t role;
+    mpx_kinship_t role;
     atomic_uint users; /* handles of the program, and the list of children */
     uint64_t generation;
     mpx_identity_t identity;

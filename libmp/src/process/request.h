@@ -11,7 +11,7 @@
 
 #define MPX_NAME_MAX 127
 
-typedef enum mpx_purpose { MPX_RUN_TARGET, MPX_BE_FORKSERVER } mpx_purpose_t;
+typedef enum mpx_purpose { MPX_RUN_TARGET, MPX_BE_FORKSERVER, MPX_BE_NURSERY } mpx_purpose_t;
 
 /* Who a process is. */
 typedef struct mpx_identity {

@@ -18,7 +18,7 @@ static mp_rc_t run_target(const mpx_request_t *request, void *item, int *status)
     return MP_OK;
 }
 
-mp_rc_t mpx_spawned_main(int *status)
+mp_rc_t mpx_spawned_main(int *status, int (*nursery)(const void *item, size_t size, int control))
 {
     mpx_request_t request;
     void *item = NULL;
@@ -31,6 +31,8 @@ mp_rc_t mpx_spawned_main(int *status)
         mpx_bootstrap_become(&request.identity);
         if (request.purpose == MPX_BE_FORKSERVER)
             *status = mpx_forkserver_main(request.target);
+        else if (request.purpose == MPX_BE_NURSERY)
+            *status = nursery(item, request.item_bytes, MPX_SPAWN_CONTROL);
         else
             rc = run_target(&request, item, status);
     }

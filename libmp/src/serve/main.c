@@ -1,6 +1,7 @@
 /* main.c: a program as its own worker. */
 #include <mp/worker.h>
 
+#include "nursery.h"
 #include "spawn.h"
 #include "spawned.h"
 
@@ -43,7 +44,7 @@ int mp_main(int argc, char **argv, int *status)
 {
     mpx_spawn_allow(argc > 0 ? argv[0] : NULL);
     if (argc == 2 && strcmp(argv[1], MPX_SPAWN_ARGUMENT) == 0) {
-        if (mpx_spawned_main(status) != MP_OK) {
+        if (mpx_spawned_main(status, mpx_nursery_main) != MP_OK) {
             fprintf(stderr, "%s: %s\n", argv[0], mp_errmsg());
             *status = EXIT_USAGE;
         }
