@@ -107,6 +107,14 @@ kill "$worker"
 exits "$worker" 0
 exits $map 1
 
+# -- executors that retire: each pid runs no more calls than it may
+start_worker brief --procs 2 --allow-exec --max-calls 5
+seq 60 | "$MP" map --broker "$url" --chunk 1 -- sh -c 'echo $PPID' >pids
+[ "$(wc -l <pids)" = 60 ] || fail "calls were lost"
+[ "$(sort pids | uniq -c | sort -rn | head -n 1 | awk '{print $1}')" -le 5 ] || fail "one ran too many"
+kill "$worker"
+exits "$worker" 0
+
 # -- what a worker can't do
 status 69 "$MP_WORKER_BIN" --broker "$url" --load /nowhere.so
 says err '/nowhere.so'

@@ -8,6 +8,7 @@
 
 #include <mp/error.h>
 #include <mp/log.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,14 +16,20 @@ extern "C" {
 
 /* All zero but `broker` is the default. */
 typedef struct mp_worker_options {
-    const char *broker;      /* endpoint; required */
-    int processes;           /* executors; 0: mp_cpu_count() */
-    const char *const *load; /* shared objects that each executor loads; ends with NULL */
-    int allow_exec;          /* offer mp.exec, which runs any command of any client */
-    const char *name;        /* how it is called in errors; NULL: host:pid */
-    int stop_fd;             /* readable once: drain; again: end at once. A signalfd, an
-                                eventfd or a pipe; each read takes 128 bytes at most.
-                                0: none */
+    const char *broker;            /* endpoint; required */
+    int processes;                 /* executors; 0: mp_cpu_count() */
+    const char *const *load;       /* shared objects that each executor loads; ends with NULL */
+    int (*initializer)(void *arg); /* called by each executor before its first call; if it returns
+                                      something else than 0 the worker ends, with MP_EFAILED */
+    void *initializer_arg;
+    int max_calls_per_worker;   /* after so many calls an executor is replaced; 0: never */
+    size_t worker_memory_bytes; /* an executor that has taken more than that since it started is
+                                   replaced when its chunk is over; 0: no limit */
+    int allow_exec;             /* offer mp.exec, which runs any command of any client */
+    const char *name;           /* how it is called in errors; NULL: host:pid */
+    int stop_fd;                /* readable once: drain; again: end at once. A signalfd, an
+                                   eventfd or a pipe; each read takes 128 bytes at most.
+                                   0: none */
     /* Told what happens, one line without newline, at last why it can't go on
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
@@ -34,8 +41,9 @@ typedef struct mp_worker_options {
  * finishes the calls that it holds.
  * Must be called before the process has other threads: it forks. Executors die
  * with this process.
- * MP_OK drained; MP_EINVAL; MP_EMODULE, MP_EEXIST from `load`; MP_ENOTASK nothing
- * to offer; MP_EVERSION, MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
+ * MP_OK drained; MP_EINVAL; MP_EFAILED the initializer; MP_EMODULE, MP_EEXIST from `load`;
+ * MP_ENOTASK nothing to offer; MP_EVERSION, MP_EPERM the broker refused for good; MP_ESYSTEM;
+ * MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
 /* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be

@@ -104,7 +104,9 @@ static mp_rc_t on_ready(void *arg, mp_bytes_t hello)
 static void on_down(void *arg, const mpx_crew_event_t *event)
 {
     const worker_t *self = arg;
-    if (event->signal)
+    if (event->retired)
+        say(self, MP_LOG_DEBUG, "executor %d retired", event->pid);
+    else if (event->signal)
         say(self, MP_LOG_WARNING, "executor %d was killed by signal %d", event->pid, event->signal);
     else
         say(self, MP_LOG_WARNING, "executor %d exited with status %d", event->pid,
@@ -250,6 +252,10 @@ static mp_rc_t start(worker_t *self)
     mpx_workshop_options_t workshop = {
         .crew = {.size = self->processes,
                  .load = options->load,
+                 .initializer = options->initializer,
+                 .initializer_arg = options->initializer_arg,
+                 .max_calls = (uint64_t)options->max_calls_per_worker,
+                 .max_memory_bytes = options->worker_memory_bytes,
                  .offer_exec = options->allow_exec,
                  .nested = true},
         .self = self,
@@ -275,6 +281,8 @@ static mp_rc_t check(const mp_worker_options_t *options)
         return mpx_fault(MP_EINVAL, "a worker needs a broker's endpoint");
     if (options->processes < 0)
         return mpx_fault(MP_EINVAL, "a worker can't have %d processes", options->processes);
+    if (options->max_calls_per_worker < 0)
+        return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
     return mpx_endpoint_check(options->broker, false);
 }
 
