@@ -695,6 +695,7 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     fflush(stdout); /* a task's printf: in time, and once */
     if (work.done < begun.count)
         give_up(self, &work);
+    self->running = NULL;
     bool spent = self->left && !(self->left -= begun.count);
     if (spent || has_grown_too_large(self))
         retire(self);

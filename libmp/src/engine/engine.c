@@ -8,6 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Every key is one id of 64 bits, or two. */
+static unsigned hash_ids(const void *key, size_t size)
+{
+    uint64_t ids[2] = {0};
+    memcpy(ids, key, size < sizeof ids ? size : sizeof ids);
+    uint64_t mixed =
+        (ids[0] * UINT64_C(0x9E3779B97F4A7C15)) ^ (ids[1] * UINT64_C(0xC2B2AE3D27D4EB4F));
+    return (unsigned)(mixed >> 32);
+}
+#define HASH_FUNCTION(key, size, hash) ((hash) = hash_ids(key, size))
+
 #define HASH_NONFATAL_OOM          1
 #define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
 #include <uthash.h>

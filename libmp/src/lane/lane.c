@@ -38,13 +38,13 @@ typedef struct side {
     _Atomic uint64_t board[BOARD_WORDS];
 } side_t;
 
-/* The beginning of the mapping. Whoever attaches copies the first line and never looks
- * at it again. */
+/* The beginning of the mapping. Whoever attaches copies the first two words and never looks
+ * at them again. */
 typedef struct control {
     uint64_t magic;
     uint64_t ring_bytes;
+    _Atomic uint64_t notes[MPX_LANE_NOTES];
     side_t sides[2];
-    alignas(MPX_RING_LINE) _Atomic uint64_t notes[MPX_LANE_NOTES];
     mpx_ring_shared_t rings[2]; /* ring i is written by side i */
 } control_t;
 
