@@ -18,7 +18,7 @@ static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
     mp_call_options_t options = {.chunksize = chunksize};
     for (int i = 0; i < n; i++)
         xs[i] = i;
-    require(mp_pool_map(pool, &square, xs, 1000, ys, -1));
+    require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
     double begin = seconds();
     require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
     report("libmp", name, "k/s", n / (seconds() - begin) / 1000);

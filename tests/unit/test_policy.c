@@ -218,6 +218,24 @@ START_TEST(higher_priorities_go_first_and_equal_ones_share)
 }
 END_TEST
 
+START_TEST(a_guess_is_believed_as_far_as_it_does_no_harm)
+{
+    mpx_sched_t *sched = with_worker((mpx_policy_t){.guess_ns = 100});
+    mpx_sched_put(sched, 0, 1, 0, 100000, 400000, 0);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    ck_assert_uint_eq(run.count, 32);
+    expect_nothing(sched); /* one chunk, however short it should be */
+    mpx_sched_done(sched, 0, run.chunk, 32, 3200);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).count, 128);
+    ck_assert_int_eq(mpx_sched_job_service_ns(sched, 1), 100);
+    mpx_sched_destroy(&sched);
+    sched = with_worker((mpx_policy_t){.guess_ns = 500000});
+    mpx_sched_put(sched, 0, 1, 0, 100000, 400000, 0);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).count, 2); /* about a millisecond's work */
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -230,6 +248,7 @@ int main(void)
         only_the_causes_that_were_named_are_retried,
         a_call_that_crashes_each_worker_is_given_up,
         higher_priorities_go_first_and_equal_ones_share,
+        a_guess_is_believed_as_far_as_it_does_no_harm,
         NULL,
     };
     return suite_run("policy", tests, 30);

@@ -17,6 +17,7 @@
 enum {
     CHUNK_TARGET_NS = 1000000, /* run time that makes the cost of a chunk vanish */
     CHUNK_BYTES = 64 * 1024,
+    GUESS_CALLS = 32, /* at most in a chunk whose run time is a guess: they may be slow after all */
     CHUNK_GROWTH = 4, /* at most, over the largest one so far: the first calls may mislead */
     DEPTH_MIN = 2,
     DEPTH_MAX = 256
@@ -32,10 +33,12 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 /* Calls that take about CHUNK_TARGET_NS, but no straggler near the job's end. */
 static uint64_t adapted_size(const job_t *job)
 {
-    if (job->service_ns == 0 || job->largest == 0)
+    bool guessed = job->service_ns == 0 || job->largest == 0;
+    int64_t service_ns = guessed ? job->policy.guess_ns : job->service_ns;
+    if (service_ns == 0)
         return 1;
-    uint64_t size = CHUNK_TARGET_NS / (uint64_t)job->service_ns;
-    size = smaller(size, (uint64_t)job->largest * CHUNK_GROWTH);
+    uint64_t size = CHUNK_TARGET_NS / (uint64_t)service_ns;
+    size = smaller(size, guessed ? GUESS_CALLS : (uint64_t)job->largest * CHUNK_GROWTH);
     uint64_t portions = 2 * (job->need->slots ? job->need->slots : 1);
     size = smaller(size, (job->queued + portions - 1) / portions);
     uint64_t call_bytes = job->spans->bytes / job->spans->count;

@@ -30,8 +30,9 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mp
 {
     (void)now;
     if (id == 0 || policy->call_limit_ns < 0 || policy->soft_limit_ns < 0 || policy->grace_ns < 0 ||
-        policy->retry_delay_ns < 0 || policy->wait_ns < 0 || policy->absent_ns < 0 ||
-        policy->priority < -MPX_PRIORITY_MAX || policy->priority > MPX_PRIORITY_MAX)
+        policy->retry_delay_ns < 0 || policy->guess_ns < 0 || policy->wait_ns < 0 ||
+        policy->absent_ns < 0 || policy->priority < -MPX_PRIORITY_MAX ||
+        policy->priority > MPX_PRIORITY_MAX)
         return MP_EINVAL;
     if (mpx_job_find(self, id))
         return MP_EEXIST;
@@ -188,4 +189,10 @@ uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t id)
 {
     const job_t *job = mpx_job_find(self, id);
     return job ? job->queued + job->delayed + job->given : 0;
+}
+
+int64_t mpx_sched_job_service_ns(const mpx_sched_t *self, uint64_t id)
+{
+    const job_t *job = mpx_job_find(self, id);
+    return job ? job->service_ns : 0;
 }

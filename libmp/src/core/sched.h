@@ -60,6 +60,8 @@ typedef struct mpx_policy {
     int64_t grace_ns;       /* between the steps of stopping a call; 0: it is killed at once */
     int64_t wait_ns;        /* end queued calls when there was no worker for so long; 0: never */
     int64_t absent_ns;      /* the same when there are workers, but none with the task */
+    int64_t guess_ns;       /* run time that a call took in earlier jobs; 0: unknown. Believed only
+                               as far as a mistake doesn't hurt, until calls of this job are over */
 } mpx_policy_t;
 
 typedef struct mpx_worker_spec {
@@ -187,6 +189,8 @@ typedef struct mpx_sched_counts {
     uint32_t jobs;
 } mpx_sched_counts_t;
 void mpx_sched_counts(const mpx_sched_t *self, mpx_sched_counts_t *out);
+/* The run time of a call of the job, as measured; 0: unknown. */
+int64_t mpx_sched_job_service_ns(const mpx_sched_t *self, uint64_t job);
 /* Open calls of one job: queued and given; 0 for an unknown one. */
 uint64_t mpx_sched_job_open_calls(const mpx_sched_t *self, uint64_t job);
 

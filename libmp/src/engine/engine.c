@@ -675,6 +675,8 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
     job_t *job = job_make(self, spec, hooks, hooks_self);
     if (!job)
         return MP_ENOMEM;
+    if (job->tally)
+        policy.guess_ns = job->tally->service_ns;
     rc = mpx_sched_job_open(self->sched, now, job->id, &policy);
     if (rc != MP_OK) {
         job_forget(self, job);
@@ -724,6 +726,9 @@ mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t id)
     if (!job)
         return MP_EINVAL;
     mpx_header_t header = {.op = MPX_OP_CLOSE, .job = id};
+    int64_t service_ns = mpx_sched_job_service_ns(self->sched, id);
+    if (job->tally && service_ns)
+        job->tally->service_ns = service_ns;
     mp_rc_t rc = mpx_sched_job_cancel(self->sched, now, id, MP_ECANCELLED);
     if (rc == MP_OK)
         rc = mpx_sched_job_close(self->sched, now, id);

@@ -15,6 +15,7 @@ typedef struct mpx_tally {
     uint64_t cancelled;
     uint64_t other;
     int64_t busy_ns;
+    int64_t service_ns; /* of a task: what a call took in the job that ended last; 0: unknown */
 } mpx_tally_t;
 
 /* n more calls ended with rc, and took so long together. */
