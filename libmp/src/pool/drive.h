@@ -21,6 +21,8 @@ struct mp_pool {
     unsigned users;         /* the caller's handle and those jobs */
     bool driven;            /* a thread sleeps on the backend's descriptor */
     bool driver_waits;      /* for something of its own, as the mover doesn't */
+    bool rung;              /* the mover was woken, and has not come yet */
+    bool unsettled;         /* the mover is to settle what a burst of calls has left, in a moment */
     int64_t driven_until;
     int kick_fd;         /* eventfd that wakes it */
     int watch_fd;        /* epoll for mp_job_fileno, made when first asked for; -1 */
@@ -59,6 +61,10 @@ mp_pool_t *mpx_pool_wrap(mpx_backend_t *backend);
 /* Handle everything that is there now, and leave the backend ready to wake a sleeper. To be
  * called after each change to the engine, before the lock is released. */
 mp_rc_t mpx_pool_settle(mp_pool_t *self);
+
+/* The same for one of many changes in a row, when there is a mover: nobody may be woken by the
+ * backend until the mover has settled, a moment after the first of them. */
+mp_rc_t mpx_pool_settle_soon(mp_pool_t *self);
 
 /* Drive, or wait for the driver, until ready(arg). MP_OK; MP_ETIMEDOUT; MP_ENOMEM;
  * MP_ESYSTEM; MP_ECLOSED the pool was destroyed. */

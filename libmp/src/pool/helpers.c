@@ -5,19 +5,40 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <time.h>
 
-enum { LAST_CALLS_MS = 5000 };
+enum { LAST_CALLS_MS = 5000, BURST_NS = 50000 };
 
 /* ---- threads -----------------------------------------------------------------------------------
  */
+
+/* Calls that are begun one after the other are looked after by those who begin them; to wake us for
+ * each would cost more than the call. */
+static void let_pass(mp_pool_t *pool)
+{
+    pthread_mutex_unlock(&pool->lock);
+    (void)nanosleep(&(struct timespec){.tv_nsec = BURST_NS}, NULL);
+    pthread_mutex_lock(&pool->lock);
+    pool->unsettled = false;
+    if (pool->backend && !pool->stopping)
+        (void)mpx_pool_settle(pool);
+}
+
+static void wait_for_seat(mp_pool_t *pool)
+{
+    pool->rung = false;
+    pthread_cond_wait(&pool->seat, &pool->lock);
+}
 
 static void *move(void *arg)
 {
     mp_pool_t *pool = arg;
     pthread_mutex_lock(&pool->lock);
     while (!pool->stopping && pool->backend)
-        if (!pool->open_results || pool->driven)
-            pthread_cond_wait(&pool->seat, &pool->lock);
+        if (pool->unsettled)
+            let_pass(pool);
+        else if (!pool->open_results || pool->driven)
+            wait_for_seat(pool);
         else
             (void)mpx_pool_drive(pool);
     pool->mover = false;
@@ -104,8 +125,10 @@ mp_rc_t mpx_helpers_start(mp_pool_t *pool, bool with_callbacks)
 
 void mpx_helpers_wake(mp_pool_t *pool)
 {
-    if (pool->mover && pool->open_results && !pool->driven)
+    if (pool->mover && (pool->open_results || pool->unsettled) && !pool->driven && !pool->rung) {
+        pool->rung = true;
         pthread_cond_signal(&pool->seat);
+    }
     if (!pool->due_results && !pool->told_results)
         return;
     if (pool->caller)

@@ -317,18 +317,42 @@ static void set_timer(mp_pool_t *self)
     self->timer_at = at;
 }
 
+static mp_rc_t turn(mp_pool_t *self)
+{
+    mpx_backend_t *backend = self->backend;
+    int64_t now = mpx_now();
+    mp_rc_t rc = backend->ops->turn(backend, now);
+    if (rc == MP_OK && backend->failed != MP_OK)
+        rc = mpx_engine_fail_all(backend->engine, now, MP_EWORKERLOST, backend->problem);
+    for (struct mp_job *job = self->jobs; job && rc == MP_OK; job = mpx_job_next(job))
+        mpx_job_balance(job, now);
+    return rc;
+}
+
+mp_rc_t mpx_pool_settle_soon(mp_pool_t *self)
+{
+    if (!self->mover || self->stopping || self->driver_waits || self->watch_fd >= 0)
+        return mpx_pool_settle(self);
+    mp_rc_t rc = turn(self);
+    if (rc != MP_OK)
+        return rc;
+    mpx_results_sweep(self);
+    if (!self->unsettled) {
+        self->unsettled = true;
+        mpx_pool_kick(self);
+    }
+    mpx_helpers_wake(self);
+    pthread_cond_broadcast(&self->moved);
+    return MP_OK;
+}
+
 mp_rc_t mpx_pool_settle(mp_pool_t *self)
 {
     mpx_backend_t *backend = self->backend;
     do {
-        int64_t now = mpx_now();
-        mp_rc_t rc = backend->ops->turn(backend, now);
-        if (rc == MP_OK && backend->failed != MP_OK)
-            rc = mpx_engine_fail_all(backend->engine, now, MP_EWORKERLOST, backend->problem);
+        mp_rc_t rc = turn(self);
         if (rc != MP_OK)
             return rc;
-        for (struct mp_job *job = self->jobs; job; job = mpx_job_next(job))
-            mpx_job_balance(job, now);
     } while (!backend->ops->may_sleep(backend));
     set_timer(self);
     mpx_results_sweep(self);

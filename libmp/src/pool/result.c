@@ -224,7 +224,7 @@ static mp_rc_t hand_over(mp_result_t *self, mp_result_t **out)
         pool->users++;
         *out = self;
     }
-    (void)mpx_pool_settle(pool);
+    (void)mpx_pool_settle_soon(pool);
     return MP_OK;
 }
 
