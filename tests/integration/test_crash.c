@@ -185,6 +185,7 @@ MP_TASK(own_pid, int, where_t)
 
 MP_TASK(sleep_long, int, int)
 {
+    mp_call_progress(call, 0, 0, "begun");
     usleep((useconds_t)*in * 1000);
     return MP_OK;
 }
@@ -347,14 +348,16 @@ START_TEST(all_workers_are_killed_at_once)
     for (int i = 0; i < PROCESSES; i++)
         OK(mp_pool_apply_async(pool, &sleep_long, &ms, &(mp_async_options_t){.calls = watched},
                                &results[i]));
-    usleep(50000); /* long enough for both to have begun, in most runs */
+    mp_report_t report;
+    for (int i = 0; i < PROCESSES; i++)
+        while (mp_result_reported(results[i], &report) != MP_OK) /* both have begun */
+            usleep(1000);
     for (int i = 0; i < PROCESSES; i++)
         kill(workers[i].pid, SIGKILL);
-    for (int i = 0; i < PROCESSES; i++)
-        if (mp_result_outcome(results[i], &outcome, 2000) == MP_OK)
-            ck_assert_int_eq(outcome.rc, MP_ECRASHED);
-        else
-            OK(mp_result_cancel(results[i])); /* it had not begun, and does so now */
+    for (int i = 0; i < PROCESSES; i++) {
+        OK(mp_result_outcome(results[i], &outcome, LONG_MS));
+        ck_assert(outcome.rc == MP_ECRASHED && outcome.signal == SIGKILL);
+    }
     check_that_it_works(pool);
     for (int i = 0; i < PROCESSES; i++)
         mp_result_destroy(&results[i]);

@@ -348,14 +348,15 @@ uint64_t mpx_crew_surplus(const mpx_crew_t *self)
     return 0;
 }
 
-void mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker)
+mp_rc_t mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker)
 {
     slot_t *slot = find_slot(self, worker);
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     if (!slot || slot->state != UP)
-        return;
-    slot->dismissed = true;
-    (void)send_to(slot, &header, (mp_bytes_t){0});
+        return MP_ECLOSED;
+    mp_rc_t rc = send_to(slot, &header, (mp_bytes_t){0});
+    slot->dismissed = rc == MP_OK;
+    return rc;
 }
 
 /* ---- sleeping -------------------------------------------------------------------------------- */

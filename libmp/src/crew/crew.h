@@ -120,7 +120,7 @@ void mpx_crew_kill(mpx_crew_t *self, uint64_t worker);
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_crew_resize(mpx_crew_t *self, uint32_t size);
 uint64_t mpx_crew_surplus(const mpx_crew_t *self);
-void mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker);
+mp_rc_t mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker); /* as mpx_crew_send */
 
 /* For poll. Before sleeping on it mpx_crew_sleep must have returned true. */
 int mpx_crew_fd(const mpx_crew_t *self);

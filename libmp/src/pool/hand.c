@@ -28,6 +28,7 @@ struct mpx_hand {
     mpx_hand_options_t options;
     char host[256];
     mpx_tray_t *tray;
+    mpx_letter_t *bye;    /* made beforehand; NULL: it is sent */
     pthread_mutex_t lock; /* of the next four */
     pthread_cond_t news;
     mpx_letter_t *given; /* oldest first */
@@ -72,6 +73,7 @@ static void release(mpx_hand_t *self)
         HASH_DEL(self->jobs, job);
         free(job);
     }
+    free(self->bye);
     mpx_call_free(&self->call);
     mpx_buf_free(&self->values);
     mpx_tray_release(&self->tray);
@@ -83,13 +85,24 @@ static void release(mpx_hand_t *self)
 /* ---- answers -----------------------------------------------------------------------------------
  */
 
-/* Without memory for it the answer is lost, and its worker with it: the pool sees a call that never
- * ends, and its time limit. */
+/* There is no memory to answer with. */
+static void say_bye(mpx_hand_t *self)
+{
+    self->at_once = true;
+    if (self->bye)
+        mpx_tray_put(self->tray, self->bye);
+    self->bye = NULL;
+}
+
 static void answer(mpx_hand_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
+    if (self->at_once)
+        return;
     mpx_letter_t *letter = mpx_letter_new(self->options.worker, header, payload);
     if (letter)
         mpx_tray_put(self->tray, letter);
+    else
+        say_bye(self);
 }
 
 static void answer_problem(mpx_hand_t *self, uint64_t job, mp_rc_t code, const char *why)
@@ -99,6 +112,8 @@ static void answer_problem(mpx_hand_t *self, uint64_t job, mp_rc_t code, const c
     mpx_header_t header = {.op = MPX_OP_ERROR, .job = job, .code = code};
     if (mpx_problem_pack(&problem, &body) == MP_OK)
         answer(self, &header, mpx_buf_bytes(&body));
+    else
+        say_bye(self);
     mpx_buf_free(&body);
 }
 
@@ -181,6 +196,8 @@ static void send_record(mpx_hand_t *self, int code, mp_bytes_t value, int64_t bu
         record.detail = mpx_buf_bytes(&detail);
     if (mpx_record_add(&body, &record) == MP_OK)
         answer(self, &header, mpx_buf_bytes(&body));
+    else
+        say_bye(self);
     mpx_buf_free(&detail);
     mpx_buf_free(&body);
 }
@@ -331,7 +348,7 @@ static void on_letter(mpx_hand_t *self, const mpx_letter_t *letter)
 static mpx_letter_t *next_letter(mpx_hand_t *self, bool wait)
 {
     pthread_mutex_lock(&self->lock);
-    while (wait && !self->given && !self->leaving)
+    while (wait && !self->given && !self->leaving && !self->at_once)
         pthread_cond_wait(&self->news, &self->lock);
     mpx_letter_t *letter = self->at_once ? NULL : self->given;
     if (letter)
@@ -392,6 +409,11 @@ mp_rc_t mpx_hand_new(mpx_tray_t *tray, const mpx_hand_options_t *options, mpx_ha
         return mpx_fault(MP_ENOMEM, "a worker");
     self->options = *options;
     snprintf(self->host, sizeof self->host, "%s", options->host);
+    self->bye = mpx_letter_new(options->worker, &(mpx_header_t){.op = MPX_OP_BYE}, (mp_bytes_t){0});
+    if (!self->bye) {
+        free(self);
+        return mpx_fault(MP_ENOMEM, "a worker");
+    }
     self->tray = mpx_tray_share(tray);
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->news, NULL);

@@ -2,7 +2,7 @@
  *
  * It is given OPEN, SUBMIT and CLOSE as an executor is, and answers by letters: HELLO when it is
  * ready (or an ERROR: its initializer failed), PROGRESS, RESULT, and for a job that it can't run an
- * ERROR.
+ * ERROR. When there is no memory for an answer it says BYE, and does nothing any more: it is lost.
  */
 #ifndef MPX_HAND_H
 #define MPX_HAND_H

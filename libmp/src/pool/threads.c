@@ -121,19 +121,6 @@ static mp_rc_t on_failed(threads_t *self, int64_t now, const mpx_letter_t *lette
     return rc;
 }
 
-static mp_rc_t on_letter(threads_t *self, int64_t now, const mpx_letter_t *letter)
-{
-    seat_t *seat = find_seat(self, letter->worker);
-    if (!seat)
-        return MP_OK; /* from one that was left to itself */
-    if (letter->header.op == MPX_OP_HELLO)
-        return on_hello(self, now, seat);
-    if (letter->header.op == MPX_OP_ERROR && !letter->header.job)
-        return on_failed(self, now, letter);
-    return mpx_engine_message(self->base.engine, now, letter->worker, &letter->header,
-                              (mp_bytes_t){letter->payload, letter->size});
-}
-
 /* Leave a hand to itself, and take another one. */
 static mp_rc_t replace_lost(threads_t *self, int64_t now)
 {
@@ -149,6 +136,23 @@ static mp_rc_t replace_lost(threads_t *self, int64_t now)
     }
     self->lost = 0;
     return rc == MP_OK ? add_seat(self) : rc;
+}
+
+static mp_rc_t on_letter(threads_t *self, int64_t now, const mpx_letter_t *letter)
+{
+    seat_t *seat = find_seat(self, letter->worker);
+    if (!seat)
+        return MP_OK; /* from one that was left to itself */
+    if (letter->header.op == MPX_OP_HELLO)
+        return on_hello(self, now, seat);
+    if (letter->header.op == MPX_OP_ERROR && !letter->header.job)
+        return on_failed(self, now, letter);
+    if (letter->header.op == MPX_OP_BYE) {
+        self->lost = letter->worker;
+        return replace_lost(self, now);
+    }
+    return mpx_engine_message(self->base.engine, now, letter->worker, &letter->header,
+                              (mp_bytes_t){letter->payload, letter->size});
 }
 
 static mp_rc_t end_drained(threads_t *self, int64_t now)

@@ -83,7 +83,8 @@ static mp_rc_t dismiss_surplus(mpx_workshop_t *self, int64_t now)
     mp_rc_t rc = MP_OK;
     while (rc == MP_OK && (worker = mpx_crew_surplus(self->crew))) {
         rc = mpx_engine_worker_drain(self->engine, now, worker);
-        mpx_crew_dismiss(self->crew, worker);
+        if (rc == MP_OK)
+            rc = mpx_crew_dismiss(self->crew, worker);
     }
     return rc;
 }
