@@ -8,6 +8,7 @@
 #ifndef FAR_H
 #define FAR_H
 
+#include "ok.h"
 #include "suite.h"
 
 #include <mp/mp.h>
@@ -29,17 +30,6 @@ static inline bool far_is(const char *name)
 {
     return strcmp(far, name) == 0;
 }
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t far_rc_ = (call);                                                                  \
-        ck_assert_msg(far_rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(far_rc_), mp_errmsg());   \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t far_rc_ = (call);                                                                  \
-        ck_assert_msg(far_rc_ == (rc), "%s: %s (%s)", #call, mp_errname(far_rc_), mp_errmsg());    \
-    } while (0)
 
 /* The leak checker wants to stop all threads, and reports what one that it couldn't stop has in
  * its registers; a forked child leaves what was its parent's. What these tests leave behind is

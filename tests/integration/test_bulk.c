@@ -1,6 +1,7 @@
 /* test_bulk: records that are too large for a lane's ring, over executors of this host and over a
  * broker. Usage: test_bulk local|tcp|ipc */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <mp/mp.h>
@@ -11,17 +12,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 60000, PROCESSES = 2 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 /* Sizes around the bounds at which a chunk's way changes, and far beyond them. The first word says
  * what is to be done. */

@@ -1,6 +1,7 @@
 /* test_crash: whatever a call does to its process, its caller is told how it ended, others don't
  * notice, and nothing is left behind. Usage: test_crash local|tcp|ipc */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -18,12 +19,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 20000, PROCESSES = 2 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
 
 /* ---- what calls do -----------------------------------------------------------------------------
  */

@@ -1,6 +1,7 @@
 /* test_nested: calls that have calls of their own, on the same workers. Usage: test_nested
  * local|tcp|ipc */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <mp/mp.h>
@@ -11,17 +12,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 30000, PROCESSES = 2 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 MP_TASK(square, int, int)
 {

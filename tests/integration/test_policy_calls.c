@@ -2,6 +2,7 @@
  * priorities, progress; over executors of this host and over a broker.
  * Usage: test_policy_calls local|tcp|ipc */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <fcntl.h>
@@ -16,17 +17,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 20000 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 static int64_t now_ns(void)
 {

@@ -1,6 +1,7 @@
 /* test_result: calls that go on while the program does something else, over executors of this
  * host and over a broker. Usage: test_result local|tcp|ipc */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <dirent.h>
@@ -12,17 +13,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 20000, PROCESSES = 2 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 MP_TASK(twice, int, int)
 {

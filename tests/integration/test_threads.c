@@ -1,5 +1,6 @@
 /* Pools whose workers are threads of this process, and those that have none: calls run in the
  * caller. */
+#include "ok.h"
 #include "suite.h"
 
 #include <mp/mp.h>
@@ -11,17 +12,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 20000, N = 1000 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 static atomic_int ran;
 static atomic_bool go_on;

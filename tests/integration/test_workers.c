@@ -1,5 +1,6 @@
 /* The workers of a local pool: how many there are, what they have done, when they are replaced. */
 #include "harness.h"
+#include "ok.h"
 #include "suite.h"
 
 #include <mp/mp.h>
@@ -9,17 +10,6 @@
 #include <unistd.h>
 
 enum { LONG_MS = 20000 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == MP_OK, "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());           \
-    } while (0)
-#define IS(call, rc)                                                                               \
-    do {                                                                                           \
-        mp_rc_t rc_ = (call);                                                                      \
-        ck_assert_msg(rc_ == (rc), "%s: %s (%s)", #call, mp_errname(rc_), mp_errmsg());            \
-    } while (0)
 
 enum { GOOD, FAIL, CRASH };
 

@@ -21,6 +21,7 @@ struct mpx_workshop {
     uint32_t lending;  /* of those, that wait for calls of their own */
     uint32_t spare;    /* executors that are paused, because nobody lends */
     uint32_t crew_size;
+    uint32_t relays; /* executors whose calls have had calls of their own */
     uint64_t generation;
     char host[256];
 };
@@ -203,8 +204,10 @@ static mp_rc_t on_nested(mpx_workshop_t *self, int64_t now, const mpx_crew_event
     mp_rc_t rc = MP_OK;
     if (!bench)
         return MP_OK;
-    if (!bench->relay)
+    if (!bench->relay) {
         rc = mpx_relay_new(self->engine, &options, &bench->relay);
+        self->relays += rc == MP_OK;
+    }
     if (rc == MP_OK && submits && !bench->lends && self->lending >= LENDING_MAX)
         return refuse(self, event);
     if (rc == MP_OK && submits && !bench->lends)
@@ -249,6 +252,7 @@ static void clear_bench(mpx_workshop_t *self, int64_t now, const mpx_crew_event_
     mpx_bench_t *bench = find_bench(self, event->worker);
     if (!bench)
         return; /* it died before it was up */
+    self->relays -= bench->relay != NULL;
     mpx_relay_destroy(&bench->relay, now);
     self->lending -= bench->lends;
     self->spare -= bench->spare;
@@ -322,7 +326,7 @@ mp_rc_t mpx_workshop_turn(mpx_workshop_t *self, int64_t now)
         rc = MP_OK;
     if (rc == MP_OK && mpx_engine_deadline(self->engine) <= now)
         rc = mpx_engine_tick(self->engine, now);
-    if (rc == MP_OK && self->options.crew.nested)
+    if (rc == MP_OK && self->relays)
         rc = take_back_all(self, now);
     return rc;
 }
