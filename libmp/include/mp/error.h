@@ -53,7 +53,11 @@ extern "C" {
     X(MP_EVERSION, -42, "no common protocol version")                                              \
     X(MP_EDRAINING, -43, "the peer is shutting down")                                              \
     X(MP_ELIMIT, -44, "a limit of the peer is reached")                                            \
-    X(MP_EAUTH, -45, "authentication failed")
+    X(MP_EAUTH, -45, "authentication failed")                                                      \
+    X(MP_ESTALE, -46, "the lock that guards it is not held any more")                              \
+    X(MP_ELEASE, -47, "the lease ran out: what was held is not held any more")                     \
+    X(MP_ENOSPACE, -48, "the disk is full")                                                        \
+    X(MP_ECHANGED, -49, "it has changed since")
 
 typedef enum mp_rc {
 #define MP_ERROR_ENUM(name, number, sentence) name = number,

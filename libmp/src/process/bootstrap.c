@@ -6,7 +6,7 @@
 #include "leave.h"
 #include "lifeline.h"
 #include "logger.h"
-#include "method.h"
+#include "start_method.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 #include "forkguard.h"
 #include "lifeline.h"
 #include "logger.h"
-#include "method.h"
+#include "start_method.h"
 #include "spawn.h"
 
 #include <errno.h>

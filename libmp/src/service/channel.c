@@ -38,6 +38,7 @@ struct mpx_channel {
     mpx_door_t door;
     uint64_t object;
     uint64_t secret;
+    uint64_t tenant, tenant_secret;
     const mpx_key_t *key;
     mpx_nonces_t nonces;
     bool challenged;
@@ -87,6 +88,8 @@ mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **o
     self->object = options->object;
     self->secret = options->secret;
     self->key = options->key;
+    self->tenant = options->tenant;
+    self->tenant_secret = options->tenant_secret;
     rc = mpx_link_dial(NULL, options->endpoint, &link, &self->link);
     if (rc == MP_OK) {
         self->carrier = mpx_link_carrier(self->link, 0);
@@ -266,6 +269,8 @@ static void knock(mpx_channel_t *self)
         .door = self->door,
         .object = self->object,
         .secret = self->secret,
+        .tenant = self->tenant,
+        .tenant_secret = self->tenant_secret,
     };
     self->state = GREETING;
     mp_rc_t rc = mpx_greeting_nonce(self->nonces.visitor);

@@ -31,6 +31,8 @@ typedef struct mpx_channel_options {
     uint64_t object;
     uint64_t secret;
     const mpx_key_t *key; /* stays where it is */
+    uint64_t tenant;      /* of a manager's door: who this was before */
+    uint64_t tenant_secret;
     bool no_lane;
     const mpx_channel_user_t *user;
     void *arg;

@@ -46,6 +46,9 @@ struct mpx_guest {
     mpx_nonces_t nonces;
     void *user;
     unsigned ignored; /* messages since it is OUT */
+    bool left;
+    uint64_t tenant, tenant_secret;
+    char name[96];
     char address[64];
     bool unlisted;
     UT_hash_handle hh;
@@ -74,6 +77,22 @@ void mpx_guest_set(mpx_guest_t *self, void *user)
 void *mpx_guest_get(const mpx_guest_t *self)
 {
     return self->user;
+}
+
+uint64_t mpx_guest_tenant(const mpx_guest_t *self, uint64_t *secret)
+{
+    *secret = self->tenant_secret;
+    return self->tenant;
+}
+
+bool mpx_guest_left(const mpx_guest_t *self)
+{
+    return self->left;
+}
+
+const char *mpx_guest_name(const mpx_guest_t *self)
+{
+    return self->name;
 }
 
 const char *mpx_guest_address(const mpx_guest_t *self)
@@ -218,6 +237,9 @@ static mp_rc_t on_knock(mpx_guest_t *self, mp_bytes_t payload)
                        software, MPX_WIRE_VERSION, knock.software, knock.version_min,
                        knock.version_max);
     memcpy(self->nonces.visitor, knock.nonce, sizeof knock.nonce);
+    self->tenant = knock.tenant;
+    self->tenant_secret = knock.tenant_secret;
+    snprintf(self->name, sizeof self->name, "%.80s:%u", knock.host, knock.pid);
     if (rc == MP_OK && !(self->entry = find_entry(self->hub, &knock)))
         rc = mpx_fault(MP_ENOTFOUND, "%s: number %llu isn't there, or not any more",
                        mpx_hub_endpoint(self->hub), (unsigned long long)knock.object);
@@ -305,6 +327,7 @@ static void on_guest_message(mpx_guest_t *guest, const mpx_header_t *header, mp_
     mpx_entry_t *entry = guest->entry;
     entry->touched = true;
     if (header->op == MPX_OP_BYE || header->op == MPX_OP_ERROR) {
+        guest->left = header->op == MPX_OP_BYE;
         put_out(guest, MP_OK, true);
         return;
     }

@@ -68,6 +68,13 @@ void mpx_entry_open(mpx_entry_t *self, mpx_hub_t *hub);
 /* Its guests are told why, and gone. Harmless if not open. */
 void mpx_entry_close(mpx_entry_t *self, mp_rc_t why);
 
+/* Of a manager's door: who it says that it was before; 0: it is new. */
+uint64_t mpx_guest_tenant(const mpx_guest_t *self, uint64_t *secret);
+/* Of one that is gone: whether it said goodbye. */
+bool mpx_guest_left(const mpx_guest_t *self);
+/* "host:pid", as it says. */
+const char *mpx_guest_name(const mpx_guest_t *self);
+
 /* The object's own; NULL at first. */
 void mpx_guest_set(mpx_guest_t *self, void *user);
 void *mpx_guest_get(const mpx_guest_t *self);

@@ -15,7 +15,8 @@ enum mpx_kind {
     MPX_KIND_ARRAY,
     MPX_KIND_QUEUE,
     MPX_KIND_CONNECTION,
-    MPX_KIND_BULK
+    MPX_KIND_BULK,
+    MPX_KIND_OBJECT
 };
 
 static inline uint64_t mpx_reference_word(uint32_t kind)

@@ -8,31 +8,12 @@
 
 #include "buf.h"
 #include "fault.h"
+#include "format.h"
+#include "node.h"
 #include "unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { REF_TYPE = 1, REF_BYTES = sizeof(mp_ref_t) };
-
-enum {
-    NIL = 0xc0,
-    FALSE = 0xc2,
-    TRUE = 0xc3,
-    BIN8 = 0xc4,
-    EXT8 = 0xc7,
-    FLOAT32 = 0xca,
-    FLOAT64 = 0xcb,
-    UINT8 = 0xcc,
-    INT8 = 0xd0,
-    STR8 = 0xd9,
-    ARRAY16 = 0xdc,
-    MAP16 = 0xde,
-    FIXMAP = 0x80,
-    FIXARRAY = 0x90,
-    FIXSTR = 0xa0,
-    NEGATIVE = 0xe0
-};
 
 static mp_tree_limits_t fill_in(const mp_tree_limits_t *given)
 {
@@ -56,70 +37,6 @@ typedef struct encoder {
     size_t nodes_left;
 } encoder_t;
 
-/* A first byte and a number of 0, 1, 2, 4 or 8 bytes behind it, the highest first. */
-static mp_rc_t put_head(encoder_t *self, int first, uint64_t number, int bytes)
-{
-    unsigned char head[9] = {(unsigned char)first};
-    for (int i = 0; i < bytes; i++)
-        head[1 + i] = (unsigned char)(number >> 8 * (bytes - 1 - i));
-    return mpx_buf_add(&self->out, head, (size_t)bytes + 1);
-}
-
-/* Lengths: in the first byte below `fix`, else of 1, 2 or 4 bytes with first bytes one apart.
- * first8  0: there is no form with 1 byte */
-static mp_rc_t put_length(encoder_t *self, size_t size, size_t fix, int fixed, int first8,
-                          int first16)
-{
-    if (size < fix)
-        return put_head(self, fixed | (int)size, 0, 0);
-    if (first8 && size <= UINT8_MAX)
-        return put_head(self, first8, size, 1);
-    if (size <= UINT16_MAX)
-        return put_head(self, first16, size, 2);
-    if (size <= UINT32_MAX)
-        return put_head(self, first16 + 1, size, 4);
-    return MP_ETOOLARGE;
-}
-
-static mp_rc_t put_int(encoder_t *self, int64_t n)
-{
-    if (n >= -32 && n <= 127)
-        return put_head(self, (unsigned char)n, 0, 0);
-    if (n >= 0) {
-        int step = n <= UINT8_MAX ? 0 : n <= UINT16_MAX ? 1 : n <= UINT32_MAX ? 2 : 3;
-        return put_head(self, UINT8 + step, (uint64_t)n, 1 << step);
-    }
-    int step = n >= INT8_MIN ? 0 : n >= INT16_MIN ? 1 : n >= INT32_MIN ? 2 : 3;
-    return put_head(self, INT8 + step, (uint64_t)n, 1 << step);
-}
-
-static mp_rc_t put_float(encoder_t *self, double real)
-{
-    uint64_t bits;
-    memcpy(&bits, &real, sizeof bits);
-    return put_head(self, FLOAT64, bits, 8);
-}
-
-static mp_rc_t put_str(encoder_t *self, const char *data, size_t size)
-{
-    mp_rc_t rc = put_length(self, size, 32, FIXSTR, STR8, STR8 + 1);
-    return rc == MP_OK ? mpx_buf_add(&self->out, data, size) : rc;
-}
-
-static mp_rc_t put_bytes(encoder_t *self, const char *data, size_t size)
-{
-    mp_rc_t rc = put_length(self, size, 0, 0, BIN8, BIN8 + 1);
-    return rc == MP_OK ? mpx_buf_add(&self->out, data, size) : rc;
-}
-
-static mp_rc_t put_ref(encoder_t *self, const mp_ref_t *ref)
-{
-    unsigned char bytes[3 + REF_BYTES] = {EXT8, REF_BYTES, REF_TYPE};
-    for (size_t i = 0; i < REF_BYTES; i++)
-        bytes[3 + i] = (unsigned char)(ref->word[i / 8] >> 8 * (7 - i % 8));
-    return mpx_buf_add(&self->out, bytes, sizeof bytes);
-}
-
 static mp_rc_t put(encoder_t *self, const mp_tree_t *tree);
 
 static mp_rc_t put_slots(encoder_t *self, const mp_tree_t *tree)
@@ -129,12 +46,12 @@ static mp_rc_t put_slots(encoder_t *self, const mp_tree_t *tree)
     if (self->depth_left == 0)
         return MP_ETOOLARGE;
     mp_rc_t rc =
-        put_length(self, count, 16, is_list ? FIXARRAY : FIXMAP, 0, is_list ? ARRAY16 : MAP16);
+        is_list ? mpx_node_add_list(&self->out, count) : mpx_node_add_dict(&self->out, count);
     self->depth_left--;
     for (size_t i = 0; rc == MP_OK && i < count; i++) {
         const mpx_tree_slot_t *slot = &tree->as.many.slots[i];
         if (slot->key)
-            rc = put_str(self, slot->key, slot->key_size);
+            rc = mpx_node_add_str(&self->out, slot->key, slot->key_size);
         if (rc == MP_OK)
             rc = put(self, slot->node);
     }
@@ -148,22 +65,22 @@ static mp_rc_t put(encoder_t *self, const mp_tree_t *tree)
         return MP_ETOOLARGE;
     switch (tree->type) {
     case MP_TREE_NULL:
-        return put_head(self, NIL, 0, 0);
+        return mpx_node_add_null(&self->out);
     case MP_TREE_BOOL:
-        return put_head(self, tree->as.truth ? TRUE : FALSE, 0, 0);
+        return mpx_node_add_bool(&self->out, tree->as.truth);
     case MP_TREE_INT:
-        return put_int(self, tree->as.integer);
+        return mpx_node_add_int(&self->out, tree->as.integer);
     case MP_TREE_FLOAT:
-        return put_float(self, tree->as.real);
+        return mpx_node_add_float(&self->out, tree->as.real);
     case MP_TREE_STR:
-        return put_str(self, tree->as.bytes.data, tree->as.bytes.size);
+        return mpx_node_add_str(&self->out, tree->as.bytes.data, tree->as.bytes.size);
     case MP_TREE_BYTES:
-        return put_bytes(self, tree->as.bytes.data, tree->as.bytes.size);
+        return mpx_node_add_bytes(&self->out, tree->as.bytes.data, tree->as.bytes.size);
     case MP_TREE_LIST:
     case MP_TREE_DICT:
         return put_slots(self, tree);
     case MP_TREE_REF:
-        return put_ref(self, &tree->as.ref);
+        return mpx_node_add_ref(&self->out, &tree->as.ref);
     }
     return MP_EINVAL;
 }

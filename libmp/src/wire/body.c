@@ -534,6 +534,8 @@ mp_rc_t mpx_knock_pack(const mpx_knock_t *self, mpx_buf_t *out)
     message.object = self->object;
     message.secret = self->secret;
     message.nonce = binary(self->nonce, sizeof self->nonce);
+    message.tenant = self->tenant;
+    message.tenant_secret = self->tenant_secret;
     return pack(&message.base, out);
 }
 
@@ -556,6 +558,8 @@ mp_rc_t mpx_knock_unpack(mp_bytes_t body, mpx_knock_t *out, void **arena)
             .door = message->door,
             .object = message->object,
             .secret = message->secret,
+            .tenant = message->tenant,
+            .tenant_secret = message->tenant_secret,
         };
         memcpy(out->nonce, nonce, sizeof nonce);
     }
@@ -622,6 +626,11 @@ mp_rc_t mpx_admit_pack(const mpx_admit_t *self, mpx_buf_t *out)
     message.max_item_bytes = self->max_item_bytes;
     message.joinable = self->joinable;
     message.explicit_ = self->explicitly;
+    message.tenant = self->tenant;
+    message.secret = self->secret;
+    message.server = self->server;
+    message.lease_ms = self->lease_ms;
+    message.resumed = self->resumed;
     return pack(&message.base, out);
 }
 
@@ -641,6 +650,11 @@ mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena)
             .max_item_bytes = message->max_item_bytes,
             .joinable = message->joinable,
             .explicitly = message->explicit_,
+            .tenant = message->tenant,
+            .secret = message->secret,
+            .server = message->server,
+            .lease_ms = message->lease_ms,
+            .resumed = message->resumed,
         };
     UNPACK_END();
     return rc;

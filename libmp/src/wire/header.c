@@ -48,6 +48,8 @@ const char *mpx_op_name(mpx_op_t op)
         [MPX_OP_DATA] = "DATA",
         [MPX_OP_CREDIT] = "CREDIT",
         [MPX_OP_PROGRESS] = "PROGRESS",
+        [MPX_OP_CALL] = "CALL",
+        [MPX_OP_ANSWER] = "ANSWER",
     };
     return op > 0 && op < MPX_OP_END ? names[op] : "?";
 }

@@ -3,6 +3,8 @@
 
 #include "fault.h"
 
+#include <string.h>
+
 enum { LENGTH_BYTES = 4, RECORD_HEAD = 12 };
 
 static mp_rc_t cut_short(void)
@@ -122,5 +124,106 @@ mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out)
         return mpx_fault(MP_EPROTO, "an item of an unknown kind");
     *kind = word >> 30;
     *out = take(rest, size);
+    return MP_OK;
+}
+
+mp_rc_t mpx_parcel_add(mpx_buf_t *out, uint32_t kind, mp_bytes_t item)
+{
+    uint8_t *at =
+        item.size > MPX_PARCEL_MAX ? NULL : mpx_buf_reserve(out, MPX_PARCEL_HEAD + item.size);
+    if (!at)
+        return mpx_fault(item.size > MPX_PARCEL_MAX ? MP_ETOOLARGE : MP_ENOMEM,
+                         "an item of %zu bytes", item.size);
+    mpx_parcel_head(at, kind, item.size);
+    if (item.size)
+        memcpy(at + MPX_PARCEL_HEAD, item.data, item.size);
+    out->size += MPX_PARCEL_HEAD + item.size;
+    return MP_OK;
+}
+
+static void store_u64(uint8_t out[8], uint64_t value)
+{
+    mpx_store_u32(out, (uint32_t)value);
+    mpx_store_u32(out + 4, (uint32_t)(value >> 32));
+}
+
+static uint64_t load_u64(const uint8_t *at)
+{
+    return mpx_load_u32(at) | (uint64_t)mpx_load_u32(at + 4) << 32;
+}
+
+mp_rc_t mpx_parcel_add_number(mpx_buf_t *out, uint64_t number)
+{
+    uint8_t bytes[8];
+    store_u64(bytes, number);
+    return mpx_parcel_add(out, 0, (mp_bytes_t){bytes, sizeof bytes});
+}
+
+mp_rc_t mpx_parcel_next_number(mp_bytes_t *rest, uint64_t *out)
+{
+    uint32_t kind = 0;
+    mp_bytes_t item = {NULL, 0};
+    mp_rc_t rc = mpx_parcel_next(rest, &kind, &item);
+    if (rc == MP_OK && (kind != 0 || item.size != 8))
+        rc = mpx_fault(MP_EPROTO, "an item of %zu bytes instead of a number", item.size);
+    if (rc == MP_OK)
+        *out = load_u64(item.data);
+    return rc;
+}
+
+/* ---- operations and answers ----------------------------------------------------------------- */
+
+void mpx_operation_head(uint8_t out[MPX_OPERATION_HEAD], const mpx_operation_t *operation)
+{
+    mpx_store_u32(out, (uint32_t)operation->arguments.size);
+    mpx_store_u32(out + 4, operation->method | (uint32_t)operation->flags << 16);
+    store_u64(out + 8, operation->object);
+    mpx_store_u32(out + 16, (uint32_t)operation->wait_ms);
+    mpx_store_u32(out + 20, 0);
+}
+
+mp_rc_t mpx_operation_next(mp_bytes_t *rest, mpx_operation_t *out)
+{
+    if (rest->size == 0)
+        return MP_EOF;
+    if (rest->size < MPX_OPERATION_HEAD)
+        return cut_short();
+    const uint8_t *head = take(rest, MPX_OPERATION_HEAD).data;
+    size_t size = mpx_load_u32(head);
+    uint32_t word = mpx_load_u32(head + 4);
+    if (size > rest->size)
+        return cut_short();
+    *out = (mpx_operation_t){
+        .method = (uint16_t)word,
+        .flags = (uint16_t)(word >> 16),
+        .object = load_u64(head + 8),
+        .wait_ms = (int32_t)mpx_load_u32(head + 16),
+        .arguments = take(rest, size),
+    };
+    if (out->flags & ~MPX_OPERATION_GUARDED)
+        return mpx_fault(MP_EPROTO, "an operation has unknown flags 0x%x", out->flags);
+    return MP_OK;
+}
+
+void mpx_answer_head(uint8_t out[MPX_ANSWER_HEAD], mp_rc_t rc, size_t size)
+{
+    mpx_store_u32(out, (uint32_t)size);
+    mpx_store_u32(out + 4, (uint32_t)rc);
+}
+
+mp_rc_t mpx_answer_next(mp_bytes_t *rest, mpx_answer_t *out)
+{
+    if (rest->size == 0)
+        return MP_EOF;
+    if (rest->size < MPX_ANSWER_HEAD)
+        return cut_short();
+    const uint8_t *head = take(rest, MPX_ANSWER_HEAD).data;
+    size_t size = mpx_load_u32(head);
+    int32_t rc = (int32_t)mpx_load_u32(head + 4);
+    if (rc > 0)
+        return mpx_fault(MP_EPROTO, "an answer has the code %d, which is none", rc);
+    if (size > rest->size)
+        return cut_short();
+    *out = (mpx_answer_t){(mp_rc_t)rc, take(rest, size)};
     return MP_OK;
 }

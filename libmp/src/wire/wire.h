@@ -66,6 +66,8 @@ typedef enum mpx_op {
     MPX_OP_DATA,
     MPX_OP_CREDIT,
     MPX_OP_PROGRESS,
+    MPX_OP_CALL,
+    MPX_OP_ANSWER,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -124,6 +126,42 @@ bool mpx_records_valid(mp_bytes_t payload, uint32_t count);
 void mpx_parcel_head(uint8_t out[MPX_PARCEL_HEAD], uint32_t kind, size_t size);
 /* `rest` moves on. MP_OK; MP_EOF nothing left; MP_EPROTO cut short, or of no kind. */
 mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out);
+
+/* Operations on objects, one after another in a CALL:
+ *
+ *     u32 size of what follows the head | u16 method | u16 flags | u64 object | i32 wait_ms | 0
+ *
+ * What follows are the method's arguments, each a parcel. GUARDED: before them one with the
+ * lock's number and its token. */
+#define MPX_OPERATION_HEAD    24u
+#define MPX_OPERATION_GUARDED 1u
+typedef struct mpx_operation {
+    uint16_t method;
+    uint16_t flags;
+    int32_t wait_ms; /* -1: for ever */
+    uint64_t object; /* 0: the manager itself */
+    mp_bytes_t arguments;
+} mpx_operation_t;
+void mpx_operation_head(uint8_t out[MPX_OPERATION_HEAD], const mpx_operation_t *operation);
+/* `rest` moves on. MP_OK; MP_EOF nothing left; MP_EPROTO cut short, or of unknown flags. */
+mp_rc_t mpx_operation_next(mp_bytes_t *rest, mpx_operation_t *out);
+
+/* Their answers in an ANSWER: u32 size of what follows | i32 rc, and parcels: of a failure its
+ * words, else the results. */
+#define MPX_ANSWER_HEAD 8u
+typedef struct mpx_answer {
+    mp_rc_t rc;
+    mp_bytes_t results;
+} mpx_answer_t;
+void mpx_answer_head(uint8_t out[MPX_ANSWER_HEAD], mp_rc_t rc, size_t size);
+/* `rest` moves on. MP_OK; MP_EOF nothing left; MP_EPROTO. */
+mp_rc_t mpx_answer_next(mp_bytes_t *rest, mpx_answer_t *out);
+
+/* Parcels of arguments and results: an item; a number, which is one of 8 bytes. */
+mp_rc_t mpx_parcel_add(mpx_buf_t *out, uint32_t kind, mp_bytes_t item);
+mp_rc_t mpx_parcel_add_number(mpx_buf_t *out, uint64_t number);
+/* MP_OK; MP_EOF nothing left; MP_EPROTO. */
+mp_rc_t mpx_parcel_next_number(mp_bytes_t *rest, uint64_t *out);
 
 /* Bodies. _pack appends to a buffer: MP_OK, MP_ETOOLARGE, MP_ENOMEM. _unpack fills the
  * struct, whose strings point into *arena, which the caller frees with free(): MP_OK,
@@ -227,7 +265,7 @@ mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);
 #define MPX_NONCE_BYTES 32
 #define MPX_PROOF_BYTES 32
 
-typedef enum mpx_door { MPX_DOOR_QUEUE = 1, MPX_DOOR_LISTENER } mpx_door_t;
+typedef enum mpx_door { MPX_DOOR_QUEUE = 1, MPX_DOOR_LISTENER, MPX_DOOR_MANAGER } mpx_door_t;
 
 typedef struct mpx_knock {
     uint32_t version_min;
@@ -239,6 +277,8 @@ typedef struct mpx_knock {
     uint64_t object;
     uint64_t secret;
     uint8_t nonce[MPX_NONCE_BYTES];
+    uint64_t tenant; /* of a manager: who it was before */
+    uint64_t tenant_secret;
 } mpx_knock_t;
 mp_rc_t mpx_knock_pack(const mpx_knock_t *self, mpx_buf_t *out);
 mp_rc_t mpx_knock_unpack(mp_bytes_t body, mpx_knock_t *out, void **arena);
@@ -264,6 +304,11 @@ typedef struct mpx_admit {
     uint64_t max_item_bytes;
     bool joinable;
     bool explicitly;
+    uint64_t tenant; /* of a manager's, from here on */
+    uint64_t secret;
+    uint64_t server;
+    uint32_t lease_ms;
+    bool resumed;
 } mpx_admit_t;
 mp_rc_t mpx_admit_pack(const mpx_admit_t *self, mpx_buf_t *out);
 mp_rc_t mpx_admit_unpack(mp_bytes_t body, mpx_admit_t *out, void **arena);

@@ -1,4 +1,4 @@
-#include "method.h"
+#include "start_method.h"
 
 #include "fault.h"
 

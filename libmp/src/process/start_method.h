@@ -1,6 +1,6 @@
-/* method.h: the settings of a process that its children get from it. */
-#ifndef MPX_METHOD_H
-#define MPX_METHOD_H
+/* start_method.h: the settings of a process that its children get from it. */
+#ifndef MPX_START_METHOD_H
+#define MPX_START_METHOD_H
 
 #include <mp/process.h>
 

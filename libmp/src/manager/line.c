@@ -1,0 +1,670 @@
+#include "line.h"
+
+#include "channel.h"
+#include "clock.h"
+#include "fault.h"
+#include "life.h"
+#include "method.h"
+#include "renewer.h"
+#include "service.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM          1
+#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
+#include <uthash.h>
+#include <utlist.h>
+
+enum {
+    LINGER_MS = 200,
+    RETRY_MS = 20,       /* between attempts to connect */
+    ACK_BYTES = 1 << 20, /* of answers that are taken are told, at the latest */
+    ACK_ANSWERS = 4096
+};
+
+/* What this process has of an object. */
+typedef struct hold {
+    uint64_t object;
+    uint64_t handles;
+    uint64_t token; /* of a lock that it holds */
+    bool unlisted;
+    UT_hash_handle hh;
+} hold_t;
+
+/* The answer that nobody waits for any more may be a hold, which goes back. */
+typedef struct orphan {
+    uint64_t number;
+    uint64_t object;
+    uint64_t thread;
+    int method;
+    struct orphan *prev, *next;
+} orphan_t;
+
+struct mpx_line {
+    mpx_line_options_t options;
+    pthread_mutex_t mutex;
+    pthread_cond_t exchanged;
+    mpx_channel_t *channel;
+    size_t users;
+    size_t waiting; /* for the channel to be exchanged */
+    /* under the channel's lock */
+    uint64_t tenant, secret, server;
+    uint32_t lease_ms;
+    bool admitted; /* of this channel */
+    bool has_held;
+    uint64_t next;     /* operation's number */
+    uint64_t position; /* answers that we have */
+    uint64_t told;     /* of those the manager knows */
+    size_t untold_bytes;
+    mpx_errand_t *errands;
+    orphan_t *orphans;
+    hold_t *holds;
+    _Atomic uint64_t lapses;
+    mpx_renewal_t renewal;
+};
+
+/* ---- sending
+ * -------------------------------------------------------------------------------------------- */
+
+static mp_rc_t send_operations(mpx_line_t *self, uint64_t first, uint32_t count,
+                               mp_bytes_t operations)
+{
+    mpx_header_t header = {
+        .op = MPX_OP_CALL, .first = first, .count = count, .nonce = self->position};
+    self->told = self->position;
+    self->untold_bytes = 0;
+    return mpx_channel_send(self->channel, &header, operations);
+}
+
+/* What didn't leave, as the other side is gone, will be sent to the next one. */
+static void send_errand(mpx_line_t *self, mpx_errand_t *errand)
+{
+    bool is_new = !errand->first;
+    if (is_new) {
+        errand->first = self->next;
+        self->next += errand->count;
+    }
+    mp_rc_t rc = send_operations(self, errand->first, errand->count, errand->operations);
+    if (is_new && (rc == MP_EOF || rc == MP_ECLOSED)) {
+        errand->first = 0;
+        self->next -= errand->count;
+    }
+}
+
+/* One operation, by ourselves. */
+static void send_own(mpx_line_t *self, mpx_method_t method, uint64_t object, const uint64_t *number)
+{
+    mpx_buf_t arguments = {0};
+    uint8_t bytes[MPX_OPERATION_HEAD + 16];
+    if (number && mpx_parcel_add_number(&arguments, *number) != MP_OK)
+        return;
+    mpx_operation_t operation = {
+        .method = method, .object = object, .arguments = mpx_buf_bytes(&arguments)};
+    mpx_operation_head(bytes, &operation);
+    if (arguments.size)
+        memcpy(bytes + MPX_OPERATION_HEAD, arguments.data, arguments.size);
+    uint64_t first = self->next++;
+    (void)send_operations(self, first, 1, (mp_bytes_t){bytes, MPX_OPERATION_HEAD + arguments.size});
+    mpx_buf_free(&arguments);
+}
+
+/* ---- answers
+ * ---------------------------------------------------------------------------------------------- */
+
+static void give_back(mpx_line_t *self, const orphan_t *orphan, const mpx_answer_t *answer)
+{
+    bool is_lock = orphan->method == MPX_LOCK_ACQUIRE || orphan->method == MPX_CONDITION_WAIT;
+    if (is_lock && answer->results.size)
+        send_own(self, MPX_LOCK_RELEASE, orphan->object, &orphan->thread);
+    else if (orphan->method == MPX_QUEUE_GET && answer->rc == MP_OK)
+        send_own(self, MPX_QUEUE_RETURN, orphan->object, &orphan->number);
+    else if (orphan->method == MPX_UNIT_ACQUIRE && answer->rc == MP_OK)
+        send_own(self, MPX_UNIT_RELEASE, orphan->object, NULL);
+}
+
+static void answer_orphan(mpx_line_t *self, uint64_t number, const mpx_answer_t *answer)
+{
+    orphan_t *orphan;
+    DL_SEARCH_SCALAR(self->orphans, orphan, number, number);
+    if (!orphan)
+        return;
+    give_back(self, orphan, answer);
+    DL_DELETE(self->orphans, orphan);
+    free(orphan);
+}
+
+static void answer_one(mpx_line_t *self, uint64_t number, const mpx_answer_t *answer)
+{
+    mpx_errand_t *errand;
+    DL_FOREACH (self->errands, errand)
+        if (errand->first && number - errand->first < errand->count)
+            break;
+    if (!errand) {
+        answer_orphan(self, number, answer);
+        return;
+    }
+    if (errand->holds && (answer->rc == MP_OK || answer->rc == MP_EOWNERDEAD))
+        self->has_held = true;
+    errand->answer(errand->arg, (uint32_t)(number - errand->first), answer);
+    if (++errand->answered == errand->count)
+        DL_DELETE(self->errands, errand);
+}
+
+/* So that the manager's window doesn't close while we only read. */
+static void tell_taken(mpx_line_t *self)
+{
+    if (self->untold_bytes >= ACK_BYTES || self->position - self->told >= ACK_ANSWERS)
+        (void)send_operations(self, self->next, 0, (mp_bytes_t){NULL, 0});
+}
+
+static mp_rc_t on_answers(mpx_line_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_answer_t answer;
+    mp_rc_t rc = MP_OK;
+    self->untold_bytes += payload.size;
+    for (uint32_t i = 0; i < header->count && rc == MP_OK; i++) {
+        rc = mpx_answer_next(&payload, &answer);
+        if (rc != MP_OK || header->nonce + i <= self->position)
+            continue; /* it came before the line was lost */
+        self->position = header->nonce + i;
+        answer_one(self, header->first + i, &answer);
+    }
+    if (rc != MP_OK || payload.size)
+        return mpx_fault(MP_EPROTO, "an ANSWER doesn't hold the %u answers that it says",
+                         header->count);
+    tell_taken(self);
+    return MP_OK;
+}
+
+static mp_rc_t on_message(void *arg, const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (header->op == MPX_OP_ANSWER)
+        return on_answers(arg, header, payload);
+    if (header->op == MPX_OP_PONG)
+        return MP_OK;
+    return mpx_fault(MP_EPROTO, "a %s from a manager", mpx_op_name(header->op));
+}
+
+/* ---- being let in
+ * ------------------------------------------------------------------------------------------- */
+
+static void fail_errands(mpx_line_t *self, mp_rc_t rc, bool only_sent)
+{
+    mpx_errand_t *errand, *next;
+    DL_FOREACH_SAFE (self->errands, errand, next) {
+        if (only_sent && !errand->first)
+            continue;
+        DL_DELETE(self->errands, errand);
+        errand->rc = rc;
+    }
+}
+
+static void forget_orphans(mpx_line_t *self)
+{
+    orphan_t *orphan, *next;
+    DL_FOREACH_SAFE (self->orphans, orphan, next)
+        free(orphan);
+    self->orphans = NULL;
+}
+
+/* All that we had there is gone: operations that were sent, tokens, what kept objects alive. */
+static void begin_anew(mpx_line_t *self, mp_rc_t why)
+{
+    hold_t *hold, *next;
+    if (self->has_held)
+        atomic_fetch_add(&self->lapses, 1);
+    self->has_held = false;
+    fail_errands(self, why, true);
+    forget_orphans(self);
+    self->next = 1;
+    self->position = self->told = 0;
+    HASH_ITER (hh, self->holds, hold, next) {
+        hold->token = 0;
+        if (hold->handles)
+            send_own(self, MPX_OPEN, hold->object, NULL);
+    }
+}
+
+static void on_admitted(void *arg, const mpx_admit_t *admit)
+{
+    mpx_line_t *self = arg;
+    bool was_there = self->tenant != 0;
+    self->tenant = admit->tenant;
+    self->secret = admit->secret;
+    self->server = admit->server;
+    self->lease_ms = admit->lease_ms ? admit->lease_ms : 3000;
+    self->admitted = true;
+    if (!admit->resumed)
+        begin_anew(self, was_there ? MP_EPEERLOST : MP_OK);
+    mpx_errand_t *errand;
+    DL_FOREACH (self->errands, errand)
+        send_errand(self, errand);
+    mpx_renewer_hurry(&self->renewal, self->lease_ms);
+}
+
+static const mpx_channel_user_t user = {.admitted = on_admitted, .message = on_message};
+
+/* ---- the channel, and who is in it
+ * ----------------------------------------------------------------------------- */
+
+static mp_rc_t dial(mpx_line_t *self)
+{
+    mpx_channel_options_t options = {
+        .endpoint = self->options.endpoint,
+        .door = MPX_DOOR_MANAGER,
+        .object = 0,
+        .secret = self->options.secret,
+        .key = self->options.key,
+        .tenant = self->tenant,
+        .tenant_secret = self->secret,
+        .no_lane = self->options.no_lane,
+        .user = &user,
+        .arg = self,
+    };
+    self->admitted = false;
+    return mpx_channel_open(&options, &self->channel);
+}
+
+/* Nobody is in a call. What was lost with the channel is known when the next one is let in; but if
+ * the manager said that the lease ran out, it is known now. */
+static mp_rc_t exchange(mpx_line_t *self)
+{
+    if (self->channel && mpx_channel_rc(self->channel) == MP_ELEASE) {
+        self->tenant = 0;
+        self->has_held = true;
+        mpx_channel_lock(self->channel);
+        begin_anew(self, MP_ELEASE);
+        mpx_channel_unlock(self->channel);
+    }
+    mpx_channel_close(&self->channel, 0);
+    return dial(self);
+}
+
+/* Also one whose end nobody has noticed yet, so that nothing is sent into it. */
+static bool is_over(mpx_channel_t *channel)
+{
+    mpx_channel_lock(channel);
+    mpx_channel_look(channel);
+    bool over = mpx_channel_rc(channel) != MP_OK;
+    mpx_channel_unlock(channel);
+    return over;
+}
+
+/* Be in a call, on a channel that isn't over. MP_OK; MP_ETIMEDOUT; MP_ENOMEM … */
+static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
+{
+    mp_rc_t rc = MP_OK;
+    pthread_mutex_lock(&self->mutex);
+    while (self->channel && self->users > 0 && is_over(self->channel)) {
+        self->waiting++;
+        rc = mpx_condition_wait(&self->exchanged, &self->mutex, deadline);
+        self->waiting--;
+        if (rc != MP_OK)
+            break;
+    }
+    if (rc == MP_OK && (!self->channel || is_over(self->channel)))
+        rc = exchange(self);
+    if (rc == MP_OK)
+        self->users++;
+    pthread_mutex_unlock(&self->mutex);
+    if (rc == MP_OK)
+        mpx_channel_lock(self->channel);
+    return rc;
+}
+
+static void leave(mpx_line_t *self)
+{
+    mpx_channel_unlock(self->channel);
+    pthread_mutex_lock(&self->mutex);
+    if (--self->users == 0 && self->waiting)
+        pthread_cond_broadcast(&self->exchanged);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* Whether another attempt may help, and a moment before it. */
+static bool may_retry(mp_rc_t rc, int64_t deadline)
+{
+    int64_t now = mpx_now();
+    bool hopeful = rc == MP_ECONNECT || rc == MP_EOF || rc == MP_ECLOSED || rc == MP_ELEASE ||
+                   rc == MP_EDRAINING;
+    if (!hopeful || now >= deadline)
+        return false;
+    struct timespec pause = {.tv_nsec = RETRY_MS * MPX_MS};
+    if (rc != MP_ELEASE)
+        (void)nanosleep(&pause, NULL);
+    return true;
+}
+
+static mp_rc_t why_over(const mpx_line_t *self, mp_rc_t rc)
+{
+    mp_rc_t code = rc == MP_EOF || rc == MP_ECLOSED ? MP_EPEERLOST : rc;
+    return mpx_fault(code, "the manager at %s: %s", self->options.endpoint,
+                     mpx_channel_problem(self->channel));
+}
+
+/* On this channel, until it is admitted. Within enter and leave. */
+static mp_rc_t wait_admitted(mpx_line_t *self, int64_t deadline)
+{
+    while (!self->admitted) {
+        mp_rc_t rc = mpx_channel_rc(self->channel);
+        if (rc != MP_OK)
+            return rc;
+        rc = mpx_channel_wait(self->channel, deadline);
+        if (rc != MP_OK && !self->admitted)
+            return rc;
+    }
+    return mpx_channel_rc(self->channel);
+}
+
+/* In a call, and let in. Tries again as long as there is time. */
+static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline)
+{
+    for (;;) {
+        mp_rc_t rc = enter(self, deadline);
+        if (rc != MP_OK)
+            return rc;
+        rc = wait_admitted(self, deadline);
+        if (rc == MP_OK)
+            return MP_OK;
+        mp_rc_t code = rc == MP_ETIMEDOUT
+                           ? mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint)
+                           : why_over(self, rc);
+        leave(self);
+        if (!may_retry(rc, deadline))
+            return code;
+    }
+}
+
+mp_rc_t mpx_line_reach(mpx_line_t *self, int64_t deadline)
+{
+    mp_rc_t rc = enter_admitted(self, deadline);
+    if (rc == MP_OK)
+        leave(self);
+    return rc;
+}
+
+/* ---- errands
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_under_way(const mpx_line_t *self, const mpx_errand_t *errand)
+{
+    const mpx_errand_t *one;
+    DL_FOREACH (self->errands, one)
+        if (one == errand)
+            return true;
+    return false;
+}
+
+/* Its time is over: what still waits is called off, and what comes of it goes back. */
+static void abandon(mpx_line_t *self, mpx_errand_t *errand)
+{
+    DL_DELETE(self->errands, errand);
+    if (!errand->first || errand->count != 1)
+        return;
+    orphan_t *orphan = errand->holds ? calloc(1, sizeof *orphan) : NULL;
+    if (orphan) {
+        orphan->number = errand->first;
+        orphan->object = errand->object;
+        orphan->thread = mpx_thread_self();
+        orphan->method = errand->holds;
+        DL_APPEND(self->orphans, orphan);
+    }
+    send_own(self, MPX_CANCEL, 0, &errand->first);
+}
+
+/* Until it is over, or the channel is. */
+static mp_rc_t wait_over(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
+{
+    while (is_under_way(self, errand)) {
+        mp_rc_t rc = mpx_channel_rc(self->channel);
+        if (rc != MP_OK)
+            return rc;
+        rc = mpx_channel_wait(self->channel, deadline);
+        if (rc == MP_ETIMEDOUT && is_under_way(self, errand)) {
+            abandon(self, errand);
+            return mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint);
+        }
+        if (rc != MP_OK && rc != MP_ETIMEDOUT)
+            return rc;
+    }
+    return MP_OK;
+}
+
+static mp_rc_t lapsed(const mpx_line_t *self)
+{
+    return mpx_fault(MP_ELEASE, "the manager at %s has not heard from this process for a lease",
+                     self->options.endpoint);
+}
+
+static mp_rc_t outcome(const mpx_line_t *self, const mpx_errand_t *errand)
+{
+    if (errand->rc == MP_EPEERLOST)
+        return mpx_fault(MP_EPEERLOST,
+                         "the manager at %s was lost meanwhile: whether it was done isn't known",
+                         self->options.endpoint);
+    return errand->rc == MP_ELEASE ? lapsed(self) : errand->rc;
+}
+
+/* A channel that is lost is replaced, also for those operations that the manager can still answer.
+ */
+mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
+{
+    errand->first = errand->answered = 0;
+    errand->rc = MP_OK;
+    mp_rc_t rc = enter_admitted(self, deadline);
+    if (rc != MP_OK)
+        return rc;
+    if (errand->lapses != UINT64_MAX && errand->lapses != atomic_load(&self->lapses)) {
+        leave(self);
+        return lapsed(self);
+    }
+    DL_APPEND(self->errands, errand);
+    send_errand(self, errand);
+    for (;;) {
+        rc = wait_over(self, errand, deadline);
+        leave(self);
+        if (rc == MP_OK)
+            return outcome(self, errand);
+        if (rc == MP_ETIMEDOUT)
+            return rc;
+        rc = enter_admitted(self, deadline);
+        if (rc != MP_OK)
+            break;
+    }
+    /* It could not be reached again: nobody will answer. */
+    pthread_mutex_lock(&self->mutex);
+    if (is_under_way(self, errand)) {
+        DL_DELETE(self->errands, errand);
+        if (errand->first)
+            rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
+                           self->options.endpoint);
+    } else {
+        rc = outcome(self, errand);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return rc;
+}
+
+void mpx_line_post(mpx_line_t *self, mp_bytes_t operation)
+{
+    if (enter(self, mpx_now()) != MP_OK)
+        return;
+    if (self->admitted)
+        (void)send_operations(self, self->next++, 1, operation);
+    leave(self);
+}
+
+/* ---- holds
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static hold_t *find_hold(mpx_line_t *self, uint64_t object, bool make)
+{
+    hold_t *hold = NULL;
+    HASH_FIND(hh, self->holds, &object, sizeof object, hold);
+    if (hold || !make)
+        return hold;
+    hold = calloc(1, sizeof *hold);
+    if (!hold)
+        return NULL;
+    hold->object = object;
+    HASH_ADD(hh, self->holds, object, sizeof hold->object, hold);
+    if (!hold->unlisted)
+        return hold;
+    free(hold);
+    return NULL;
+}
+
+/* The manager counts each OPEN and MAKE; one is enough, so that later ones are dropped again. */
+mp_rc_t mpx_line_hold(mpx_line_t *self, uint64_t object, bool is_open)
+{
+    if (enter(self, mpx_now() + MPX_S) != MP_OK)
+        return mpx_fault(MP_EPEERLOST, "the manager at %s", self->options.endpoint);
+    hold_t *hold = find_hold(self, object, true);
+    if (hold && hold->handles++ > 0 && is_open)
+        send_own(self, MPX_DROP, object, NULL);
+    leave(self);
+    return hold ? MP_OK : mpx_fault(MP_ENOMEM, "a handle");
+}
+
+/* Not admitted yet: all handles are opened then. */
+mp_rc_t mpx_line_adopt(mpx_line_t *self, uint64_t object)
+{
+    if (enter(self, mpx_now() + MPX_S) != MP_OK)
+        return mpx_fault(MP_EPEERLOST, "the manager at %s", self->options.endpoint);
+    hold_t *hold = find_hold(self, object, true);
+    if (hold && hold->handles++ == 0 && self->admitted)
+        send_own(self, MPX_OPEN, object, NULL);
+    leave(self);
+    return hold ? MP_OK : mpx_fault(MP_ENOMEM, "a handle");
+}
+
+void mpx_line_drop(mpx_line_t *self, uint64_t object)
+{
+    if (enter(self, mpx_now()) != MP_OK)
+        return;
+    hold_t *hold = find_hold(self, object, false);
+    if (hold && --hold->handles == 0) {
+        if (self->admitted)
+            send_own(self, MPX_DROP, object, NULL);
+        HASH_DEL(self->holds, hold);
+        free(hold);
+    }
+    leave(self);
+}
+
+/* What is read here changes under the channel's lock; a channel that is over isn't exchanged for
+ * it. */
+static bool look(mpx_line_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool there = self->channel != NULL;
+    if (there)
+        self->users++;
+    pthread_mutex_unlock(&self->mutex);
+    if (there)
+        mpx_channel_lock(self->channel);
+    return there;
+}
+
+uint64_t mpx_line_server(mpx_line_t *self)
+{
+    uint64_t server = 0;
+    if (look(self)) {
+        server = self->server;
+        leave(self);
+    }
+    return server;
+}
+
+uint64_t mpx_line_lapses(mpx_line_t *self)
+{
+    return atomic_load(&self->lapses);
+}
+
+uint64_t mpx_line_token(mpx_line_t *self, uint64_t lock)
+{
+    uint64_t token = 0;
+    if (look(self)) {
+        const hold_t *hold = find_hold(self, lock, false);
+        token = hold ? hold->token : 0;
+        leave(self);
+    }
+    return token;
+}
+
+void mpx_line_set_token(mpx_line_t *self, uint64_t lock, uint64_t token)
+{
+    if (!look(self))
+        return;
+    hold_t *hold = find_hold(self, lock, false);
+    if (hold)
+        hold->token = token;
+    leave(self);
+}
+
+/* ---- life
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+/* By the renewer's thread: while we hold or wait for something, the manager hears from us. */
+static void renew(void *arg)
+{
+    mpx_line_t *self = arg;
+    if (!look(self))
+        return;
+    if (self->admitted && (self->has_held || self->errands))
+        (void)send_operations(self, self->next, 0, (mp_bytes_t){NULL, 0});
+    leave(self);
+}
+
+mp_rc_t mpx_line_new(const mpx_line_options_t *options, mpx_line_t **out)
+{
+    mpx_line_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a line to a manager");
+    self->options = *options;
+    self->next = 1;
+    self->renewal = (mpx_renewal_t){.renew = renew, .arg = self};
+    pthread_mutex_init(&self->mutex, NULL);
+    mpx_condition_init(&self->exchanged);
+    mp_rc_t rc = mpx_renewer_watch(&self->renewal);
+    if (rc != MP_OK)
+        mpx_line_destroy(&self);
+    else
+        *out = self;
+    return rc;
+}
+
+void mpx_line_farewell(mpx_line_t *self)
+{
+    if (!look(self))
+        return;
+    if (self->admitted)
+        (void)mpx_channel_send(self->channel, &(mpx_header_t){.op = MPX_OP_BYE},
+                               (mp_bytes_t){NULL, 0});
+    leave(self);
+}
+
+void mpx_line_destroy(mpx_line_t **self_p)
+{
+    mpx_line_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    mpx_renewer_forget(&self->renewal);
+    mpx_line_farewell(self);
+    mpx_channel_close(&self->channel, LINGER_MS);
+    forget_orphans(self);
+    hold_t *hold, *next;
+    HASH_ITER (hh, self->holds, hold, next) {
+        HASH_DEL(self->holds, hold);
+        free(hold);
+    }
+    pthread_cond_destroy(&self->exchanged);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+}

@@ -1,0 +1,50 @@
+/* bench_lmdb: what the disk and LMDB can do without a server: batches of as many records as there
+ * are writers in bench_objects, each committed and synced. Usage: bench_lmdb DIR */
+#include "bench_objects.h"
+
+#include <lmdb.h>
+
+static void check(int status)
+{
+    if (status == 0)
+        return;
+    fprintf(stderr, "bench_lmdb: %s\n", mdb_strerror(status));
+    exit(1);
+}
+
+static void commit_batch(MDB_env *env, MDB_dbi dbi)
+{
+    MDB_txn *txn = NULL;
+    check(mdb_txn_begin(env, NULL, 0, &txn));
+    for (int i = 0; i < WRITERS; i++) {
+        const char *text = next_key();
+        MDB_val key = {strlen(text), (void *)text}, value = {VALUE_BYTES, (void *)value_bytes};
+        check(mdb_put(txn, dbi, &key, &value, 0));
+    }
+    check(mdb_txn_commit(txn));
+}
+
+int main(int argc, char **argv)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi = 0;
+    long batches = 0;
+    const char *directory = new_directory(argc > 1 ? argv[1] : ".");
+    check(mdb_env_create(&env));
+    check(mdb_env_set_mapsize(env, (size_t)1 << 28));
+    check(mdb_env_open(env, directory, 0, 0600));
+    check(mdb_txn_begin(env, NULL, 0, &txn));
+    check(mdb_dbi_open(txn, NULL, 0, &dbi));
+    check(mdb_txn_commit(txn));
+    for (int i = 0; i < KEYS / WRITERS * 4; i++) /* until most keys are there */
+        commit_batch(env, dbi);
+    double begin = seconds(), now = begin;
+    for (; now - begin < sample_seconds(); now = seconds(), batches++)
+        commit_batch(env, dbi);
+    report("LMDB", "dict set, 64 writers, durable", "/s",
+           (double)batches * WRITERS / (now - begin));
+    mdb_env_close(env);
+    remove_directory(directory);
+    return 0;
+}
