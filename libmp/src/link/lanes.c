@@ -72,6 +72,7 @@ struct mpx_lanes {
     mpx_lanes_find_t *find;
     void *find_arg;
     unsigned since_look; /* messages since everybody was asked */
+    bool looked;         /* everybody was asked since the last time that all slept */
 };
 
 /* Held across every fork: a child that is forked between the making of a descriptor and its
@@ -612,9 +613,16 @@ mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
             if (rc != MP_EBUSY)
                 return rc;
         }
-        if (self->epoll < 0 || !look_around(self))
+        /* Who rings after that is told by the descriptor. */
+        self->looked = !self->looked && self->epoll >= 0 && look_around(self);
+        if (!self->looked)
             return MP_EBUSY;
     }
+}
+
+bool mpx_lanes_asleep(const mpx_lanes_t *self)
+{
+    return self->only && !self->only->awake;
 }
 
 bool mpx_lanes_ready(const mpx_lanes_t *self)

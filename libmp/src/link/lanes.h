@@ -49,6 +49,7 @@ mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id);
 /* As in link.h. */
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out);
 bool mpx_lanes_ready(const mpx_lanes_t *self);
+bool mpx_lanes_asleep(const mpx_lanes_t *self);
 int mpx_lanes_fd(const mpx_lanes_t *self);
 bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);
 mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload);

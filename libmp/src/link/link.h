@@ -114,6 +114,9 @@ mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out);
  * mpx_link_next and mpx_link_send. */
 int mpx_link_fd(const mpx_link_t *self);
 bool mpx_link_ready(mpx_link_t *self);
+/* Of a dial on a lane: it has announced that it sleeps, so that the descriptor is readable as soon
+ * as there is anything, and mpx_link_next need not be asked before. */
+bool mpx_link_asleep(const mpx_link_t *self);
 
 /* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
  * data). Both are copied. Never blocks: what the peer doesn't take yet is queued, so the

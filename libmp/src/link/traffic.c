@@ -389,6 +389,11 @@ static bool readable(void *socket)
     return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
+bool mpx_link_asleep(const mpx_link_t *self)
+{
+    return self->lanes && !self->is_hub && mpx_lanes_asleep(self->lanes);
+}
+
 bool mpx_link_ready(mpx_link_t *self)
 {
     if (self->down || self->dial == GREETED || self->dial == LOST)

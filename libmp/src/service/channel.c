@@ -445,13 +445,14 @@ mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
 {
     if (!self->link || self->driving)
         return wait_for_driver(self, deadline);
-    if (drain(self)) {
+    bool late = deadline != MPX_NEVER && deadline <= mpx_now();
+    if ((late || !mpx_link_asleep(self->link)) && drain(self)) {
         mpx_channel_changed(self);
         return MP_OK;
     }
     if (self->state == ENDED || mpx_link_ready(self->link))
         return MP_OK;
-    if (deadline <= mpx_now())
+    if (late)
         return MP_ETIMEDOUT;
     mp_rc_t rc = sleep_on_link(self, deadline);
     (void)drain(self);
