@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
+#include "keeper.h"
 #include "link.h"
 #include "peer.h"
 
@@ -20,6 +21,7 @@ struct mpx_broker {
     mpx_broker_options_t options;
     mpx_link_t *link;
     mpx_engine_t *engine;
+    mpx_keeper_t *keeper;
     mpx_peer_t *peers;
     state_t state;
     int64_t started_at;
@@ -40,6 +42,7 @@ enum {
     JOBS_MAX = 4096,         /* open jobs of one client */
     SLOTS_MAX = 65536,       /* executors of one worker */
     LINGER_MS = 500,         /* for last words at the end */
+    BURST = 1024,            /* messages before what they changed is stored and answered */
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
     STOP_READ_BYTES = 128
 };
@@ -139,6 +142,10 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
         self->workers--;
         self->executors -= peer->slots;
         rc = mpx_engine_worker_lost(self->engine, now, peer->id, MPX_CHARGE_RUNNING, &loss);
+    } else if (peer->state == MPX_PEER_TENANT) {
+        mpx_log(self->options.log, MP_LOG_INFO, "tenant_left", "client", peer->name, "why", why,
+                NULL);
+        mpx_keeper_gone(self->keeper, now, peer, peer->said_bye, peer->over_network);
     }
     return rc;
 }
@@ -265,9 +272,48 @@ static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mp
     return dismiss(self, now, peer, MP_EPROTO, "a HELLO must be a client's or a worker's");
 }
 
+/* Who knocks is a client of objects. */
+static mp_rc_t on_knock(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_bytes_t payload)
+{
+    mpx_knock_t knock;
+    void *arena = NULL;
+    mpx_admit_t admit = {.version = MPX_WIRE_VERSION, .software = software};
+    mp_rc_t rc = mpx_knock_unpack(payload, &knock, &arena);
+    if (rc == MP_EPROTO)
+        return dismiss(self, now, peer, rc, mp_errmsg());
+    if (rc != MP_OK)
+        return rc;
+    snprintf(peer->name, sizeof peer->name, "%.100s:%u", knock.host, knock.pid);
+    peer->over_network = strcmp(mpx_link_carrier(self->link, peer->id), "tcp") == 0;
+    if (knock.version_min > MPX_WIRE_VERSION || knock.version_max < MPX_WIRE_VERSION)
+        rc = mpx_fault(MP_EVERSION, "this broker speaks protocol version 1 only");
+    else if (self->state != SERVING)
+        rc = mpx_fault(MP_EDRAINING, "the broker is shutting down");
+    else
+        rc = mpx_keeper_let_in(self->keeper, now, peer, &knock, &admit);
+    free(arena);
+    if (rc != MP_OK) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", mp_errmsg());
+        return dismiss(self, now, peer, rc, why);
+    }
+    peer->state = MPX_PEER_TENANT;
+    mpx_log(self->options.log, MP_LOG_INFO, "tenant_joined", "client", peer->name, NULL);
+    mpx_buf_clear(&self->scratch);
+    rc = mpx_admit_pack(&admit, &self->scratch);
+    if (rc != MP_OK)
+        return rc;
+    mpx_link_trust(self->link, peer->id, true);
+    (void)send_to(self, peer->id, &(mpx_header_t){.op = MPX_OP_ADMIT},
+                  mpx_buf_bytes(&self->scratch));
+    return MP_OK;
+}
+
 static mp_rc_t in_greeting(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                            const mpx_header_t *header, mp_bytes_t payload)
 {
+    if (header->op == MPX_OP_KNOCK)
+        return on_knock(self, now, peer, payload);
     if (header->op != MPX_OP_HELLO)
         return dismiss(self, now, peer, MP_EPROTO, "the first message must be a HELLO");
     mpx_hello_t hello;
@@ -314,6 +360,12 @@ static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
 }
 
+static mp_rc_t in_tenant(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                         const mpx_header_t *header, mp_bytes_t payload)
+{
+    return judge(self, now, peer, mpx_keeper_message(self->keeper, now, peer, header, payload));
+}
+
 static mp_rc_t in_leaving(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                           const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -327,15 +379,16 @@ static mp_rc_t dispatch(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     typedef mp_rc_t handler_t(mpx_broker_t *, int64_t, mpx_peer_t *, const mpx_header_t *,
                               mp_bytes_t);
     static handler_t *const handlers[MPX_PEER_STATES] = {
-        [MPX_PEER_GREETING] = in_greeting,
-        [MPX_PEER_CLIENT] = in_client,
-        [MPX_PEER_WORKER] = in_worker,
+        [MPX_PEER_GREETING] = in_greeting, [MPX_PEER_CLIENT] = in_client,
+        [MPX_PEER_WORKER] = in_worker,     [MPX_PEER_TENANT] = in_tenant,
         [MPX_PEER_LEAVING] = in_leaving,
     };
-    bool known = peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER;
+    bool known = peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER ||
+                 peer->state == MPX_PEER_TENANT;
     if (known && header->op == MPX_OP_PING)
         return send_status(self, now, peer, header->nonce);
     if (known && header->op == MPX_OP_BYE) {
+        peer->said_bye = true;
         mpx_link_kick(self->link, peer->id);
         return MP_OK;
     }
@@ -428,16 +481,29 @@ static mp_rc_t flush_relays(mpx_broker_t *self, int64_t now)
     return rc;
 }
 
+static void send_answers(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)send_to(peer->broker, peer->id, header, payload);
+}
+
+static void end_tenancy(mpx_peer_t *peer, mp_rc_t why)
+{
+    (void)dismiss(peer->broker, mpx_now(), peer, why,
+                  "nothing was heard from this process for a lease");
+}
+
 static mp_rc_t turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
     mpx_link_event_t event;
     mp_rc_t rc = MP_OK;
-    while (rc == MP_OK && (rc = mpx_link_next(self->link, &event)) == MP_OK)
+    for (int i = 0; i < BURST && rc == MP_OK && (rc = mpx_link_next(self->link, &event)) == MP_OK;
+         i++)
         rc = on_event(self, now, &event);
-    if (rc != MP_EBUSY)
+    if (rc != MP_EBUSY && rc != MP_OK)
         return rc;
     rc = MP_OK;
+    mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
     if (mpx_engine_deadline(self->engine) <= now)
         rc = mpx_engine_tick(self->engine, now);
     if (rc == MP_OK)
@@ -458,6 +524,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
         until = mpx_earlier(until, now + LEAVE_MS * MPX_MS);
     if (self->state == DRAINING)
         until = mpx_earlier(until, self->drain_until);
+    until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN}};
@@ -511,7 +578,14 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
                                .max_peers = options->max_peers};
+    mpx_keeper_options_t keeper = {.data = options->data,
+                                   .types = options->types,
+                                   .lease_ms = options->lease_ms,
+                                   .max_bytes = options->object_bytes,
+                                   .log = options->log};
     rc = mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK)
+        rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
@@ -538,6 +612,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
         mpx_peer_free(&self->peers, self->peers);
     }
     mpx_engine_destroy(&self->engine);
+    mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);
     mpx_buf_free(&self->scratch);
     free(self);

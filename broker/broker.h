@@ -19,6 +19,10 @@ typedef struct mpx_broker_options {
     uint64_t result_bytes;      /* per client: results sent, not yet acknowledged */
     int worker_wait_ms;         /* for a first worker, when the client doesn't say */
     int drain_ms;               /* how long a drain may take */
+    const char *data;           /* directory for what must last; NULL: in memory */
+    const char *types;          /* a module with custom types of objects; NULL: none */
+    int lease_ms;               /* of who holds an object */
+    uint64_t object_bytes;      /* of all objects together */
     mpx_log_t *log;
 } mpx_broker_options_t;
 
@@ -26,7 +30,8 @@ typedef struct mpx_broker_options {
 mp_rc_t mpx_broker_check(const mpx_broker_options_t *options);
 
 /* Bind all endpoints. MP_OK; MP_EINVAL; MP_EPERM an endpoint beyond this host, which needs
- * keys; MP_EEXIST an address in use; MP_ESYSTEM; MP_ENOMEM. */
+ * keys; MP_EEXIST an address in use; MP_EBUSY another broker has the data directory; MP_EVERSION,
+ * MP_ECORRUPT it can't be read; MP_EMODULE; MP_ENOSPACE; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out);
 void mpx_broker_destroy(mpx_broker_t **self);
 

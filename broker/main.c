@@ -6,6 +6,7 @@
 
 #include <czmq.h>
 #include <mp/version.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 static const mpx_setting_t settings[] = {
@@ -23,13 +24,23 @@ static const mpx_setting_t settings[] = {
      "how long calls wait for a first worker; 0: for ever"},
     {"drain-ms", "MP_DRAIN_MS", MPX_NUMBER, "30000", 0, INT32_MAX, "MS",
      "after SIGTERM, how long open calls may take"},
+    {"data", "MP_DATA", MPX_TEXT, NULL, 0, 0, "DIR",
+     "keep objects in this directory, so that what was\n"
+     "                             acknowledged outlives the broker; else all is in memory"},
+    {"lease-ms", "MP_LEASE_MS", MPX_NUMBER, "3000", 50, 3600000, "MS",
+     "how long a silent client keeps its locks and other holds"},
+    {"object-bytes", "MP_OBJECT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
+     "most that all objects together may take"},
+    {"types", "MP_TYPES", MPX_TEXT, NULL, 0, 0, "FILE",
+     "a module with custom types of objects; its code runs in the broker"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
 static const mpx_program_t program = {
     .name = "mp-broker",
     .synopsis = "[--listen URL]... [OPTION]...",
-    .purpose = "Gives the calls of clients to workers. Prints 'ready ENDPOINT' for each endpoint\n"
+    .purpose = "Gives the calls of clients to workers, and keeps objects that they share. Prints "
+               "'ready ENDPOINT' for each endpoint\n"
                "that it listens on. SIGTERM: finish open calls, then exit 0; again: exit at once.",
     .settings = settings,
     .settings_count = sizeof settings / sizeof *settings,
@@ -67,6 +78,9 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
     mp_rc_t rc = mpx_broker_new(options, &broker);
     if (rc != MP_OK)
         return complain(rc, rc == MP_EPERM || rc == MP_EINVAL ? MPX_EXIT_CONFIG : MPX_EXIT_OSERR);
+    if (!options->data)
+        mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
+                "objects are gone when the broker ends; --data keeps them", NULL);
     print_ready(broker, options->log);
     rc = mpx_broker_run(broker, stop_fd);
     mpx_broker_destroy(&broker);
@@ -91,6 +105,10 @@ static int run(const mpx_settings_t *chosen)
         .result_bytes = (uint64_t)mpx_settings_number(chosen, "result-bytes"),
         .worker_wait_ms = (int)mpx_settings_number(chosen, "worker-wait-ms"),
         .drain_ms = (int)mpx_settings_number(chosen, "drain-ms"),
+        .data = mpx_settings_text(chosen, "data"),
+        .types = mpx_settings_text(chosen, "types"),
+        .lease_ms = (int)mpx_settings_number(chosen, "lease-ms"),
+        .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .log = &log,
     };
     options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);
@@ -106,7 +124,8 @@ static int run(const mpx_settings_t *chosen)
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_OSERR);
     raise_descriptor_limit();
-    zsys_handler_set(NULL); /* signals are ours */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk */
+    zsys_handler_set(NULL);         /* signals are ours */
     options.context = zsys_init();
     return serve(&options, stop_fd);
 }

@@ -1,8 +1,8 @@
 /* peer.h: who is connected, and how far the acquaintance has got.
  *
  *     (first message) -> GREETING --HELLO--> CLIENT | WORKER
- *                            |                   |
- *                            +---- mistake ------+---> LEAVING --time or DOWN--> gone
+ *                            |   \--KNOCK--> TENANT      |
+ *                            +------- mistake -----------+---> LEAVING --time or DOWN--> gone
  *
  * A peer in LEAVING was told why it must go; it gets a moment to read that, its further
  * messages are ignored, and then its connection is cut.
@@ -22,6 +22,7 @@ typedef enum mpx_peer_state {
     MPX_PEER_GREETING,
     MPX_PEER_CLIENT,
     MPX_PEER_WORKER,
+    MPX_PEER_TENANT, /* a client of objects */
     MPX_PEER_LEAVING,
     MPX_PEER_STATES
 } mpx_peer_state_t;
@@ -30,11 +31,14 @@ typedef struct mpx_peer {
     uint64_t id; /* the link's number; on the engine, a worker's id */
     mpx_peer_state_t state;
     struct mpx_broker *broker;
-    mpx_relay_t *relay; /* of a client */
-    bool joined;        /* a worker that the engine knows */
-    uint32_t slots;     /* of a worker */
-    int64_t leave_at;   /* when a leaving one is cut off */
-    char name[128];     /* for logs and errors; clients: host:pid */
+    mpx_relay_t *relay;        /* of a client */
+    struct mpx_tenant *tenant; /* of one of objects; NULL: it is over */
+    bool said_bye;
+    bool over_network;
+    bool joined;      /* a worker that the engine knows */
+    uint32_t slots;   /* of a worker */
+    int64_t leave_at; /* when a leaving one is cut off */
+    char name[128];   /* for logs and errors; clients: host:pid */
     char host[128];
     uint32_t pid;
     bool unlisted;

@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libprotobuf-c-dev
-protobuf-c-compiler libjansson-dev libsodium-dev uthash-dev libssl-dev"
+protobuf-c-compiler libjansson-dev libsodium-dev liblmdb-dev uthash-dev libssl-dev"
 test="$build g++ clang libclang-rt-14-dev clang-format clang-tidy check mandoc shellcheck python3
 universal-ctags procps binutils iproute2"
 # redis-server would start one; its program is redis-tools' redis-check-rdb by another name.

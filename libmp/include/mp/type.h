@@ -7,10 +7,11 @@
  *                    .methods_count = 1);
  *
  * The server is the program that registered the type: the process that mp_manager_start forks
- * from it, or mp_manager_serve. A client makes one with mp_manager_object(manager,
- * MP_OBJECT_CUSTOM, &(mp_object_options_t){.custom = "counter"}, &object) and calls its methods by
- * name; only those in the list can be called. They run one at a time, in the server, so they must
- * not block; one that crashes takes the server along. What they keep is memory only.
+ * from it, mp_manager_serve, or an mp-broker with --types MODULE.so. A client makes one with
+ * mp_manager_object(manager, MP_OBJECT_CUSTOM, &(mp_object_options_t){.custom = "counter"},
+ * &object) and calls its methods by name; only those in the list can be called. They run one at a
+ * time, in the server, so they must not block; one that crashes takes the server along. What they
+ * keep is memory only.
  */
 #ifndef MP_TYPE_H
 #define MP_TYPE_H
@@ -46,6 +47,9 @@ MP_API mp_rc_t mp_object_type_enter(const mp_object_type_def_t *type);
         (void)mp_object_type_enter(&type##_mp_type);                                               \
     }                                                                                              \
     extern const int type##_mp_semicolon_
+
+/* All of this program: a list that ends with NULL, or NULL. */
+MP_API const mp_object_type_def_t *const *mp_object_types(void);
 
 /* In a method: `return mp_type_fail(MP_EINVAL, "…", …);`. Returns the code. */
 MP_API mp_rc_t mp_type_fail(mp_rc_t rc, const char *format, ...) MP_PRINTF(2, 3);

@@ -4,10 +4,10 @@
 #include "greeting.h"
 #include "link.h"
 #include "office.h"
-#include "type.h"
 
 #include <errno.h>
 #include <mp/manager.h>
+#include <mp/type.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -49,7 +49,7 @@ mp_rc_t mp_manager_serve(const mp_manager_options_t *given,
     mpx_office_options_t office_options = {
         .space = {.lease_ns = options.lease_ms * MPX_MS,
                   .max_bytes = options.max_bytes,
-                  .types = mpx_types()},
+                  .types = mp_object_types()},
         .address = options.address,
         .key = &key,
         .no_lane = options.no_lane,

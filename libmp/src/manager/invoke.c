@@ -167,7 +167,7 @@ static mp_rc_t take_buffer(const mpx_take_t *take, mp_bytes_t item)
         *take->size = item.size;
     if (item.size > take->room)
         return mpx_fault(MP_ERANGE, "%zu bytes, and room for %zu", item.size, take->room);
-    if (item.size)
+    if (item.size && take->out)
         memcpy(take->out, item.data, item.size);
     return MP_OK;
 }

@@ -19,6 +19,7 @@
 
 enum {
     LINGER_MS = 200,
+    PAUSE_MS = 5,        /* of silence, after which the channel may be over without a word */
     RETRY_MS = 20,       /* between attempts to connect */
     ACK_BYTES = 1 << 20, /* of answers that are taken are told, at the latest */
     ACK_ANSWERS = 4096
@@ -58,6 +59,7 @@ struct mpx_line {
     uint64_t position; /* answers that we have */
     uint64_t told;     /* of those the manager knows */
     size_t untold_bytes;
+    int64_t heard_at;
     mpx_errand_t *errands;
     orphan_t *orphans;
     hold_t *holds;
@@ -164,6 +166,7 @@ static mp_rc_t on_answers(mpx_line_t *self, const mpx_header_t *header, mp_bytes
     mpx_answer_t answer;
     mp_rc_t rc = MP_OK;
     self->untold_bytes += payload.size;
+    self->heard_at = mpx_now();
     for (uint32_t i = 0; i < header->count && rc == MP_OK; i++) {
         rc = mpx_answer_next(&payload, &answer);
         if (rc != MP_OK || header->nonce + i <= self->position)
@@ -282,13 +285,16 @@ static mp_rc_t exchange(mpx_line_t *self)
     return dial(self);
 }
 
-/* Also one whose end nobody has noticed yet, so that nothing is sent into it. */
-static bool is_over(mpx_channel_t *channel)
+/* Also one whose end nobody has noticed yet, so that nothing is sent into it: but that costs a
+ * system call, so it is looked for only after a pause. */
+static bool is_over(mpx_line_t *self)
 {
-    mpx_channel_lock(channel);
-    mpx_channel_look(channel);
-    bool over = mpx_channel_rc(channel) != MP_OK;
-    mpx_channel_unlock(channel);
+    int64_t now = mpx_now();
+    mpx_channel_lock(self->channel);
+    if (now - self->heard_at > PAUSE_MS * MPX_MS)
+        mpx_channel_look(self->channel);
+    bool over = mpx_channel_rc(self->channel) != MP_OK;
+    mpx_channel_unlock(self->channel);
     return over;
 }
 
@@ -297,14 +303,14 @@ static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
 {
     mp_rc_t rc = MP_OK;
     pthread_mutex_lock(&self->mutex);
-    while (self->channel && self->users > 0 && is_over(self->channel)) {
+    while (self->channel && self->users > 0 && is_over(self)) {
         self->waiting++;
         rc = mpx_condition_wait(&self->exchanged, &self->mutex, deadline);
         self->waiting--;
         if (rc != MP_OK)
             break;
     }
-    if (rc == MP_OK && (!self->channel || is_over(self->channel)))
+    if (rc == MP_OK && (!self->channel || is_over(self)))
         rc = exchange(self);
     if (rc == MP_OK)
         self->users++;

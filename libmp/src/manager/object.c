@@ -80,11 +80,11 @@ mp_rc_t mpx_object_handle(mpx_server_t *server, uint64_t id, mp_object_type_t ty
     mpx_line_t *line = NULL;
     mp_object_t *self = calloc(1, sizeof *self);
     char *copy = malloc(name_size + 1);
-    mp_rc_t rc = self && copy ? mpx_server_line(server, &line) : mpx_fault(MP_ENOMEM, "a handle");
-    if (rc != MP_OK) {
+    mp_rc_t rc = mpx_server_line(server, &line);
+    if (rc != MP_OK || !self || !copy) {
         free(copy);
         free(self);
-        return rc;
+        return rc == MP_OK ? mpx_fault(MP_ENOMEM, "a handle") : rc;
     }
     if (name_size)
         memcpy(copy, name, name_size);
@@ -122,8 +122,7 @@ void mp_object_destroy(mp_object_t **self_p)
         return;
     mp_object_t *self = *self_p;
     *self_p = NULL;
-    if (self->generation == mpx_fork_generation() &&
-        mpx_server_line(self->server, &line) == MP_OK)
+    if (self->generation == mpx_fork_generation() && mpx_server_line(self->server, &line) == MP_OK)
         mpx_line_drop(line, self->id);
     mpx_server_put(&self->server);
     free(self->making);

@@ -12,7 +12,7 @@ struct mp_object {
     uint64_t id;
     mp_object_type_t type;
     char *name;                   /* "" if it has none */
-    uint64_t generation; /* of forks: the process that has this handle with its line */
+    uint64_t generation;          /* of forks: the process that has this handle with its line */
     uint64_t lapses;              /* of the line, as far as this handle was told */
     uint64_t life;                /* of the manager, in which `id` is its number */
     uint64_t guard, token;        /* lock and hold; 0: not guarded */

@@ -1,11 +1,8 @@
-#include "type.h"
-
 #include "fault.h"
 #include "invoke.h"
 
 #include <mp/type.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +10,7 @@
 static const mp_object_type_def_t **types;
 static size_t count;
 
-const mp_object_type_def_t *const *mpx_types(void)
+const mp_object_type_def_t *const *mp_object_types(void)
 {
     return types;
 }
@@ -38,12 +35,14 @@ mp_rc_t mp_object_type_enter(const mp_object_type_def_t *type)
 
 mp_rc_t mp_type_fail(mp_rc_t rc, const char *format, ...)
 {
-    char words[256];
+    mpx_buf_t words = {.max = 400};
     va_list args;
     va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
+    mp_rc_t added = mpx_buf_vprintf(&words, format, args);
     va_end(args);
-    return mpx_fault(rc, "%s", words);
+    rc = mpx_fault(rc, "%.*s", added == MP_OK ? (int)words.size : 0, (const char *)words.data);
+    mpx_buf_free(&words);
+    return rc;
 }
 
 mp_rc_t mp_object_call(mp_object_t *self, const char *method, mp_tree_t *args, mp_tree_t **result,

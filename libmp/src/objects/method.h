@@ -103,7 +103,7 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
     X(QUEUE_DONE, 102, MPX_T(MP_OBJECT_JOINABLE_QUEUE), MPX_CHANGES | MPX_ALONE)                   \
     X(QUEUE_JOIN, 103, MPX_T(MP_OBJECT_JOINABLE_QUEUE), MPX_WAITS | MPX_ALONE)                     \
     X(QUEUE_RETURN, 104, MPX_T_QUEUE, MPX_ALONE) /* n number of the GET: its item goes back */     \
-    X(QUEUE_FULL, 105, MPX_T_QUEUE, 0) /* -> n */                                                  \
+    X(QUEUE_FULL, 105, MPX_T_QUEUE, 0)           /* -> n */                                        \
     /* holds */                                                                                    \
     X(LOCK_ACQUIRE, 110, MPX_T_LOCKED,                                                             \
       MPX_WAITS | MPX_HOLDS | MPX_ALONE)          /* n thread -> n token */                        \
@@ -116,7 +116,7 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
     X(EVENT_IS_SET, 132, MPX_T(MP_OBJECT_EVENT), 0) /* -> n */                                     \
     X(EVENT_WAIT, 133, MPX_T(MP_OBJECT_EVENT), MPX_WAITS | MPX_ALONE)                              \
     X(CONDITION_WAIT, 140, MPX_T(MP_OBJECT_CONDITION),                                             \
-      MPX_WAITS | MPX_HOLDS | MPX_ALONE)                                  /* n thread -> n token, n late */      \
+      MPX_WAITS | MPX_HOLDS | MPX_ALONE) /* n thread -> n token, n late */                         \
     X(CONDITION_NOTIFY, 141, MPX_T(MP_OBJECT_CONDITION), MPX_ALONE)       /* n thread, n */        \
     X(BARRIER_WAIT, 150, MPX_T(MP_OBJECT_BARRIER), MPX_WAITS | MPX_ALONE) /* -> n index */         \
     X(BARRIER_ABORT, 151, MPX_T(MP_OBJECT_BARRIER), MPX_ALONE)                                     \

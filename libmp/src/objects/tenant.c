@@ -301,9 +301,9 @@ static mp_rc_t carry_out_all(mpx_space_t *space, mpx_tenant_t *self, uint64_t *c
 
 static mp_rc_t go_on(mpx_space_t *space, mpx_tenant_t *self)
 {
-    mp_bytes_t rest = {self->lying.data + self->lying_from, self->lying.size - self->lying_from};
     if (self->lying_count == 0)
         return MP_OK;
+    mp_bytes_t rest = {self->lying.data + self->lying_from, self->lying.size - self->lying_from};
     mp_rc_t rc = carry_out_all(space, self, &self->lying_count, &rest);
     if (rc != MP_OK)
         self->lying_count = 0; /* those that weren't carried out may come again */

@@ -7,8 +7,8 @@
 #include "forkguard.h"
 #include "lifeline.h"
 #include "logger.h"
-#include "start_method.h"
 #include "spawn.h"
+#include "start_method.h"
 
 #include <errno.h>
 #include <fcntl.h>

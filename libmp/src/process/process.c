@@ -7,8 +7,8 @@
 #include "forkserver.h"
 #include "lifeline.h"
 #include "logger.h"
-#include "start_method.h"
 #include "spawn.h"
+#include "start_method.h"
 #include "target.h"
 
 #include <mp/shared_memory.h>
