@@ -245,7 +245,7 @@ static void bench_death(mp_pool_t *pool)
         usleep(20000);
         int pid = 0;
         while (!pid) {
-            require(mp_pool_worker_stats(pool, workers, 2, &count));
+            require(mp_pool_worker_stats(pool, workers, 2, &count, -1));
             for (size_t i = 0; i < count; i++)
                 pid = workers[i].given ? workers[i].pid : pid;
         }

@@ -82,7 +82,7 @@ START_TEST(outcomes_are_counted_by_task_and_by_worker)
     while ((stat = stat_of(pool)).workers < 2) /* the last replacement is on its way */
         usleep(1000);
     ck_assert_uint_eq(stat.started, 2 + CRASHES);
-    OK(mp_pool_worker_stats(pool, workers, 8, &count));
+    OK(mp_pool_worker_stats(pool, workers, 8, &count, -1));
     ck_assert_uint_eq(count, 2);
     for (size_t i = 0; i < count; i++) {
         ck_assert_int_eq(kill(workers[i].pid, 0), 0);
@@ -90,7 +90,7 @@ START_TEST(outcomes_are_counted_by_task_and_by_worker)
         ck_assert(workers[i].waiting >= 0);
     }
     ck_assert_uint_ne(workers[0].id, workers[1].id);
-    OK(mp_pool_worker_stats(pool, NULL, 0, &count));
+    OK(mp_pool_worker_stats(pool, NULL, 0, &count, -1));
     ck_assert_uint_eq(count, 2);
     mp_pool_destroy(&pool);
 }
@@ -157,7 +157,7 @@ START_TEST(many_workers_die_at_once)
     static int in[MANY], out[MANY];
     size_t count = 0;
     mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = MANY});
-    OK(mp_pool_worker_stats(pool, workers, MANY, &count));
+    OK(mp_pool_worker_stats(pool, workers, MANY, &count, -1));
     ck_assert_uint_eq(count, MANY);
     for (size_t i = 0; i < count; i++)
         kill(workers[i].pid, SIGKILL);
@@ -240,7 +240,7 @@ START_TEST(workers_may_have_none_of_our_memory)
         OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
         for (int k = 0; k < 50; k++)
             ck_assert_int_eq(out[k], rows[i].sees);
-        OK(mp_pool_worker_stats(pool, workers, 2, &count));
+        OK(mp_pool_worker_stats(pool, workers, 2, &count, -1));
         kill(workers[0].pid, SIGKILL); /* its replacement is of the same sort */
         OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
         for (int k = 0; k < 50; k++)
