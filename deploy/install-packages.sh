@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install the Debian packages that a purpose needs: build, or test (which includes build).
+# Install the Debian packages that a purpose needs: build, test (which includes build), or bench
+# (which includes test, and has rivals; Debian may start gearman's server as a service).
 # Does nothing where all of them are there. Needs root, or sudo.
 set -eu
 
@@ -8,11 +9,14 @@ protobuf-c-compiler libjansson-dev libsodium-dev uthash-dev libssl-dev"
 test="$build g++ clang libclang-rt-14-dev clang-format clang-tidy check mandoc shellcheck python3
 universal-ctags procps binutils iproute2"
 
+bench="$test gearman-job-server libgearman-dev"
+
 case "${1:-}" in
 build) packages=$build ;;
 test) packages=$test ;;
+bench) packages=$bench ;;
 *)
-    echo "usage: $0 build|test" >&2
+    echo "usage: $0 build|test|bench" >&2
     exit 64
     ;;
 esac
