@@ -34,6 +34,10 @@ typedef struct mpx_backend_ops {
     void (*destroy)(mpx_backend_t *self);
     /* NULL: its workers are elsewhere. */
     mp_rc_t (*resize)(mpx_backend_t *self, int64_t now, uint32_t processes);
+    /* Whether inputs and results of such calls are used where they are, see depot.h; NULL: never.
+     */
+    bool (*in_place)(const void *in, size_t in_bytes, const void *out, size_t out_bytes,
+                     size_t calls);
     /* Fill in what is known of workers. */
     void (*stat)(const mpx_backend_t *self, mp_pool_stat_t *out);
     /* NULL: they are elsewhere, and have to be asked. */

@@ -2,6 +2,7 @@
 #include "backend.h"
 
 #include "clock.h"
+#include "depot.h"
 #include "fault.h"
 #include "workshop.h"
 
@@ -96,6 +97,7 @@ static const mpx_backend_ops_t ops = {
     .deadline = deadline,
     .destroy = destroy,
     .resize = resize,
+    .in_place = mpx_depot_in_place,
     .stat = stat,
     .worker_stats = worker_stats,
 };
