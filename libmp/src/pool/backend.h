@@ -27,6 +27,9 @@ typedef struct mpx_question {
 typedef struct mpx_backend_ops {
     /* Take all events that there are and do what is due. */
     mp_rc_t (*turn)(mpx_backend_t *self, int64_t now);
+    /* Wake the workers that were sent something; to be called before sleeping. NULL: they are
+     * awake. */
+    void (*wake)(mpx_backend_t *self);
     /* Arrange to be woken through fd; false: there is something to do first. */
     bool (*may_sleep)(mpx_backend_t *self);
     int (*fd)(const mpx_backend_t *self);

@@ -27,10 +27,12 @@ static mp_rc_t on_failed(void *arg, int64_t now, mp_rc_t rc, const char *problem
 
 static mp_rc_t turn(mpx_backend_t *base, int64_t now)
 {
-    local_t *self = (local_t *)base;
-    mp_rc_t rc = mpx_workshop_turn(self->workshop, now);
-    mpx_workshop_wake(self->workshop);
-    return rc;
+    return mpx_workshop_turn(((local_t *)base)->workshop, now);
+}
+
+static void wake(mpx_backend_t *base)
+{
+    mpx_workshop_wake(((local_t *)base)->workshop);
 }
 
 static bool may_sleep(mpx_backend_t *base)
@@ -92,6 +94,7 @@ static size_t worker_stats(const mpx_backend_t *base, int64_t now, mp_worker_sta
 
 static const mpx_backend_ops_t ops = {
     .turn = turn,
+    .wake = wake,
     .may_sleep = may_sleep,
     .fd = fd,
     .deadline = deadline,

@@ -329,6 +329,13 @@ static mp_rc_t turn(mp_pool_t *self)
     return rc;
 }
 
+static void wake_workers(mp_pool_t *self)
+{
+    mpx_backend_t *backend = self->backend;
+    if (backend->ops->wake)
+        backend->ops->wake(backend);
+}
+
 mp_rc_t mpx_pool_settle_soon(mp_pool_t *self)
 {
     if (!self->mover || self->stopping || self->driver_waits || self->watch_fd >= 0)
@@ -336,6 +343,12 @@ mp_rc_t mpx_pool_settle_soon(mp_pool_t *self)
     mp_rc_t rc = turn(self);
     if (rc != MP_OK)
         return rc;
+    int64_t now = mpx_now();
+    if (now - self->woken_at >= MPX_BURST_NS) { /* else the next one does, or the mover */
+        self->woken_at = now;
+        wake_workers(self);
+    }
+    atomic_store_explicit(&self->burst_at, now, memory_order_relaxed);
     mpx_results_sweep(self);
     if (!self->unsettled) {
         self->unsettled = true;
@@ -353,6 +366,7 @@ mp_rc_t mpx_pool_settle(mp_pool_t *self)
         mp_rc_t rc = turn(self);
         if (rc != MP_OK)
             return rc;
+        wake_workers(self);
     } while (!backend->ops->may_sleep(backend));
     set_timer(self);
     mpx_results_sweep(self);
