@@ -199,6 +199,47 @@ START_TEST(a_worker_that_takes_too_much_memory_is_replaced)
 }
 END_TEST
 
+enum { MOST_MIB = 256, CAP_MIB = 48 };
+
+/* Takes so many mebibytes, and gives them back; negative: without a look at what it was given. */
+MP_TASK(take_mebibytes, int, int)
+{
+    static volatile char *taken[MOST_MIB];
+    int wanted = *in < 0 ? -*in : *in, n = 0;
+    for (; n < wanted; n++) {
+        taken[n] = malloc(1 << 20);
+        if (!taken[n] && *in > 0)
+            break;
+        for (size_t i = 0; i < 1 << 20; i += 512)
+            taken[n][i] = 1;
+    }
+    *out = (int)getpid();
+    bool enough = n == wanted;
+    while (n > 0)
+        free((void *)(uintptr_t)taken[--n]);
+    return enough ? MP_OK : mp_call_fail(call, 12, "no memory");
+}
+
+/* In the call itself, which is what the other limit doesn't do. */
+START_TEST(a_worker_gets_no_memory_beyond_its_cap)
+{
+    static const mp_method_t methods[] = {MP_FORK, MP_SPAWN};
+    int sizes[] = {1, CAP_MIB / 2, MOST_MIB, CAP_MIB / 2, -MOST_MIB, 1}, pids[6];
+    mp_rc_t rcs[6];
+    mp_call_options_t options = {.chunksize = 6};
+    mp_pool_t *pool = new_pool((mp_pool_options_t){
+        .processes = 1, .method = methods[_i], .worker_memory_cap_bytes = CAP_MIB << 20});
+    mp_rc_t rc = mp_pool_map_with(pool, &take_mebibytes, sizes, 6, pids, rcs, &options, LONG_MS);
+    ck_assert(rcs[0] == MP_OK && rcs[1] == MP_OK && rcs[3] == MP_OK && rcs[5] == MP_OK);
+    ck_assert(rc == rcs[2] && rcs[4] == MP_ECRASHED);
+#ifndef MP_SANITIZED /* else malloc may end the process */
+    ck_assert_int_eq(rcs[2], MP_EFAILED);
+    ck_assert_int_eq(pids[0], pids[3]);
+#endif
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 /* ---- start methods ------------------------------------------------------------------------------
  */
 
@@ -290,5 +331,6 @@ int main(int argc, char **argv)
         what_cannot_reach_such_workers_is_refused,
         NULL,
     };
-    return suite_run("workers", tests, 60);
+    const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap, NULL};
+    return suite_run_each(NULL, "workers", of_methods, 2, tests, 60);
 }

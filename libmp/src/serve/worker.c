@@ -279,6 +279,7 @@ static mp_rc_t start(worker_t *self)
                  .initializer_arg = options->initializer_arg,
                  .max_calls = (uint64_t)options->max_calls_per_worker,
                  .max_memory_bytes = options->worker_memory_bytes,
+                 .memory_cap_bytes = options->worker_memory_cap_bytes,
                  .offer_exec = options->allow_exec,
                  .nested = true},
         .self = self,
