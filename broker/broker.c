@@ -6,6 +6,7 @@
 #include "keeper.h"
 #include "link.h"
 #include "peer.h"
+#include "survey.h"
 
 #include <errno.h>
 #include <mp/version.h>
@@ -23,6 +24,8 @@ struct mpx_broker {
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
     mpx_peer_t *peers;
+    mpx_survey_t *surveys;
+    uint64_t last_survey;
     state_t state;
     int64_t started_at;
     int64_t drain_until;
@@ -40,6 +43,8 @@ enum {
     ABSENT_MS = 2000,        /* workers of a task may be about to join */
     LEAVE_MS = 500,          /* to read why one must go */
     JOBS_MAX = 4096,         /* open jobs of one client */
+    SURVEYS_MAX = 64,        /* open questions of one client */
+    SURVEY_MS = 2000,        /* for workers to answer them */
     SLOTS_MAX = 65536,       /* executors of one worker */
     LINGER_MS = 500,         /* for last words at the end */
     BURST = 1024,            /* messages before what they changed is stored and answered */
@@ -127,6 +132,7 @@ static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
 static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const char *why)
 {
     mp_rc_t rc = MP_OK;
+    mpx_survey_forget(&self->surveys, peer->id);
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
@@ -328,6 +334,80 @@ static mp_rc_t in_greeting(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     return rc;
 }
 
+/* ---- surveys ---------------------------------------------------------------------- */
+
+static void end_survey(mpx_broker_t *self, uint64_t client, uint64_t nonce, mp_rc_t rc)
+{
+    mpx_header_t header = {.op = MPX_OP_CENSUS, .nonce = nonce, .code = rc};
+    (void)send_to(self, client, &header, (mp_bytes_t){0});
+}
+
+static void end_surveys(mpx_broker_t *self, int64_t now)
+{
+    mpx_survey_t *survey;
+    while ((survey = mpx_survey_over(self->surveys, now))) {
+        end_survey(self, survey->client, survey->nonce, survey->cut ? MP_ELIMIT : MP_OK);
+        mpx_survey_free(&self->surveys, survey);
+    }
+}
+
+static mp_rc_t in_survey(mpx_broker_t *self, int64_t now, const mpx_peer_t *client, uint64_t nonce)
+{
+    if (mpx_survey_count(self->surveys, client->id) >= SURVEYS_MAX) {
+        end_survey(self, client->id, nonce, MP_ELIMIT);
+        return MP_OK;
+    }
+    mpx_survey_t *survey = mpx_survey_add(&self->surveys, self->workers);
+    if (!survey)
+        return MP_ENOMEM;
+    survey->number = ++self->last_survey;
+    survey->client = client->id;
+    survey->nonce = nonce;
+    survey->until = now + SURVEY_MS * MPX_MS;
+    mpx_header_t header = {.op = MPX_OP_SURVEY, .nonce = survey->number};
+    for (const mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next)
+        if (peer->state == MPX_PEER_WORKER) {
+            survey->owing[survey->owing_count++] = peer->id;
+            (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
+        }
+    return MP_OK;
+}
+
+/* Who the worker is, its client is told by us. */
+static mp_rc_t pass_on(mpx_broker_t *self, mpx_survey_t *survey, const mpx_peer_t *worker,
+                       mp_bytes_t body)
+{
+    mpx_executor_stat_t stat;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_executor_stat_unpack(body, &stat, &arena);
+    if (rc != MP_OK)
+        return rc;
+    stat.host = worker->host;
+    stat.worker = worker->name;
+    stat.session = worker->id;
+    mpx_buf_clear(&self->scratch);
+    rc = mpx_executor_stat_pack(&stat, &self->scratch);
+    free(arena);
+    const mpx_peer_t *client = mpx_peer_find(self->peers, survey->client);
+    mpx_header_t header = {.op = MPX_OP_CENSUS, .nonce = survey->nonce};
+    if (rc == MP_OK && !mpx_relay_tell(client->relay, &header, mpx_buf_bytes(&self->scratch)))
+        survey->cut = true;
+    return rc;
+}
+
+/* An answer that nobody waits for any more is nothing. */
+static mp_rc_t in_census(mpx_broker_t *self, const mpx_peer_t *worker, const mpx_header_t *header,
+                         mp_bytes_t payload)
+{
+    mpx_survey_t *survey = mpx_survey_of(self->surveys, header->nonce, worker->id);
+    if (!survey)
+        return MP_OK;
+    if (payload.size)
+        return pass_on(self, survey, worker, payload);
+    mpx_survey_settle(survey, worker->id);
+    return MP_OK;
+}
+
 /* ---- messages --------------------------------------------------------------------- */
 
 /* A mistake of the peer's costs its connection, nothing else; only our own lack of
@@ -347,6 +427,8 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     if (payload.size > self->options.max_message_bytes)
         return judge(self, now, peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
+    if (header->op == MPX_OP_SURVEY)
+        return in_survey(self, now, peer, header->nonce);
     return judge(self, now, peer, mpx_relay_message(peer->relay, now, header, payload));
 }
 
@@ -357,6 +439,8 @@ static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         mpx_log(self->options.log, MP_LOG_INFO, "worker_drains", "worker", peer->name, NULL);
         return mpx_engine_worker_drain(self->engine, now, peer->id);
     }
+    if (header->op == MPX_OP_CENSUS)
+        return judge(self, now, peer, in_census(self, peer, header, payload));
     return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
 }
 
@@ -510,6 +594,7 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = flush_relays(self, now);
     if (rc == MP_OK)
         rc = tell_executors(self, now);
+    end_surveys(self, now);
     cut_off_leaving(self, now);
     if (is_drained(self, now))
         self->state = OVER;
@@ -520,6 +605,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
 {
     int64_t now = mpx_now();
     int64_t until = mpx_engine_deadline(self->engine);
+    until = mpx_earlier(until, mpx_survey_deadline(self->surveys));
     if (self->leaving)
         until = mpx_earlier(until, now + LEAVE_MS * MPX_MS);
     if (self->state == DRAINING)
@@ -607,6 +693,8 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     mpx_broker_t *self = *self_p;
     if (!self)
         return;
+    while (self->surveys)
+        mpx_survey_free(&self->surveys, self->surveys);
     while (self->peers) {
         mpx_relay_destroy(&self->peers->relay, mpx_now());
         mpx_peer_free(&self->peers, self->peers);

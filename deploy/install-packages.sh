@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that a purpose needs: build, test (which includes build), or bench
-# (which includes test, and the rivals of the benchmarks). None of them starts a service.
+# (which includes test, and the rivals of the benchmarks; Debian may start gearman's server as a
+# service).
 # Does nothing where all of them are there. Needs root, or sudo.
 set -eu
 
@@ -9,7 +10,7 @@ protobuf-c-compiler libjansson-dev libsodium-dev liblmdb-dev uthash-dev libssl-d
 test="$build g++ clang libclang-rt-14-dev clang-format clang-tidy check mandoc shellcheck python3
 universal-ctags procps binutils iproute2"
 # redis-server would start one; its program is redis-tools' redis-check-rdb by another name.
-bench="$test redis-tools libhiredis-dev liblmdb-dev"
+bench="$test redis-tools libhiredis-dev gearman-job-server libgearman-dev"
 
 case "${1:-}" in
 build) packages=$build ;;

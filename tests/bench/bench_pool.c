@@ -1,9 +1,12 @@
 /* bench_pool: a pool of two local workers.
- * Usage: bench_pool map | async | bulk | scale | work | start | death | latency WHERE */
+ * Usage: bench_pool map | async | bulk | scale | work | start | death | latency WHERE
+ *        bench_pool broker ENDPOINT, whose workers this program is as well */
 #include "bench.h"
 
 #include <signal.h>
 #include <string.h>
+
+static const char *us = "libmp";
 
 MP_TASK(square, int, int)
 {
@@ -21,7 +24,7 @@ static void bench_map(mp_pool_t *pool, int n, int chunksize, const char *name)
     require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
     double begin = seconds();
     require(mp_pool_map_with(pool, &square, xs, (size_t)n, ys, NULL, &options, -1));
-    report("libmp", name, "k/s", n / (seconds() - begin) / 1000);
+    report(us, name, "k/s", n / (seconds() - begin) / 1000);
     if (ys[n - 1] != (int)((unsigned)(n - 1) * (unsigned)(n - 1)))
         exit(1);
     free(xs);
@@ -79,7 +82,7 @@ static void bench_bulk(mp_pool_t *pool, const mp_task_t *task, size_t n, bool in
         times[round] = seconds() - begin;
     }
     qsort(times + 1, 5, sizeof *times, compare);
-    report("libmp", name, "MiB/s", (double)bytes / (1 << 20) / times[3]);
+    report(us, name, "MiB/s", (double)bytes / (1 << 20) / times[3]);
     for (size_t i = 0; i < bytes; i += 4093)
         if (out[i] != 255 - in[i])
             exit(1);
@@ -92,11 +95,10 @@ static void bench_bulk(mp_pool_t *pool, const mp_task_t *task, size_t n, bool in
     }
 }
 
-static void bench_latency(mp_pool_t *pool, const char *where)
+static void bench_latency(mp_pool_t *pool, const char *p50, const char *p99)
 {
     enum { N = 2000 };
     static double times[N];
-    char name[64];
     for (int i = 0; i < N; i++) {
         int y;
         double begin = seconds();
@@ -104,13 +106,12 @@ static void bench_latency(mp_pool_t *pool, const char *where)
         times[i] = (seconds() - begin) * 1e6;
     }
     qsort(times, N, sizeof *times, compare);
-    snprintf(name, sizeof name, "apply p50, %s", where);
-    report("libmp", name, "us", times[N / 2]);
-    snprintf(name, sizeof name, "apply p99, %s", where);
-    report("libmp", name, "us", times[N * 99 / 100]);
+    report(us, p50, "us", times[N / 2]);
+    if (p99)
+        report(us, p99, "us", times[N * 99 / 100]);
 }
 
-static void bench_async(mp_pool_t *pool)
+static void bench_async(mp_pool_t *pool, const char *name)
 {
     enum { N = 50000 };
     static mp_result_t *results[N];
@@ -124,7 +125,7 @@ static void bench_async(mp_pool_t *pool)
             mp_result_destroy(&results[i]);
         }
         if (round)
-            report("libmp", "apply_async, pipelined", "k/s", N / (seconds() - begin) / 1000);
+            report(us, name, "k/s", N / (seconds() - begin) / 1000);
     }
 }
 
@@ -154,7 +155,7 @@ static void bench_scale(mp_pool_t *pool)
             double took = seconds() - begin;
             best = took < best ? took : best;
         }
-        report("libmp", rows[i].name, "ns/item", best * 1e9 / rows[i].n);
+        report(us, rows[i].name, "ns/item", best * 1e9 / rows[i].n);
         if (rows[i].n > 1000)
             continue;
         double apply = 1e9;
@@ -163,7 +164,7 @@ static void bench_scale(mp_pool_t *pool)
             require(mp_pool_apply(pool, &square, &xs[0], &y, -1));
             apply = seconds() - begin < apply ? seconds() - begin : apply;
         }
-        report("libmp", "map of 10^3, in applies", "x", best / apply);
+        report(us, "map of 10^3, in applies", "x", best / apply);
     }
     free(xs);
     free(ys);
@@ -208,7 +209,7 @@ static void bench_work(void)
         begin = seconds();
         (void)spin(spins_of_1_ms * N / 4);
         double serial = 2 * (quarter + seconds() - begin);
-        report("libmp", chunksize ? "1000 x 1 ms, chunk 1" : "1000 x 1 ms, automatic", "of ideal",
+        report(us, chunksize ? "1000 x 1 ms, chunk 1" : "1000 x 1 ms, automatic", "of ideal",
                serial / 2 / took);
     }
     mp_pool_destroy(&pool);
@@ -222,7 +223,7 @@ static void bench_start(void)
     double begin = seconds();
     require(mp_pool_new(&(mp_pool_options_t){.processes = 4, .broker = "local"}, &pool));
     require(mp_pool_apply(pool, &square, &x, &y, -1));
-    report("libmp", "pool of 4, first result", "ms", (seconds() - begin) * 1000);
+    report(us, "pool of 4, first result", "ms", (seconds() - begin) * 1000);
     mp_pool_destroy(&pool);
 }
 
@@ -245,7 +246,7 @@ static void bench_death(mp_pool_t *pool)
         usleep(20000);
         int pid = 0;
         while (!pid) {
-            require(mp_pool_worker_stats(pool, workers, 2, &count));
+            require(mp_pool_worker_stats(pool, workers, 2, &count, -1));
             for (size_t i = 0; i < count; i++)
                 pid = workers[i].given ? workers[i].pid : pid;
         }
@@ -256,11 +257,24 @@ static void bench_death(mp_pool_t *pool)
         worst = took > worst ? took : worst;
         mp_result_destroy(&result);
     }
-    report("libmp", "a worker's death is known, worst of 10", "ms", worst);
+    report(us, "a worker's death is known, worst of 10", "ms", worst);
+}
+
+static void bench_broker(const char *endpoint)
+{
+    mp_pool_t *pool = NULL;
+    if (strncmp(endpoint, "ipc:", 4) == 0)
+        us = "libmp-ipc";
+    require(mp_pool_new(&(mp_pool_options_t){.broker = endpoint}, &pool));
+    bench_map(pool, 20000, 1, "broker: map 20k ints, chunk 1");
+    bench_async(pool, "broker: apply_async, pipelined");
+    bench_latency(pool, "broker: apply p50", NULL);
+    mp_pool_destroy(&pool);
 }
 
 int main(int argc, char **argv)
 {
+    MP_MAIN(argc, argv);
     mp_pool_t *pool = NULL;
     if (argc < 2)
         return 64;
@@ -268,9 +282,11 @@ int main(int argc, char **argv)
         return bench_work(), 0;
     if (strcmp(argv[1], "start") == 0)
         return bench_start(), 0;
+    if (strcmp(argv[1], "broker") == 0 && argc > 2)
+        return bench_broker(argv[2]), 0;
     require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
     if (strcmp(argv[1], "async") == 0) {
-        bench_async(pool);
+        bench_async(pool, "apply_async, pipelined");
     } else if (strcmp(argv[1], "scale") == 0) {
         bench_scale(pool);
     } else if (strcmp(argv[1], "death") == 0) {
@@ -283,8 +299,10 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "map") == 0) {
         bench_map(pool, 20000, 1, "map 20k ints, chunk 1");
         bench_map(pool, 1000000, 0, "map 1M ints, automatic");
+    } else if (argc > 2 && strcmp(argv[2], "pinned") == 0) {
+        bench_latency(pool, "apply p50, pinned", "apply p99, pinned");
     } else {
-        bench_latency(pool, argc > 2 ? argv[2] : "free");
+        bench_latency(pool, "apply p50, free", "apply p99, free");
     }
     mp_pool_destroy(&pool);
     return 0;

@@ -1,5 +1,7 @@
 """The rival: CPython's multiprocessing.Pool, with the cases of bench_pool.c."""
 import multiprocessing
+import multiprocessing.resource_tracker
+import multiprocessing.shared_memory
 import statistics
 import sys
 import time
@@ -9,8 +11,8 @@ def square(x):
     return x * x
 
 
-def report(case, unit, value):
-    print(f"RES\tCPython\t{case}\t{unit}\t{value:.3f}", flush=True)
+def report(case, unit, value, peer="CPython"):
+    print(f"RES\t{peer}\t{case}\t{unit}\t{value:.3f}", flush=True)
 
 
 def bench_map(pool):
@@ -56,6 +58,40 @@ def bench_bulk(pool):
         # its only way: what it does with arrays in place is the same copy
         for case in (name, name + ", in place"):
             report(case, "MiB/s", n * size / (1 << 20) / seconds)
+
+
+blocks = {}  # a worker's, by name
+
+
+def block(name):
+    if name not in blocks:
+        blocks[name] = multiprocessing.shared_memory.SharedMemory(name)
+    return blocks[name]
+
+
+def invert_in_place(where):
+    source, target, begin, end = where
+    block(target).buf[begin:end] = invert(bytes(block(source).buf[begin:end]))
+
+
+def bench_shared(pool):
+    """Arrays that lie in shared memory on both sides; only where they are travels."""
+    for n, size, name in ((64, 1 << 20, "64 x 1 MiB, in place"),
+                          (8, 64 << 20, "8 x 64 MiB, in place")):
+        source = multiprocessing.shared_memory.SharedMemory(create=True, size=n * size)
+        target = multiprocessing.shared_memory.SharedMemory(create=True, size=n * size)
+        source.buf[:] = bytes((i * 7 >> 3) & 255 for i in range(4096)) * (n * size // 4096)
+        parts = [(source.name, target.name, i * size, (i + 1) * size) for i in range(n)]
+        times = []
+        for _ in range(6):
+            begin = time.perf_counter()
+            pool.map(invert_in_place, parts)
+            times.append(time.perf_counter() - begin)
+        assert bytes(target.buf[-size:]) == invert(bytes(source.buf[-size:]))
+        report(name, "MiB/s", n * size / (1 << 20) / statistics.median(times[1:]), "CPython-shm")
+        for shared in (source, target):
+            shared.close()
+            shared.unlink()
 
 
 def bench_latency(pool, where):
@@ -110,6 +146,8 @@ if __name__ == "__main__":
         sys.exit(bench_work())
     if sys.argv[1] == "start":
         sys.exit(bench_start())
+    # Workers that use a tracker of their own would think that its blocks had leaked.
+    multiprocessing.resource_tracker.ensure_running()
     with multiprocessing.Pool(2) as the_pool:
         if sys.argv[1] == "map":
             bench_map(the_pool)
@@ -117,5 +155,6 @@ if __name__ == "__main__":
             bench_async(the_pool)
         elif sys.argv[1] == "bulk":
             bench_bulk(the_pool)
+            bench_shared(the_pool)
         else:
             bench_latency(the_pool, sys.argv[2])

@@ -47,7 +47,7 @@ static void *kill_some(void *arg)
     while (!self->over) {
         size_t count = 0;
         usleep((useconds_t)self->every_ms * 1000);
-        if (mp_pool_worker_stats(self->pool, workers, WORKERS_MAX, &count) || !count)
+        if (mp_pool_worker_stats(self->pool, workers, WORKERS_MAX, &count, -1) || !count)
             continue;
         int pid = workers[(size_t)rand_r(&seed) % count].pid;
         self->kills += pid > 0 && kill(pid, SIGKILL) == 0;

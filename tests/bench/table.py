@@ -1,9 +1,9 @@
 """Medians and ratios of RES lines on stdin. The ratios say how many times better libmp is, libmp
-with its lanes switched off, and an mp-broker, where they were measured."""
+with its lanes switched off or over ipc, and an mp-broker, where they were measured."""
 import statistics
 import sys
 
-OURS = ("libmp", "libmp-zmq", "mp-broker")
+OURS = ("libmp", "libmp-zmq", "libmp-ipc", "mp-broker")
 
 samples = {}
 for line in sys.stdin:
@@ -16,12 +16,12 @@ def better(unit, ours, rival):
     return f"{rival / ours if unit in ('us', 'ns', 'ms') else ours / rival:.1f} x"
 
 
-print(f"\n{'case':<34} {'unit':<5} {'peer':<10} {'median':>12} {'min':>12} {'max':>12}"
-      f" {'libmp is':>10} {'-zmq is':>9} {'broker is':>10}")
+print(f"\n{'case':<34} {'unit':<5} {'peer':<11} {'median':>12} {'min':>12} {'max':>12}"
+      f" {'libmp is':>10} {'-zmq is':>9} {'-ipc is':>9} {'broker is':>10}")
 for (case, unit), peers in samples.items():
     medians = {peer: statistics.median(values) for peer, values in peers.items()}
     for peer, values in peers.items():
         ratios = ["" if peer in OURS or ours not in medians
                   else better(unit, medians[ours], medians[peer]) for ours in OURS]
-        print(f"{case:<34} {unit:<5} {peer:<10} {medians[peer]:>12.1f} {min(values):>12.1f} "
-              f"{max(values):>12.1f} {ratios[0]:>10} {ratios[1]:>9} {ratios[2]:>10}")
+        print(f"{case:<34} {unit:<5} {peer:<11} {medians[peer]:>12.1f} {min(values):>12.1f} "
+              f"{max(values):>12.1f} {ratios[0]:>10} {ratios[1]:>9} {ratios[2]:>9} {ratios[3]:>10}")

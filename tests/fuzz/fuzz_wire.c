@@ -77,6 +77,7 @@ static void take_bodies(mp_bytes_t payload)
     ROUND_TRIP(proof);
     ROUND_TRIP(admit);
     ROUND_TRIP(queue_stat);
+    ROUND_TRIP(executor_stat);
 }
 
 /* The same header in the same bytes, whatever unknown fields there were. */

@@ -35,6 +35,9 @@ READY = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
 def peer():
     with connect() as sock:
         sock.sendall(GREETING + bytes([4, len(READY)]) + READY)
+        heard = b""
+        while b"READY" not in heard: # libzmq takes what comes before its own READY for a mistake
+            heard += sock.recv(4096) or b"READY"
         yield sock
         # Closing now would reset the connection, and what was sent might never be read.
         with contextlib.suppress(OSError):
@@ -65,10 +68,22 @@ for message in messages:
 submit = b"\x08\x07\x10\x01\x18\x01\x28\xff\xff\xff\xff\x0f\x38\x04"
 for message in (head(b"\x08\x01"), head(b"\x08\x02"), head(b"\x08\x07"), head(submit),
                 head(b"\x08\x0c\x58\x7f"), head(b"\x08\x06"), head(b"\x08\x09"),
-                head(b"\x08\x06\x10\x01") + os.urandom(100), os.urandom(50)):
+                head(b"\x08\x06\x10\x01") + os.urandom(100), os.urandom(50), head(b"\x08\x3d")):
     with peer() as sock:
         send(sock, frame(HELLO))
         send(sock, frame(message))
+        send(sock, frame(message))
+# Questions without end, and without an ear for the answers.
+with peer() as sock:
+    send(sock, frame(HELLO))
+    for number in range(1, 5000):
+        send(sock, frame(head(b"\x08\x3c\x50" + bytes([number & 127]))))
+# A worker that answers what it wasn't asked, asks itself, and tells nonsense.
+WORKER = head(b"\x08\x01") + b"\x08\x02\x10\x01\x18\x01\x40\x01"
+for message in (head(b"\x08\x3d\x50\x7f"), head(b"\x08\x3d\x50\x01") + os.urandom(100),
+                head(b"\x08\x3c")):
+    with peer() as sock:
+        send(sock, frame(WORKER))
         send(sock, frame(message))
 for _ in range(300):
     with peer() as sock:

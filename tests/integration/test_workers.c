@@ -82,7 +82,7 @@ START_TEST(outcomes_are_counted_by_task_and_by_worker)
     while ((stat = stat_of(pool)).workers < 2) /* the last replacement is on its way */
         usleep(1000);
     ck_assert_uint_eq(stat.started, 2 + CRASHES);
-    OK(mp_pool_worker_stats(pool, workers, 8, &count));
+    OK(mp_pool_worker_stats(pool, workers, 8, &count, -1));
     ck_assert_uint_eq(count, 2);
     for (size_t i = 0; i < count; i++) {
         ck_assert_int_eq(kill(workers[i].pid, 0), 0);
@@ -90,7 +90,7 @@ START_TEST(outcomes_are_counted_by_task_and_by_worker)
         ck_assert(workers[i].waiting >= 0);
     }
     ck_assert_uint_ne(workers[0].id, workers[1].id);
-    OK(mp_pool_worker_stats(pool, NULL, 0, &count));
+    OK(mp_pool_worker_stats(pool, NULL, 0, &count, -1));
     ck_assert_uint_eq(count, 2);
     mp_pool_destroy(&pool);
 }
@@ -157,7 +157,7 @@ START_TEST(many_workers_die_at_once)
     static int in[MANY], out[MANY];
     size_t count = 0;
     mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = MANY});
-    OK(mp_pool_worker_stats(pool, workers, MANY, &count));
+    OK(mp_pool_worker_stats(pool, workers, MANY, &count, -1));
     ck_assert_uint_eq(count, MANY);
     for (size_t i = 0; i < count; i++)
         kill(workers[i].pid, SIGKILL);
@@ -195,6 +195,47 @@ START_TEST(a_worker_that_takes_too_much_memory_is_replaced)
     ck_assert_uint_ge(workers, N / 9);
     ck_assert_uint_lt(workers, N); /* how many more depends on what memory costs here */
     ck_assert_uint_ge(stat_of(pool).retired, workers - 1);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
+enum { MOST_MIB = 256, CAP_MIB = 48 };
+
+/* Takes so many mebibytes, and gives them back; negative: without a look at what it was given. */
+MP_TASK(take_mebibytes, int, int)
+{
+    static volatile char *taken[MOST_MIB];
+    int wanted = *in < 0 ? -*in : *in, n = 0;
+    for (; n < wanted; n++) {
+        taken[n] = malloc(1 << 20);
+        if (!taken[n] && *in > 0)
+            break;
+        for (size_t i = 0; i < 1 << 20; i += 512)
+            taken[n][i] = 1;
+    }
+    *out = (int)getpid();
+    bool enough = n == wanted;
+    while (n > 0)
+        free((void *)(uintptr_t)taken[--n]);
+    return enough ? MP_OK : mp_call_fail(call, 12, "no memory");
+}
+
+/* In the call itself, which is what the other limit doesn't do. */
+START_TEST(a_worker_gets_no_memory_beyond_its_cap)
+{
+    static const mp_method_t methods[] = {MP_FORK, MP_SPAWN};
+    int sizes[] = {1, CAP_MIB / 2, MOST_MIB, CAP_MIB / 2, -MOST_MIB, 1}, pids[6];
+    mp_rc_t rcs[6];
+    mp_call_options_t options = {.chunksize = 6};
+    mp_pool_t *pool = new_pool((mp_pool_options_t){
+        .processes = 1, .method = methods[_i], .worker_memory_cap_bytes = CAP_MIB << 20});
+    mp_rc_t rc = mp_pool_map_with(pool, &take_mebibytes, sizes, 6, pids, rcs, &options, LONG_MS);
+    ck_assert(rcs[0] == MP_OK && rcs[1] == MP_OK && rcs[3] == MP_OK && rcs[5] == MP_OK);
+    ck_assert(rc == rcs[2] && rcs[4] == MP_ECRASHED);
+#ifndef MP_SANITIZED /* else malloc may end the process */
+    ck_assert_int_eq(rcs[2], MP_EFAILED);
+    ck_assert_int_eq(pids[0], pids[3]);
+#endif
     mp_pool_destroy(&pool);
 }
 END_TEST
@@ -240,7 +281,7 @@ START_TEST(workers_may_have_none_of_our_memory)
         OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
         for (int k = 0; k < 50; k++)
             ck_assert_int_eq(out[k], rows[i].sees);
-        OK(mp_pool_worker_stats(pool, workers, 2, &count));
+        OK(mp_pool_worker_stats(pool, workers, 2, &count, -1));
         kill(workers[0].pid, SIGKILL); /* its replacement is of the same sort */
         OK(mp_pool_map(pool, &what_is_seen, in, 50, out, LONG_MS));
         for (int k = 0; k < 50; k++)
@@ -290,5 +331,6 @@ int main(int argc, char **argv)
         what_cannot_reach_such_workers_is_refused,
         NULL,
     };
-    return suite_run("workers", tests, 60);
+    const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap, NULL};
+    return suite_run_each(NULL, "workers", of_methods, 2, tests, 60);
 }

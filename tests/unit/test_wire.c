@@ -12,10 +12,20 @@ static uint64_t any(unsigned *seed)
     return value >> (unsigned)rand_r(seed) % 64;
 }
 
+/* There are gaps between the numbers. */
+static mpx_op_t any_op(unsigned *seed)
+{
+    mpx_op_t op;
+    do
+        op = (mpx_op_t)((unsigned)rand_r(seed) % MPX_OP_END);
+    while (strcmp(mpx_op_name(op), "?") == 0);
+    return op;
+}
+
 static mpx_header_t any_header(unsigned *seed)
 {
     return (mpx_header_t){
-        .op = (mpx_op_t)(1 + (unsigned)rand_r(seed) % (MPX_OP_END - 1)),
+        .op = any_op(seed),
         .job = any(seed),
         .chunk = any(seed),
         .first = any(seed) >> 1,
@@ -550,6 +560,7 @@ TRY(open)
 TRY(failure)
 TRY(status)
 TRY(progress)
+TRY(executor_stat)
 
 static void break_everywhere(mpx_buf_t *buf, try_t *attempt)
 {
@@ -593,7 +604,10 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
     mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
     mpx_progress_t progress = {UINT64_MAX, 3, "half"};
     mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
+    mpx_executor_stat_t stat = {1, 2, 3, UINT64_MAX, 5, 6, 7, 8, 9, "h", "w", 1u << 31};
     mpx_buf_t buf = {0};
+    ck_assert_int_eq(mpx_executor_stat_pack(&stat, &buf), MP_OK);
+    break_everywhere(&buf, try_executor_stat);
     ck_assert_int_eq(mpx_hello_pack(&hello, &buf), MP_OK);
     break_everywhere(&buf, try_hello);
     ck_assert_int_eq(mpx_welcome_pack(&welcome, &buf), MP_OK);
@@ -649,6 +663,16 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert_int_eq(mpx_progress_unpack(mpx_buf_bytes(&buf), &p2, &arena), MP_OK);
     ck_assert(p2.done == 1 && p2.total == 2);
     ck_assert_str_eq(p2.text, "p");
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_executor_stat_t e = {1, 2, 3, 4, 5, 6, 7, 8, 9, "h", "w", 10}, e2;
+    ck_assert_int_eq(mpx_executor_stat_pack(&e, &buf), MP_OK);
+    ck_assert_int_eq(mpx_executor_stat_unpack(mpx_buf_bytes(&buf), &e2, &arena), MP_OK);
+    ck_assert(e2.id == 1 && e2.pid == 2 && e2.given == 3 && e2.calls == 4 && e2.start_ns == 5);
+    ck_assert(e2.init_ns == 6 && e2.working_ns == 7 && e2.waiting_ns == 8 && e2.session == 10);
+    ck_assert_uint_eq(e2.memory_bytes, 9);
+    ck_assert_str_eq(e2.host, "h");
+    ck_assert_str_eq(e2.worker, "w");
     free(arena);
     mpx_buf_clear(&buf);
     mpx_status_t s = {"s", 1, 2, 3, 4, 5, 6}, s2;

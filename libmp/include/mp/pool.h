@@ -63,12 +63,18 @@ typedef struct mp_pool_options {
                                 first call; if it returns something else than
                                 0 the pool fails, with MP_EFAILED */
     void *initializer_arg;
-    int nested;                 /* the calls of local workers may have calls of their own, see
-                                   mp_call_pool; each worker costs two descriptors more */
-    int max_calls_per_worker;   /* after so many calls a local worker is replaced
-                                  (Python's maxtasksperchild); 0: never */
-    size_t worker_memory_bytes; /* a local worker that has taken more than that since it started
-                                   is replaced when its chunk is over; 0: no limit */
+    int nested;                     /* the calls of local workers may have calls of their own, see
+                                       mp_call_pool; each worker costs two descriptors more */
+    int max_calls_per_worker;       /* after so many calls a local worker is replaced
+                                      (Python's maxtasksperchild); 0: never */
+    size_t worker_memory_bytes;     /* a local worker that has taken more than that since it started
+                                       is replaced when its chunk is over; 0: no limit */
+    size_t worker_memory_cap_bytes; /* a local worker can't have more than that beyond what it has
+                                       when it is up: malloc returns NULL, in the midst of its call,
+                                       which fails if it looks at that and crashes if it doesn't.
+                                       Counts what is asked for, also if it is never written to, but
+                                       neither shared memory nor the stack (RLIMIT_DATA, which what
+                                       the call executes inherits); 0: no limit */
 } mp_pool_options_t;
 
 /* How a call may end that is worth another attempt: bits of mp_call_options_t.retry_on. */

@@ -4,7 +4,8 @@
  *     if (mp_pool_stat(pool, &stat) == MP_OK)
  *         printf("%llu waiting, %llu at workers\n", stat.queued, stat.given);
  *
- * Times are in seconds. Threads and fork: as the pool's. Nothing here blocks.
+ * Times are in seconds. Threads and fork: as the pool's. Only mp_pool_worker_stats
+ * may block, with a broker.
  */
 #ifndef MP_STAT_H
 #define MP_STAT_H
@@ -48,8 +49,13 @@ typedef struct mp_task_stat {
  * MP_OK; MP_ECLOSED; MP_EFORKED. */
 MP_API mp_rc_t mp_pool_task_stats(mp_pool_t *self, mp_task_stat_t *out, size_t room, size_t *count);
 
+#define MP_WORKER_NAME_MAX 127
+
 typedef struct mp_worker_stat {
-    unsigned long long id; /* never used again in this pool */
+    unsigned long long id; /* never used again in this pool; with a broker, until that is started
+                              again */
+    char host[MP_WORKER_NAME_MAX + 1];  /* where it is */
+    char group[MP_WORKER_NAME_MAX + 1]; /* the mp-worker that it belongs to; "" for a local one */
     int pid;
     int given;                /* calls that it has, running or next */
     unsigned long long calls; /* that it has ended */
@@ -60,10 +66,15 @@ typedef struct mp_worker_stat {
     size_t memory_bytes;      /* resident, now */
 } mp_worker_stat_t;
 
-/* The local workers that are up, oldest first; as above.
- * MP_OK; MP_EINVAL they are a broker's; MP_ECLOSED; MP_EFORKED. */
+/* The workers that are up; as above. Those of a local pool come oldest first, at once. A broker
+ * asks its mp-workers: theirs come together, and what they have done they did for all clients;
+ * those of an mp-worker that does not answer within two seconds are left out.
+ * timeout_ms  for the broker's answer; -1 waits for ever
+ * MP_OK; MP_EINVAL the pool of a call, or one of threads; MP_ETIMEDOUT; MP_EBROKERLOST it is not
+ * connected, or was lost meanwhile; MP_ELIMIT it has more results waiting for this pool than it
+ * may, or 64 such questions; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
 MP_API mp_rc_t mp_pool_worker_stats(mp_pool_t *self, mp_worker_stat_t *out, size_t room,
-                                    size_t *count);
+                                    size_t *count, int timeout_ms);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { LARGE_BYTES = 8 << 20 };
+enum { LARGE_BYTES = 8 << 20, PART_MIN = 64 * 1024, BITS = 64 };
 
 static void give_back(struct mpx_borrowed_block *one)
 {
@@ -30,6 +30,28 @@ static struct mpx_borrowed_block *oldest(mpx_borrowed_t *self)
     return oldest;
 }
 
+/* Give it pages, in whole parts, where that has not been done. */
+static void populate(struct mpx_borrowed_block *one, uint64_t offset, uint64_t bytes)
+{
+    size_t size = mpx_block_bytes(one->block);
+    size_t part = (size + MPX_BORROWED_PARTS - 1) / MPX_BORROWED_PARTS;
+    if (part < PART_MIN)
+        part = PART_MIN;
+    size_t first = offset / part;
+    size_t end = (offset + bytes + part - 1) / part;
+    while (first < end && one->populated[first / BITS] >> first % BITS & 1)
+        first++;
+    while (first < end && one->populated[(end - 1) / BITS] >> (end - 1) % BITS & 1)
+        end--;
+    if (first == end)
+        return;
+    size_t from = first * part;
+    size_t to = end * part < size ? end * part : size;
+    mpx_block_populate(one->block, from, to - from);
+    for (size_t i = first; i < end; i++)
+        one->populated[i / BITS] |= UINT64_C(1) << i % BITS;
+}
+
 mp_rc_t mpx_borrow(mpx_borrowed_t *self, const mpx_place_t *place, unsigned char **out)
 {
     struct mpx_borrowed_block *one = find(self, &place->ref);
@@ -46,7 +68,7 @@ mp_rc_t mpx_borrow(mpx_borrowed_t *self, const mpx_place_t *place, unsigned char
     if (place->offset > size || place->bytes > size - place->offset)
         return mpx_fault(MP_EPROTO, "a chunk that doesn't lie in its block");
     *out = (unsigned char *)mpx_block_data(one->block) + place->offset;
-    mpx_block_populate(one->block, place->offset, place->bytes);
+    populate(one, place->offset, place->bytes);
     return MP_OK;
 }
 

@@ -6,13 +6,16 @@
 #include "arena.h"
 #include "post.h"
 
-enum { MPX_BORROWED_MAX = 8 };
+enum { MPX_BORROWED_MAX = 8, MPX_BORROWED_PARTS = 1024 };
 
 typedef struct mpx_borrowed {
     struct mpx_borrowed_block {
         mp_ref_t ref;
         mpx_block_t *block;
         uint64_t used; /* when, in turns */
+        /* A bit for each part that is populated: to ask the kernel again costs a tenth of what is
+         * done with the pages. */
+        uint64_t populated[MPX_BORROWED_PARTS / 64];
     } blocks[MPX_BORROWED_MAX];
     uint64_t turn;
 } mpx_borrowed_t;

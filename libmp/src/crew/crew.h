@@ -38,6 +38,7 @@ typedef struct mpx_crew_options {
     uint64_t max_calls; /* after so many an executor retires; 0: never */
     uint64_t
         max_memory_bytes; /* of its own; when it has more after a chunk it retires; 0: no limit */
+    uint64_t memory_cap_bytes; /* beyond what it has when it is up; 0: no limit */
 } mpx_crew_options_t;
 
 /* Fork the nursery and ask it for the executors; each reports with UP or FAILED.

@@ -147,6 +147,26 @@ bool mpx_depot_wants(size_t payload_bytes, const mpx_results_to_t *to)
     return payload_bytes > INPUTS_MIN || to->bytes > RESULT_MIN;
 }
 
+/* Unless this process lets nobody open its memory. */
+static bool can_place(void)
+{
+    return prctl(PR_GET_DUMPABLE) == 1;
+}
+
+static bool is_allocated(const void *at, size_t bytes)
+{
+    mpx_allocated_t *allocated = mpx_allocated_find(at, bytes);
+    mpx_allocated_drop(allocated);
+    return allocated != NULL;
+}
+
+bool mpx_depot_in_place(const void *in, size_t in_bytes, const void *out, size_t out_bytes,
+                        size_t calls)
+{
+    return in_bytes > INPUTS_MIN && out_bytes > RESULT_MIN && can_place() &&
+           is_allocated(in, in_bytes * calls) && is_allocated(out, out_bytes * calls);
+}
+
 static mp_rc_t place_inputs(mpx_depot_t *self, mp_bytes_t payload, mpx_stay_t *stay,
                             mpx_place_t *place)
 {
@@ -173,7 +193,7 @@ static mp_rc_t place_results(mpx_depot_t *self, const mpx_results_to_t *to, mpx_
 mp_rc_t mpx_depot_place(mpx_depot_t *self, const mpx_header_t *submit, mp_bytes_t payload,
                         const mpx_results_to_t *to, mpx_stay_t **out, mpx_placement_t *placement)
 {
-    if (prctl(PR_GET_DUMPABLE) != 1)
+    if (!can_place())
         return MP_EPERM;
     mpx_stay_t *stay = calloc(1, sizeof *stay);
     if (!stay)

@@ -38,6 +38,10 @@ void mpx_depot_destroy(mpx_depot_t **self); /* every stay has ended before */
 
 /* Whether a chunk is worth it. */
 bool mpx_depot_wants(size_t payload_bytes, const mpx_results_to_t *to);
+/* Whether all chunks of such calls, also of a single one, will be used where they are: no byte of
+ * them travels, and none has to be kept. */
+bool mpx_depot_in_place(const void *in, size_t in_bytes, const void *out, size_t out_bytes,
+                        size_t calls);
 /* MP_OK; MP_ENOMEM, MP_ESYSTEM, MP_ETOOLARGE, or MP_EPERM because this process lets nobody open its
  * memory (PR_SET_DUMPABLE): it has to go as it is. */
 mp_rc_t mpx_depot_place(mpx_depot_t *self, const mpx_header_t *submit, mp_bytes_t payload,

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM          1
@@ -600,21 +601,45 @@ static void retire(executor_t *self)
     _exit(0);
 }
 
-/* Resident, and not shared with anybody: what it has taken itself. */
-static uint64_t own_memory(void)
+/* In pages. */
+typedef struct memory {
+    unsigned long long size, resident, shared, text, library, data;
+} memory_t;
+
+static bool read_memory(memory_t *out)
 {
     char text[128];
-    unsigned long long size, resident, shared;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
         close(fd);
     if (n <= 0)
-        return 0;
+        return false;
     text[n] = '\0';
-    if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3 || shared > resident)
+    return sscanf(text, "%llu %llu %llu %llu %llu %llu", &out->size, &out->resident, &out->shared,
+                  &out->text, &out->library, &out->data) == 6;
+}
+
+/* Resident, and not shared with anybody: what it has taken itself. */
+static uint64_t own_memory(void)
+{
+    memory_t memory;
+    if (!read_memory(&memory) || memory.shared > memory.resident)
         return 0;
-    return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return (uint64_t)(memory.resident - memory.shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* From now on only so much more. A limit that is lower already stays. */
+static void cap_memory(uint64_t bytes)
+{
+    memory_t memory;
+    struct rlimit limit;
+    if (!bytes || !read_memory(&memory) || getrlimit(RLIMIT_DATA, &limit) != 0)
+        return;
+    rlim_t wanted = (rlim_t)memory.data * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+    if (limit.rlim_cur == RLIM_INFINITY || wanted < limit.rlim_cur)
+        limit.rlim_cur = wanted;
+    (void)setrlimit(RLIMIT_DATA, &limit);
 }
 
 static bool has_grown_too_large(const executor_t *self)
@@ -757,6 +782,7 @@ void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_w
     initialize(&self, options);
     self.memory_at_start = own_memory();
     say_hello(&self);
+    cap_memory(options->memory_cap_bytes);
     for (;;) {
         mp_bytes_t record;
         mp_rc_t rc = mpx_lane_read(self.lane, &record);

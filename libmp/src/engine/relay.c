@@ -220,14 +220,21 @@ static void hook_started(void *self, uint64_t tag, uint64_t first)
     tell(relay, &header, (mp_bytes_t){0});
 }
 
+bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    uint64_t limit = self->options.result_bytes;
+    if (self->held || (limit && self->unacked_bytes > limit))
+        return false;
+    tell(self, header, payload);
+    return true;
+}
+
 /* News of a peer that doesn't listen is dropped: the next one says the same, and more. */
 static void hook_progress(void *self, uint64_t tag, uint64_t index, mp_bytes_t body)
 {
     mpx_relay_t *relay = ((rjob_t *)self)->relay;
     mpx_header_t header = {.op = MPX_OP_PROGRESS, .chunk = submit_of(tag)->chunk, .first = index};
-    uint64_t limit = relay->options.result_bytes;
-    if (!relay->held && (!limit || relay->unacked_bytes <= limit))
-        tell(relay, &header, body);
+    (void)mpx_relay_tell(relay, &header, body);
 }
 
 static const mpx_job_hooks_t silent_hooks = {

@@ -41,6 +41,10 @@ mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *he
 /* Send what was gathered since the last flush. Call it before sleeping. */
 mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now);
 
+/* Send the peer what is about none of its jobs, at the cost of its credit for results. false: it
+ * has none left, and nothing was sent. */
+bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t payload);
+
 /* From now on refuse OPEN with MP_EDRAINING. */
 void mpx_relay_drain(mpx_relay_t *self);
 /* Jobs opened and not yet closed. */

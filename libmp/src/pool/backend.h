@@ -13,9 +13,23 @@
 
 typedef struct mpx_backend mpx_backend_t;
 
+/* To workers elsewhere: what they are at. Its owner waits until it is over. */
+typedef struct mpx_question {
+    uint64_t nonce;
+    bool over;
+    mp_rc_t rc; /* once it is over */
+    mp_worker_stat_t *entries;
+    size_t room;  /* for entries */
+    size_t count; /* how many there are */
+    struct mpx_question *prev, *next;
+} mpx_question_t;
+
 typedef struct mpx_backend_ops {
     /* Take all events that there are and do what is due. */
     mp_rc_t (*turn)(mpx_backend_t *self, int64_t now);
+    /* Wake the workers that were sent something; to be called before sleeping. NULL: they are
+     * awake. */
+    void (*wake)(mpx_backend_t *self);
     /* Arrange to be woken through fd; false: there is something to do first. */
     bool (*may_sleep)(mpx_backend_t *self);
     int (*fd)(const mpx_backend_t *self);
@@ -23,11 +37,18 @@ typedef struct mpx_backend_ops {
     void (*destroy)(mpx_backend_t *self);
     /* NULL: its workers are elsewhere. */
     mp_rc_t (*resize)(mpx_backend_t *self, int64_t now, uint32_t processes);
+    /* Whether inputs and results of such calls are used where they are, see depot.h; NULL: never.
+     */
+    bool (*in_place)(const void *in, size_t in_bytes, const void *out, size_t out_bytes,
+                     size_t calls);
     /* Fill in what is known of workers. */
     void (*stat)(const mpx_backend_t *self, mp_pool_stat_t *out);
-    /* NULL: they are elsewhere. */
+    /* NULL: they are elsewhere, and have to be asked. */
     size_t (*worker_stats)(const mpx_backend_t *self, int64_t now, mp_worker_stat_t *out,
                            size_t room);
+    /* Ask for them, and forget that; `question` must stay until one of them. NULL: can't be. */
+    mp_rc_t (*ask)(mpx_backend_t *self, mpx_question_t *question);
+    void (*withdraw)(mpx_backend_t *self, mpx_question_t *question);
 } mpx_backend_ops_t;
 
 struct mpx_backend {
@@ -44,6 +65,8 @@ struct mpx_backend {
 mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out);
 mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out);
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out);
+
+void mpx_worker_stat_fill(mp_worker_stat_t *out, const mpx_executor_stat_t *stat);
 
 /* Give up: every open call ends with rc. */
 mp_rc_t mpx_backend_fail(mpx_backend_t *self, int64_t now, mp_rc_t why, mp_rc_t rc,

@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct mp_pool {
@@ -23,6 +24,8 @@ struct mp_pool {
     bool driver_waits;      /* for something of its own, as the mover doesn't */
     bool rung;              /* the mover was woken, and has not come yet */
     bool unsettled;         /* the mover is to settle what a burst of calls has left, in a moment */
+    int64_t woken_at;       /* when workers were last woken for a burst of calls */
+    _Atomic int64_t burst_at; /* when its last call was begun */
     int64_t driven_until;
     int kick_fd;         /* eventfd that wakes it */
     int watch_fd;        /* epoll for mp_job_fileno, made when first asked for; -1 */
@@ -44,6 +47,10 @@ struct mp_pool {
     bool mover, caller; /* the threads are there */
     bool stopping;
 };
+
+/* In a burst of calls workers are woken that often at most: to wake one costs more than a tiny
+ * call, and a worker lets its results wait as long for company. */
+enum { MPX_BURST_NS = 100000 };
 
 /* Who wants to know how far a map is is told so often at most. */
 enum { MPX_PROGRESS_MS = 100 };

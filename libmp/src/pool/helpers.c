@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <time.h>
 
-enum { LAST_CALLS_MS = 5000, BURST_NS = 50000 };
+enum { LAST_CALLS_MS = 5000 };
 
 /* ---- threads -----------------------------------------------------------------------------------
  */
@@ -17,7 +17,9 @@ enum { LAST_CALLS_MS = 5000, BURST_NS = 50000 };
 static void let_pass(mp_pool_t *pool)
 {
     pthread_mutex_unlock(&pool->lock);
-    (void)nanosleep(&(struct timespec){.tv_nsec = BURST_NS}, NULL);
+    do
+        (void)nanosleep(&(struct timespec){.tv_nsec = MPX_BURST_NS}, NULL);
+    while (mpx_now() - atomic_load_explicit(&pool->burst_at, memory_order_relaxed) < MPX_BURST_NS);
     pthread_mutex_lock(&pool->lock);
     pool->unsettled = false;
     if (pool->backend && !pool->stopping)

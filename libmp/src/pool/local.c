@@ -2,12 +2,11 @@
 #include "backend.h"
 
 #include "clock.h"
+#include "depot.h"
 #include "fault.h"
 #include "workshop.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 typedef struct local {
     mpx_backend_t base;
@@ -28,10 +27,12 @@ static mp_rc_t on_failed(void *arg, int64_t now, mp_rc_t rc, const char *problem
 
 static mp_rc_t turn(mpx_backend_t *base, int64_t now)
 {
-    local_t *self = (local_t *)base;
-    mp_rc_t rc = mpx_workshop_turn(self->workshop, now);
-    mpx_workshop_wake(self->workshop);
-    return rc;
+    return mpx_workshop_turn(((local_t *)base)->workshop, now);
+}
+
+static void wake(mpx_backend_t *base)
+{
+    mpx_workshop_wake(((local_t *)base)->workshop);
 }
 
 static bool may_sleep(mpx_backend_t *base)
@@ -75,56 +76,31 @@ static void stat(const mpx_backend_t *base, mp_pool_stat_t *out)
     out->crashed = counts.crashed;
 }
 
-static size_t resident_bytes(int pid)
-{
-    char path[64];
-    unsigned long long size = 0, resident = 0;
-    snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static mp_worker_stat_t describe(const mpx_backend_t *base, const mpx_bench_t *bench, int64_t now)
-{
-    uint32_t given = 0;
-    mpx_tally_t tally = {0};
-    (void)mpx_engine_worker_tally(base->engine, bench->worker, &given, &tally);
-    return (mp_worker_stat_t){
-        .id = bench->worker,
-        .pid = bench->pid,
-        .given = (int)given,
-        .calls = tally.ok + tally.failed + tally.timed_out + tally.other,
-        .start = (double)bench->start_ns / (double)MPX_S,
-        .init = (double)bench->init_ns / (double)MPX_S,
-        .working = (double)tally.busy_ns / (double)MPX_S,
-        .waiting = (double)(now - bench->up_at - tally.busy_ns) / (double)MPX_S,
-        .memory_bytes = resident_bytes(bench->pid),
-    };
-}
-
 static size_t worker_stats(const mpx_backend_t *base, int64_t now, mp_worker_stat_t *out,
                            size_t room)
 {
+    const mpx_workshop_t *workshop = ((const local_t *)base)->workshop;
     size_t count = 0;
-    const mpx_bench_t *bench = mpx_workshop_benches(((const local_t *)base)->workshop);
+    mpx_executor_stat_t stat;
+    const mpx_bench_t *bench = mpx_workshop_benches(workshop);
     for (; bench; bench = bench->next, count++)
-        if (count < room)
-            out[count] = describe(base, bench, now);
+        if (count < room) {
+            mpx_workshop_describe(workshop, bench, now, &stat);
+            stat.host = mpx_workshop_host(workshop);
+            mpx_worker_stat_fill(&out[count], &stat);
+        }
     return count;
 }
 
 static const mpx_backend_ops_t ops = {
     .turn = turn,
+    .wake = wake,
     .may_sleep = may_sleep,
     .fd = fd,
     .deadline = deadline,
     .destroy = destroy,
     .resize = resize,
+    .in_place = mpx_depot_in_place,
     .stat = stat,
     .worker_stats = worker_stats,
 };
@@ -147,7 +123,8 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
                  .initializer = options->initializer,
                  .initializer_arg = options->initializer_arg,
                  .max_calls = (uint64_t)options->max_calls_per_worker,
-                 .max_memory_bytes = options->worker_memory_bytes},
+                 .max_memory_bytes = options->worker_memory_bytes,
+                 .memory_cap_bytes = options->worker_memory_cap_bytes},
         .self = self,
         .ready = on_ready,
         .failed = on_failed,

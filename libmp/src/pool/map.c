@@ -114,6 +114,16 @@ static mp_rc_t put_all(mp_pool_t *pool, uint64_t job, size_t n, size_t item_byte
     return rc;
 }
 
+/* Of a call. Chunks are cut small where many bytes travel, so that copying them goes on beside the
+ * work; what stays where it is may go in few large ones. */
+static size_t travelling_bytes(const mpx_map_t *self, const mp_pool_t *pool)
+{
+    const mpx_backend_ops_t *ops = pool->backend->ops;
+    size_t in = self->task->in.bytes;
+    size_t out = self->task->out.bytes;
+    return ops->in_place && ops->in_place(self->in, in, self->out, out, self->total) ? 0 : in;
+}
+
 mp_rc_t mpx_map_begin(mpx_map_t *self, mp_pool_t *pool, const mp_call_options_t *options,
                       uint64_t *job)
 {
@@ -121,7 +131,7 @@ mp_rc_t mpx_map_begin(mpx_map_t *self, mp_pool_t *pool, const mp_call_options_t 
     mp_rc_t rc = mpx_pool_job_open(pool, self->task, options, &hooks, self, job);
     if (rc != MP_OK)
         return rc;
-    rc = put_all(pool, *job, self->open, self->task->in.bytes);
+    rc = put_all(pool, *job, self->open, travelling_bytes(self, pool));
     if (rc != MP_OK)
         (void)mpx_engine_job_close(pool->backend->engine, mpx_now(), *job);
     return rc;

@@ -44,10 +44,10 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
         return mpx_fault(MP_EINVAL, "there is no start method %d", (int)options->method);
     if (options->workers != MP_PROCESSES &&
         (options->method || options->max_calls_per_worker || options->worker_memory_bytes ||
-         options->worker_stdout || options->nested))
+         options->worker_memory_cap_bytes || options->worker_stdout || options->nested))
         return mpx_fault(MP_EINVAL,
-                         "method, max_calls_per_worker, worker_memory_bytes, worker_stdout "
-                         "and nested are for worker processes");
+                         "method, max_calls_per_worker, limits to memory, worker_stdout and "
+                         "nested are for worker processes");
     if (options->connect_timeout_ms < 0)
         return mpx_fault(MP_EINVAL, "connect_timeout_ms must not be negative");
     return MP_OK;
@@ -148,9 +148,9 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     if (broker && options->workers != MP_PROCESSES)
         rc = mpx_fault(MP_EINVAL, "the workers of %s are processes", broker);
     else if (broker && (options->initializer || options->max_calls_per_worker ||
-                        options->worker_memory_bytes))
+                        options->worker_memory_bytes || options->worker_memory_cap_bytes))
         rc = mpx_fault(MP_EINVAL,
-                       "initializer, max_calls_per_worker and worker_memory_bytes are for local "
+                       "initializer, max_calls_per_worker and limits to memory are for local "
                        "workers; those of %s are started elsewhere",
                        broker);
     if (rc != MP_OK) {
@@ -329,6 +329,13 @@ static mp_rc_t turn(mp_pool_t *self)
     return rc;
 }
 
+static void wake_workers(mp_pool_t *self)
+{
+    mpx_backend_t *backend = self->backend;
+    if (backend->ops->wake)
+        backend->ops->wake(backend);
+}
+
 mp_rc_t mpx_pool_settle_soon(mp_pool_t *self)
 {
     if (!self->mover || self->stopping || self->driver_waits || self->watch_fd >= 0)
@@ -336,6 +343,12 @@ mp_rc_t mpx_pool_settle_soon(mp_pool_t *self)
     mp_rc_t rc = turn(self);
     if (rc != MP_OK)
         return rc;
+    int64_t now = mpx_now();
+    if (now - self->woken_at >= MPX_BURST_NS) { /* else the next one does, or the mover */
+        self->woken_at = now;
+        wake_workers(self);
+    }
+    atomic_store_explicit(&self->burst_at, now, memory_order_relaxed);
     mpx_results_sweep(self);
     if (!self->unsettled) {
         self->unsettled = true;
@@ -353,6 +366,7 @@ mp_rc_t mpx_pool_settle(mp_pool_t *self)
         mp_rc_t rc = turn(self);
         if (rc != MP_OK)
             return rc;
+        wake_workers(self);
     } while (!backend->ops->may_sleep(backend));
     set_timer(self);
     mpx_results_sweep(self);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utlist.h>
 
 typedef struct remote {
     mpx_backend_t base;
@@ -19,6 +20,8 @@ typedef struct remote {
     uint64_t last_worker;              /* ids are never reused */
     uint64_t result_bytes;             /* the broker holds our jobs above it */
     uint64_t unacked_bytes;
+    mpx_question_t *questions; /* open ones */
+    uint64_t last_nonce;
 } remote_t;
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
@@ -43,6 +46,65 @@ static void transport_stop(void *self, uint64_t worker, uint64_t job, uint64_t c
     (void)mpx_session_send(((remote_t *)self)->session, &header, (mp_bytes_t){0});
 }
 
+/* ---- what its workers are at ------------------------------------------------------ */
+
+static mp_rc_t ask(mpx_backend_t *base, mpx_question_t *question)
+{
+    remote_t *self = (remote_t *)base;
+    question->nonce = ++self->last_nonce;
+    mpx_header_t header = {.op = MPX_OP_SURVEY, .nonce = question->nonce};
+    mp_rc_t rc = mpx_session_send(self->session, &header, (mp_bytes_t){0});
+    if (rc == MP_ECLOSED)
+        rc = mpx_fault(MP_EBROKERLOST, "%s is not connected just now", self->name);
+    if (rc == MP_OK)
+        DL_APPEND(self->questions, question);
+    return rc;
+}
+
+static void withdraw(mpx_backend_t *base, mpx_question_t *question)
+{
+    if (!question->over)
+        DL_DELETE(((remote_t *)base)->questions, question);
+}
+
+static void end_question(remote_t *self, mpx_question_t *question, mp_rc_t rc)
+{
+    DL_DELETE(self->questions, question);
+    question->over = true;
+    question->rc = rc;
+}
+
+static void lose_questions(remote_t *self)
+{
+    while (self->questions)
+        end_question(self, self->questions, MP_EBROKERLOST);
+}
+
+static mp_rc_t on_census(remote_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_question_t *question;
+    DL_FOREACH (self->questions, question)
+        if (question->nonce == header->nonce)
+            break;
+    if (!question)
+        return MP_OK; /* nobody waits for it any more */
+    if (!payload.size) {
+        end_question(self, question, (mp_rc_t)header->code);
+        return MP_OK;
+    }
+    mpx_executor_stat_t stat;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_executor_stat_unpack(payload, &stat, &arena);
+    if (rc != MP_OK)
+        return rc;
+    if (question->count++ < question->room)
+        mpx_worker_stat_fill(&question->entries[question->count - 1], &stat);
+    free(arena);
+    return MP_OK;
+}
+
+/* ---- events ----------------------------------------------------------------------- */
+
 static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
 {
     mpx_worker_spec_t spec = {
@@ -63,6 +125,7 @@ static mp_rc_t on_lost(remote_t *self, int64_t now)
     mpx_loss_t loss = {.rc = MP_EBROKERLOST, .name = self->name};
     uint64_t worker = self->worker;
     self->worker = 0;
+    lose_questions(self);
     return mpx_engine_worker_lost(self->base.engine, now, worker, MPX_CHARGE_ALL, &loss);
 }
 
@@ -103,6 +166,9 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
     case MPX_OP_PROGRESS:
         acknowledge(self, event->payload.size);
         break;
+    case MPX_OP_CENSUS:
+        acknowledge(self, event->payload.size);
+        return on_census(self, &event->header, event->payload);
     default:
         break;
     }
@@ -119,6 +185,7 @@ static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *
     case MPX_SESSION_LOST:
         return on_lost(self, now);
     case MPX_SESSION_FAILED:
+        lose_questions(self);
         break;
     }
     return mpx_backend_fail(&self->base, now, event->rc, MP_EBROKERLOST,
@@ -177,6 +244,8 @@ static const mpx_backend_ops_t ops = {
     .deadline = deadline,
     .destroy = destroy,
     .stat = stat,
+    .ask = ask,
+    .withdraw = withdraw,
 };
 
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out)

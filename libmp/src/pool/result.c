@@ -24,7 +24,6 @@ struct mp_result {
     mp_pool_t *pool;
     mp_result_t *prev, *next; /* in the pool's told_results, over_results or due_results */
     unsigned shares;
-    bool is_map;
     bool ready;
     bool failed;
     bool handed_out; /* by mp_as_completed */
@@ -32,8 +31,8 @@ struct mp_result {
     int64_t tell_at; /* when its progress is due next */
     int wake;        /* for mpx_result_watch; -1: never asked */
     size_t total;
-    uint64_t job; /* of a map; 0: closed */
-    mpx_map_t map;
+    uint64_t job;   /* of a map; 0: closed */
+    mpx_map_t *map; /* NULL: a single call, of which there may be very many */
     mpx_one_call_t call;
     mp_async_options_t options;
     char *label; /* or NULL */
@@ -43,6 +42,13 @@ struct mp_result {
 /* ---- becoming ready ----------------------------------------------------------------------------
  */
 
+static void free_it(mp_result_t *self)
+{
+    free(self->map);
+    free(self->label);
+    free(self);
+}
+
 static void drop_share(mp_result_t *self)
 {
     if (--self->shares)
@@ -51,8 +57,7 @@ static void drop_share(mp_result_t *self)
         close(self->wake);
     mpx_kept_free(&self->call.kept);
     free(self->call.report);
-    free(self->label);
-    free(self);
+    free_it(self);
 }
 
 static void stop_telling(mp_result_t *self)
@@ -67,7 +72,7 @@ static void on_over(void *arg)
 {
     mp_result_t *self = arg;
     self->ready = true;
-    self->failed = (self->is_map ? self->map.rc : self->call.kept.outcome.rc) != MP_OK;
+    self->failed = (self->map ? self->map->rc : self->call.kept.outcome.rc) != MP_OK;
     self->call.kept.outcome.label = self->label ? self->label : "";
     self->pool->open_results--;
     stop_telling(self);
@@ -78,7 +83,7 @@ static void on_over(void *arg)
 
 static bool has_callback(const mp_result_t *self)
 {
-    if (self->is_map && self->options.calls.progress)
+    if (self->map && self->options.calls.progress)
         return true;
     return self->failed ? self->options.error_callback != NULL : self->options.callback != NULL;
 }
@@ -113,10 +118,10 @@ static void tell_progress(mp_result_t *self)
 {
     void (*tell)(void *, const mp_progress_t *) = self->options.calls.progress;
     void *arg = self->options.calls.progress_arg;
-    mp_progress_t progress = {
-        .done = self->total - self->map.open, .total = self->total, .failed = self->map.failed};
-    if (!self->is_map || !tell)
+    if (!self->map || !tell)
         return;
+    mp_progress_t progress = {
+        .done = self->total - self->map->open, .total = self->total, .failed = self->map->failed};
     self->pool->called = self;
     pthread_mutex_unlock(&self->pool->lock);
     tell(arg, &progress);
@@ -210,8 +215,7 @@ static mp_rc_t close_it(mp_result_t *self, mp_rc_t rc)
 {
     stop_telling(self);
     self->pool->open_results--;
-    free(self->label);
-    free(self);
+    free_it(self);
     return rc;
 }
 
@@ -286,16 +290,16 @@ mp_rc_t mp_pool_map_async(mp_pool_t *pool, const mp_task_t *task, const void *in
     mp_result_t *self = rc == MP_OK ? make(pool, options, 0) : NULL;
     if (!self)
         return rc == MP_OK ? mpx_fault(MP_ENOMEM, "a map") : rc;
-    rc = mpx_map_init(&self->map, task, in, n, out, self->options.rcs);
+    self->map = malloc(sizeof *self->map);
+    rc = self->map ? mpx_map_init(self->map, task, in, n, out, self->options.rcs)
+                   : mpx_fault(MP_ENOMEM, "a map");
     if (rc != MP_OK) {
-        free(self->label);
-        free(self);
+        free_it(self);
         return rc;
     }
-    self->is_map = true;
     self->total = n;
-    self->map.over = on_over;
-    self->map.arg = self;
+    self->map->over = on_over;
+    self->map->arg = self;
     pthread_mutex_lock(&pool->lock);
     open_it(self);
     rc = begin(pool, &self->options);
@@ -304,7 +308,7 @@ mp_rc_t mp_pool_map_async(mp_pool_t *pool, const mp_task_t *task, const void *in
         self->is_told = true;
     }
     if (rc == MP_OK && n)
-        rc = mpx_map_begin(&self->map, pool, &self->options.calls, &self->job);
+        rc = mpx_map_begin(self->map, pool, &self->options.calls, &self->job);
     else if (rc == MP_OK)
         on_over(self);
     rc = rc == MP_OK ? hand_over(self, result) : close_it(self, rc);
@@ -442,7 +446,7 @@ mp_rc_t mp_result_successful(const mp_result_t *self, bool *out)
 void mp_result_progress(const mp_result_t *self, size_t *done, size_t *total)
 {
     pthread_mutex_lock(&self->pool->lock);
-    *done = self->is_map ? self->total - self->map.open : self->ready;
+    *done = self->map ? self->total - self->map->open : self->ready;
     *total = self->total;
     pthread_mutex_unlock(&self->pool->lock);
 }
@@ -450,7 +454,7 @@ void mp_result_progress(const mp_result_t *self, size_t *done, size_t *total)
 mp_rc_t mp_result_reported(const mp_result_t *self, mp_report_t *out)
 {
     mp_rc_t rc = mpx_pool_check(self->pool);
-    if (rc == MP_OK && self->is_map)
+    if (rc == MP_OK && self->map)
         rc = mpx_fault(MP_EINVAL, "the calls of a map don't report one by one");
     if (rc != MP_OK)
         return rc;
@@ -465,7 +469,7 @@ mp_rc_t mp_result_reported(const mp_result_t *self, mp_report_t *out)
 
 mp_rc_t mp_result_outcome(mp_result_t *self, mp_outcome_t *out, int timeout_ms)
 {
-    if (self->is_map)
+    if (self->map)
         return mpx_fault(MP_EINVAL, "a map has many outcomes: its rcs tell them");
     mp_rc_t rc = mp_result_wait(&self, 1, MP_ALL_COMPLETED, timeout_ms);
     if (rc == MP_OK)
@@ -485,14 +489,14 @@ static mp_rc_t get_value(const mp_result_t *self, void *out)
 
 mp_rc_t mp_result_get(mp_result_t *self, void *out, int timeout_ms)
 {
-    bool of_bytes = !self->is_map && !self->call.task_out_bytes;
-    if (of_bytes || (self->is_map && out))
+    bool of_bytes = !self->map && !self->call.task_out_bytes;
+    if (of_bytes || (self->map && out))
         return mpx_fault(MP_EINVAL, of_bytes ? "a task over bytes: see mp_result_outcome"
                                              : "a map's values are in its own array");
     mp_rc_t rc = mp_result_wait(&self, 1, MP_ALL_COMPLETED, timeout_ms);
-    if (rc != MP_OK || !self->is_map)
+    if (rc != MP_OK || !self->map)
         return rc == MP_OK ? get_value(self, out) : rc;
-    return self->map.rc == MP_OK ? MP_OK : mpx_fault(self->map.rc, "%s", self->map.problem);
+    return self->map->rc == MP_OK ? MP_OK : mpx_fault(self->map->rc, "%s", self->map->problem);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------
@@ -504,7 +508,7 @@ static mp_rc_t cancel_locked(mp_result_t *self)
     mp_rc_t rc = MP_OK;
     if (self->ready)
         return mpx_fault(MP_ESTATE, "the result was ready before");
-    if (self->is_map)
+    if (self->map)
         rc = mpx_engine_job_fail(pool->backend->engine, mpx_now(), self->job, MP_ECANCELLED,
                                  "cancelled");
     else

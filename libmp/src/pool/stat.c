@@ -6,6 +6,8 @@
 #include "fault.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Locks the pool, with what has happened so far taken in. */
 static mp_rc_t enter(mp_pool_t *self)
@@ -63,7 +65,75 @@ mp_rc_t mp_pool_task_stats(mp_pool_t *self, mp_task_stat_t *out, size_t room, si
     return MP_OK;
 }
 
-mp_rc_t mp_pool_worker_stats(mp_pool_t *self, mp_worker_stat_t *out, size_t room, size_t *count)
+void mpx_worker_stat_fill(mp_worker_stat_t *out, const mpx_executor_stat_t *stat)
+{
+    *out = (mp_worker_stat_t){
+        .id = stat->session << 32 | (stat->id & UINT32_MAX),
+        .pid = (int)stat->pid,
+        .given = (int)stat->given,
+        .calls = stat->calls,
+        .start = (double)stat->start_ns / (double)MPX_S,
+        .init = (double)stat->init_ns / (double)MPX_S,
+        .working = (double)stat->working_ns / (double)MPX_S,
+        .waiting = (double)stat->waiting_ns / (double)MPX_S,
+        .memory_bytes = (size_t)stat->memory_bytes,
+    };
+    snprintf(out->host, sizeof out->host, "%s", stat->host);
+    snprintf(out->group, sizeof out->group, "%s", stat->worker);
+}
+
+static bool is_over(const void *question)
+{
+    return ((const mpx_question_t *)question)->over;
+}
+
+static mp_rc_t explain(mp_rc_t rc)
+{
+    switch (rc) {
+    case MP_OK:
+    case MP_ECLOSED:
+        return rc;
+    case MP_ETIMEDOUT:
+        return mpx_fault(rc, "the broker has not answered in time");
+    case MP_ELIMIT:
+        return mpx_fault(rc, "the broker can't tell all: too many results, or questions, are open");
+    default:
+        return mpx_fault(rc, "the broker was lost before it answered");
+    }
+}
+
+/* With the lock, which is left while it waits. */
+static mp_rc_t ask(mp_pool_t *self, mpx_question_t *question, int64_t deadline)
+{
+    mp_rc_t rc = self->backend->ops->ask(self->backend, question);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_pool_wait(self, is_over, question, deadline);
+    if (self->backend)
+        self->backend->ops->withdraw(self->backend, question);
+    return explain(rc == MP_OK ? question->rc : rc);
+}
+
+static mp_rc_t ask_elsewhere(mp_pool_t *self, mp_worker_stat_t *out, size_t room, size_t *count,
+                             int timeout_ms)
+{
+    if (!self->backend->ops->ask)
+        return mpx_fault(MP_EINVAL, "this pool has no workers of its own");
+    mpx_question_t question = {.room = room, .entries = calloc(room + 1, sizeof *out)};
+    if (!question.entries)
+        return mpx_fault(MP_ENOMEM, "a list of %zu workers", room);
+    mp_rc_t rc = ask(self, &question, mpx_deadline(mpx_now(), timeout_ms));
+    if (rc == MP_OK) {
+        *count = question.count;
+        if (room)
+            memcpy(out, question.entries, (room < *count ? room : *count) * sizeof *out);
+    }
+    free(question.entries);
+    return rc;
+}
+
+mp_rc_t mp_pool_worker_stats(mp_pool_t *self, mp_worker_stat_t *out, size_t room, size_t *count,
+                             int timeout_ms)
 {
     mp_rc_t rc = enter(self);
     if (rc != MP_OK)
@@ -72,7 +142,7 @@ mp_rc_t mp_pool_worker_stats(mp_pool_t *self, mp_worker_stat_t *out, size_t room
     if (backend->ops->worker_stats)
         *count = backend->ops->worker_stats(backend, mpx_now(), out, room);
     else
-        rc = mpx_fault(MP_EINVAL, "the workers are a broker's: mp ping counts them");
+        rc = ask_elsewhere(self, out, room, count, timeout_ms);
     pthread_mutex_unlock(&self->lock);
     return rc;
 }

@@ -149,12 +149,35 @@ static void on_lost(worker_t *self, int64_t now)
     mpx_relay_destroy(&self->relay, now);
 }
 
+/* A message for each executor, and one that ends them. */
+static mp_rc_t on_survey(const worker_t *self, int64_t now, uint64_t nonce)
+{
+    mpx_header_t header = {.op = MPX_OP_CENSUS, .nonce = nonce};
+    mpx_buf_t body = {0};
+    mp_rc_t rc = MP_OK;
+    const mpx_bench_t *bench = mpx_workshop_benches(self->workshop);
+    for (; bench && rc == MP_OK; bench = bench->next) {
+        mpx_executor_stat_t stat;
+        mpx_workshop_describe(self->workshop, bench, now, &stat);
+        mpx_buf_clear(&body);
+        rc = mpx_executor_stat_pack(&stat, &body);
+        if (rc == MP_OK)
+            rc = mpx_session_send(self->session, &header, mpx_buf_bytes(&body));
+    }
+    mpx_buf_free(&body);
+    if (rc == MP_OK)
+        rc = mpx_session_send(self->session, &header, (mp_bytes_t){0});
+    return rc == MP_ENOMEM ? rc : MP_OK; /* a connection that is lost will be reported as that */
+}
+
 static mp_rc_t on_broker_message(worker_t *self, int64_t now, const mpx_session_event_t *event)
 {
     switch (event->header.op) {
     case MPX_OP_PONG:
     case MPX_OP_DRAIN: /* it is about to end: we'll be told by the connection */
         return MP_OK;
+    case MPX_OP_SURVEY:
+        return on_survey(self, now, event->header.nonce);
     default:
         return mpx_relay_message(self->relay, now, &event->header, event->payload);
     }
@@ -256,6 +279,7 @@ static mp_rc_t start(worker_t *self)
                  .initializer_arg = options->initializer_arg,
                  .max_calls = (uint64_t)options->max_calls_per_worker,
                  .max_memory_bytes = options->worker_memory_bytes,
+                 .memory_cap_bytes = options->worker_memory_cap_bytes,
                  .offer_exec = options->allow_exec,
                  .nested = true},
         .self = self,

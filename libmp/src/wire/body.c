@@ -506,6 +506,41 @@ mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena)
     return rc;
 }
 
+/* The numbers have the same names in the struct and the message. */
+#define EXECUTOR_STAT_NUMBERS(X)                                                                   \
+    X(id)                                                                                          \
+    X(pid)                                                                                         \
+    X(given) X(calls) X(start_ns) X(init_ns) X(working_ns) X(waiting_ns) X(memory_bytes) X(session)
+
+mp_rc_t mpx_executor_stat_pack(const mpx_executor_stat_t *self, mpx_buf_t *out)
+{
+    Mp__ExecutorStat message;
+    mp__executor_stat__init(&message);
+#define SET(field) message.field = self->field;
+    EXECUTOR_STAT_NUMBERS(SET)
+#undef SET
+    message.host = text(self->host);
+    message.worker = text(self->worker);
+    return pack(&message.base, out);
+}
+
+mp_rc_t mpx_executor_stat_unpack(mp_bytes_t body, mpx_executor_stat_t *out, void **arena)
+{
+    UNPACK_BEGIN(Mp__ExecutorStat, mp__executor_stat__descriptor);
+    if (!message)
+        return malformed(&budget, "CENSUS");
+    const char *strings[] = {message->host, message->worker};
+    mp_rc_t rc = copy_strings(strings, 2, arena);
+    if (rc == MP_OK) {
+        *out = (mpx_executor_stat_t){.host = strings[0], .worker = strings[1]};
+#define GET(field) out->field = message->field;
+        EXECUTOR_STAT_NUMBERS(GET)
+#undef GET
+    }
+    UNPACK_END();
+    return rc;
+}
+
 /* ---- visits -------------------------------------------------------------------------------- */
 
 static ProtobufCBinaryData binary(const uint8_t *data, size_t size)

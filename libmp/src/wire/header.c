@@ -8,50 +8,59 @@
 
 enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 13 };
 
+static const char *const names[MPX_OP_END] = {
+    [MPX_OP_HELLO] = "HELLO",
+    [MPX_OP_WELCOME] = "WELCOME",
+    [MPX_OP_ERROR] = "ERROR",
+    [MPX_OP_PING] = "PING",
+    [MPX_OP_PONG] = "PONG",
+    [MPX_OP_OPEN] = "OPEN",
+    [MPX_OP_SUBMIT] = "SUBMIT",
+    [MPX_OP_STARTED] = "STARTED",
+    [MPX_OP_RESULT] = "RESULT",
+    [MPX_OP_CANCEL] = "CANCEL",
+    [MPX_OP_CLOSE] = "CLOSE",
+    [MPX_OP_ACK] = "ACK",
+    [MPX_OP_DRAIN] = "DRAIN",
+    [MPX_OP_BYE] = "BYE",
+    [MPX_OP_KNOCK] = "KNOCK",
+    [MPX_OP_CHALLENGE] = "CHALLENGE",
+    [MPX_OP_PROOF] = "PROOF",
+    [MPX_OP_ADMIT] = "ADMIT",
+    [MPX_OP_PUT] = "PUT",
+    [MPX_OP_ADMITTED] = "ADMITTED",
+    [MPX_OP_RESERVE] = "RESERVE",
+    [MPX_OP_GRANT] = "GRANT",
+    [MPX_OP_TAKE] = "TAKE",
+    [MPX_OP_GIVE] = "GIVE",
+    [MPX_OP_SETTLE] = "SETTLE",
+    [MPX_OP_WITHDRAW] = "WITHDRAW",
+    [MPX_OP_WITHDRAWN] = "WITHDRAWN",
+    [MPX_OP_RETURN] = "RETURN",
+    [MPX_OP_ASK] = "ASK",
+    [MPX_OP_TELL] = "TELL",
+    [MPX_OP_WATCH] = "WATCH",
+    [MPX_OP_READY] = "READY",
+    [MPX_OP_JOIN] = "JOIN",
+    [MPX_OP_JOINED] = "JOINED",
+    [MPX_OP_DATA] = "DATA",
+    [MPX_OP_CREDIT] = "CREDIT",
+    [MPX_OP_PROGRESS] = "PROGRESS",
+    [MPX_OP_CALL] = "CALL",
+    [MPX_OP_ANSWER] = "ANSWER",
+    [MPX_OP_SURVEY] = "SURVEY",
+    [MPX_OP_CENSUS] = "CENSUS",
+};
+
+/* Not every number has an op. */
+static bool is_op(uint64_t number)
+{
+    return number < MPX_OP_END && names[number];
+}
+
 const char *mpx_op_name(mpx_op_t op)
 {
-    static const char *const names[MPX_OP_END] = {
-        [MPX_OP_HELLO] = "HELLO",
-        [MPX_OP_WELCOME] = "WELCOME",
-        [MPX_OP_ERROR] = "ERROR",
-        [MPX_OP_PING] = "PING",
-        [MPX_OP_PONG] = "PONG",
-        [MPX_OP_OPEN] = "OPEN",
-        [MPX_OP_SUBMIT] = "SUBMIT",
-        [MPX_OP_STARTED] = "STARTED",
-        [MPX_OP_RESULT] = "RESULT",
-        [MPX_OP_CANCEL] = "CANCEL",
-        [MPX_OP_CLOSE] = "CLOSE",
-        [MPX_OP_ACK] = "ACK",
-        [MPX_OP_DRAIN] = "DRAIN",
-        [MPX_OP_BYE] = "BYE",
-        [MPX_OP_KNOCK] = "KNOCK",
-        [MPX_OP_CHALLENGE] = "CHALLENGE",
-        [MPX_OP_PROOF] = "PROOF",
-        [MPX_OP_ADMIT] = "ADMIT",
-        [MPX_OP_PUT] = "PUT",
-        [MPX_OP_ADMITTED] = "ADMITTED",
-        [MPX_OP_RESERVE] = "RESERVE",
-        [MPX_OP_GRANT] = "GRANT",
-        [MPX_OP_TAKE] = "TAKE",
-        [MPX_OP_GIVE] = "GIVE",
-        [MPX_OP_SETTLE] = "SETTLE",
-        [MPX_OP_WITHDRAW] = "WITHDRAW",
-        [MPX_OP_WITHDRAWN] = "WITHDRAWN",
-        [MPX_OP_RETURN] = "RETURN",
-        [MPX_OP_ASK] = "ASK",
-        [MPX_OP_TELL] = "TELL",
-        [MPX_OP_WATCH] = "WATCH",
-        [MPX_OP_READY] = "READY",
-        [MPX_OP_JOIN] = "JOIN",
-        [MPX_OP_JOINED] = "JOINED",
-        [MPX_OP_DATA] = "DATA",
-        [MPX_OP_CREDIT] = "CREDIT",
-        [MPX_OP_PROGRESS] = "PROGRESS",
-        [MPX_OP_CALL] = "CALL",
-        [MPX_OP_ANSWER] = "ANSWER",
-    };
-    return op > 0 && op < MPX_OP_END ? names[op] : "?";
+    return is_op(op) ? names[op] : "?";
 }
 
 static uint32_t zigzag(int32_t value)
@@ -122,7 +131,7 @@ static bool get_fields(mpx_reader_t *reader, uint64_t fields[FIELDS_END])
 
 static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
 {
-    if (fields[1] == 0 || fields[1] >= MPX_OP_END)
+    if (!is_op(fields[1]))
         return mpx_fault(MP_EPROTO, "a message has the unknown op %llu",
                          (unsigned long long)fields[1]);
     if (fields[5] > UINT32_MAX || fields[6] > UINT32_MAX || fields[7] > UINT32_MAX ||

@@ -68,6 +68,8 @@ typedef enum mpx_op {
     MPX_OP_PROGRESS,
     MPX_OP_CALL,
     MPX_OP_ANSWER,
+    MPX_OP_SURVEY = 60,
+    MPX_OP_CENSUS,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -261,6 +263,23 @@ typedef struct mpx_status {
 } mpx_status_t;
 mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out);
 mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);
+
+typedef struct mpx_executor_stat {
+    uint64_t id;
+    uint32_t pid;
+    uint32_t given;
+    uint64_t calls;
+    uint64_t start_ns;
+    uint64_t init_ns;
+    uint64_t working_ns;
+    uint64_t waiting_ns;
+    uint64_t memory_bytes;
+    const char *host;
+    const char *worker;
+    uint64_t session;
+} mpx_executor_stat_t;
+mp_rc_t mpx_executor_stat_pack(const mpx_executor_stat_t *self, mpx_buf_t *out);
+mp_rc_t mpx_executor_stat_unpack(mp_bytes_t body, mpx_executor_stat_t *out, void **arena);
 
 #define MPX_NONCE_BYTES 32
 #define MPX_PROOF_BYTES 32

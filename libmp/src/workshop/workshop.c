@@ -356,6 +356,43 @@ const mpx_bench_t *mpx_workshop_benches(const mpx_workshop_t *self)
     return self->benches;
 }
 
+static size_t resident_bytes(int pid)
+{
+    char path[64];
+    unsigned long long size = 0, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void mpx_workshop_describe(const mpx_workshop_t *self, const mpx_bench_t *bench, int64_t now,
+                           mpx_executor_stat_t *out)
+{
+    uint32_t given = 0;
+    mpx_tally_t tally = {0};
+    (void)mpx_engine_worker_tally(self->engine, bench->worker, &given, &tally);
+    *out = (mpx_executor_stat_t){
+        .id = bench->worker,
+        .pid = (uint32_t)bench->pid,
+        .given = given,
+        .calls = tally.ok + tally.failed + tally.timed_out + tally.other,
+        .start_ns = (uint64_t)bench->start_ns,
+        .init_ns = (uint64_t)bench->init_ns,
+        .working_ns = (uint64_t)tally.busy_ns,
+        .memory_bytes = resident_bytes(bench->pid),
+        .host = "",
+        .worker = "",
+    };
+    /* A call's time is taken where it ran, so rounding could make it longer than the life. */
+    int64_t life_ns = now - bench->up_at;
+    out->waiting_ns = life_ns > tally.busy_ns ? (uint64_t)(life_ns - tally.busy_ns) : 0;
+}
+
 mpx_engine_t *mpx_workshop_engine(const mpx_workshop_t *self)
 {
     return self->engine;

@@ -63,6 +63,10 @@ typedef struct mpx_bench {
 } mpx_bench_t;
 const mpx_bench_t *mpx_workshop_benches(const mpx_workshop_t *self); /* oldest first; or NULL */
 
+/* What it has done. host and the like are left empty. */
+void mpx_workshop_describe(const mpx_workshop_t *self, const mpx_bench_t *bench, int64_t now,
+                           mpx_executor_stat_t *out);
+
 mpx_engine_t *mpx_workshop_engine(const mpx_workshop_t *self);
 const char *mpx_workshop_host(const mpx_workshop_t *self);
 
