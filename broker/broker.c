@@ -47,6 +47,7 @@ enum {
     SURVEY_MS = 2000,        /* for workers to answer them */
     SLOTS_MAX = 65536,       /* executors of one worker */
     LINGER_MS = 500,         /* for last words at the end */
+    LINGER_US = 20,          /* a client of objects that was just heard isn't slept for */
     BURST = 1024,            /* messages before what they changed is stored and answered */
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
     STOP_READ_BYTES = 128
@@ -663,7 +664,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     self->started_at = mpx_now();
     mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
-                               .max_peers = options->max_peers};
+                               .max_peers = options->max_peers,
+                               .linger_us = LINGER_US};
     mpx_keeper_options_t keeper = {.data = options->data,
                                    .types = options->types,
                                    .lease_ms = options->lease_ms,

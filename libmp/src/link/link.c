@@ -258,6 +258,8 @@ static mp_rc_t open_lanes(mpx_link_t *self)
         .max_peers = self->is_hub ? self->options.max_peers : 0,
         .max_message_bytes = self->options.max_message_bytes,
         .max_behind = self->options.max_behind,
+        .linger_ns =
+            self->is_hub && mpx_lane_may_linger() ? self->options.linger_us * INT64_C(1000) : 0,
     };
     mp_rc_t rc = mpx_lanes_new(&options, &self->last_peer, &self->lanes);
     if (rc == MP_OK && self->is_hub)

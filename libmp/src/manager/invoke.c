@@ -227,6 +227,8 @@ static mp_rc_t take_failure(const mpx_answer_t *answer)
     mp_bytes_t rest = answer->results, words = {"", 0};
     if (rest.size && mpx_parcel_next(&rest, &kind, &words) != MP_OK)
         words = (mp_bytes_t){"", 0};
+    if (!words.size)
+        return mpx_fault(answer->rc, "%s", mp_strerror(answer->rc));
     return mpx_fault(answer->rc, "%.*s", (int)(words.size < 400 ? words.size : 400),
                      (const char *)words.data);
 }

@@ -29,7 +29,6 @@ enum {
 typedef struct hold {
     uint64_t object;
     uint64_t handles;
-    uint64_t token; /* of a lock that it holds */
     bool unlisted;
     UT_hash_handle hh;
 } hold_t;
@@ -48,7 +47,7 @@ struct mpx_line {
     pthread_mutex_t mutex;
     pthread_cond_t exchanged;
     mpx_channel_t *channel;
-    size_t users;
+    atomic_size_t users;
     size_t waiting; /* for the channel to be exchanged */
     /* under the channel's lock */
     uint64_t tenant, secret, server;
@@ -60,6 +59,8 @@ struct mpx_line {
     uint64_t told;     /* of those the manager knows */
     size_t untold_bytes;
     int64_t heard_at;
+    int worth; /* whether lingering for an answer is worth it, by how it went lately */
+    unsigned probes;
     mpx_errand_t *errands;
     orphan_t *orphans;
     hold_t *holds;
@@ -147,7 +148,7 @@ static void answer_one(mpx_line_t *self, uint64_t number, const mpx_answer_t *an
         answer_orphan(self, number, answer);
         return;
     }
-    if (errand->holds && (answer->rc == MP_OK || answer->rc == MP_EOWNERDEAD))
+    if ((errand->holds || errand->hold_of) && (answer->rc == MP_OK || answer->rc == MP_EOWNERDEAD))
         self->has_held = true;
     errand->answer(errand->arg, (uint32_t)(number - errand->first), answer);
     if (++errand->answered == errand->count)
@@ -212,7 +213,7 @@ static void forget_orphans(mpx_line_t *self)
     self->orphans = NULL;
 }
 
-/* All that we had there is gone: operations that were sent, tokens, what kept objects alive. */
+/* All that we had there is gone: operations that were sent, what kept objects alive. */
 static void begin_anew(mpx_line_t *self, mp_rc_t why)
 {
     hold_t *hold, *next;
@@ -224,7 +225,6 @@ static void begin_anew(mpx_line_t *self, mp_rc_t why)
     self->next = 1;
     self->position = self->told = 0;
     HASH_ITER (hh, self->holds, hold, next) {
-        hold->token = 0;
         if (hold->handles)
             send_own(self, MPX_OPEN, hold->object, NULL);
     }
@@ -404,26 +404,48 @@ static bool is_under_way(const mpx_line_t *self, const mpx_errand_t *errand)
     return false;
 }
 
+/* What the answer to an operation gives goes back when it comes. */
+static void orphan(mpx_line_t *self, const mpx_errand_t *errand, uint32_t index)
+{
+    uint64_t object = errand->object;
+    int method = errand->hold_of ? errand->hold_of(errand->arg, index, &object) : errand->holds;
+    orphan_t *one = method ? calloc(1, sizeof *one) : NULL;
+    if (!one)
+        return;
+    one->number = errand->first + index;
+    one->object = object;
+    one->thread = mpx_thread_self();
+    one->method = method;
+    DL_APPEND(self->orphans, one);
+}
+
 /* Its time is over: what still waits is called off, and what comes of it goes back. */
 static void abandon(mpx_line_t *self, mpx_errand_t *errand)
 {
     DL_DELETE(self->errands, errand);
-    if (!errand->first || errand->count != 1)
+    for (uint32_t i = 0; errand->first && i < errand->count; i++)
+        orphan(self, errand, i);
+    if (errand->first && errand->count == 1)
+        send_own(self, MPX_CANCEL, 0, &errand->first);
+}
+
+/* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. */
+static void linger(mpx_line_t *self)
+{
+    enum { PROBE = 64, WORTH_MAX = 8, WORTH_MIN = -8 };
+    if (self->users > 1 || (self->worth < 0 && ++self->probes % PROBE))
         return;
-    orphan_t *orphan = errand->holds ? calloc(1, sizeof *orphan) : NULL;
-    if (orphan) {
-        orphan->number = errand->first;
-        orphan->object = errand->object;
-        orphan->thread = mpx_thread_self();
-        orphan->method = errand->holds;
-        DL_APPEND(self->orphans, orphan);
-    }
-    send_own(self, MPX_CANCEL, 0, &errand->first);
+    bool came = mpx_channel_linger(self->channel, mpx_now() + MPX_LINGER_US * INT64_C(1000));
+    self->worth += came ? 1 : -2;
+    self->worth = self->worth > WORTH_MAX   ? WORTH_MAX
+                  : self->worth < WORTH_MIN ? WORTH_MIN
+                                            : self->worth;
 }
 
 /* Until it is over, or the channel is. */
 static mp_rc_t wait_over(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
+    linger(self);
     while (is_under_way(self, errand)) {
         mp_rc_t rc = mpx_channel_rc(self->channel);
         if (rc != MP_OK)
@@ -589,27 +611,6 @@ uint64_t mpx_line_server(mpx_line_t *self)
 uint64_t mpx_line_lapses(mpx_line_t *self)
 {
     return atomic_load(&self->lapses);
-}
-
-uint64_t mpx_line_token(mpx_line_t *self, uint64_t lock)
-{
-    uint64_t token = 0;
-    if (look(self)) {
-        const hold_t *hold = find_hold(self, lock, false);
-        token = hold ? hold->token : 0;
-        leave(self);
-    }
-    return token;
-}
-
-void mpx_line_set_token(mpx_line_t *self, uint64_t lock, uint64_t token)
-{
-    if (!look(self))
-        return;
-    hold_t *hold = find_hold(self, lock, false);
-    if (hold)
-        hold->token = token;
-    leave(self);
 }
 
 /* ---- life

@@ -179,7 +179,6 @@ mp_rc_t mp_manager_shutdown(mp_manager_t *self, int timeout_ms)
     if (!self->process || self->generation != mpx_fork_generation())
         return mpx_fault(MP_ESTATE, "this process didn't start the manager");
     if (self->stop >= 0) {
-        (void)!write(self->stop, "", 1);
         mpx_forkguard_remove(self->stop);
         close(self->stop);
         self->stop = -1;

@@ -109,10 +109,11 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
       MPX_WAITS | MPX_HOLDS | MPX_ALONE)          /* n thread -> n token */                        \
     X(LOCK_RELEASE, 111, MPX_T_LOCKED, MPX_ALONE) /* n thread */                                   \
     X(LOCK_LOCKED, 112, MPX_T_LOCKED, 0)          /* -> n */                                       \
+    X(LOCK_TOKEN, 113, MPX_T_LOCKED, MPX_ALONE)   /* -> n token of this tenant's hold */           \
     X(UNIT_ACQUIRE, 120, MPX_T_UNITS, MPX_WAITS | MPX_HOLDS | MPX_ALONE)                           \
     X(UNIT_RELEASE, 121, MPX_T_UNITS, MPX_ALONE)                                                   \
-    X(EVENT_SET, 130, MPX_T(MP_OBJECT_EVENT), MPX_ALONE)                                           \
-    X(EVENT_CLEAR, 131, MPX_T(MP_OBJECT_EVENT), MPX_ALONE)                                         \
+    X(EVENT_SET, 130, MPX_T(MP_OBJECT_EVENT), MPX_CHANGES | MPX_ALONE)                             \
+    X(EVENT_CLEAR, 131, MPX_T(MP_OBJECT_EVENT), MPX_CHANGES | MPX_ALONE)                           \
     X(EVENT_IS_SET, 132, MPX_T(MP_OBJECT_EVENT), 0) /* -> n */                                     \
     X(EVENT_WAIT, 133, MPX_T(MP_OBJECT_EVENT), MPX_WAITS | MPX_ALONE)                              \
     X(CONDITION_WAIT, 140, MPX_T(MP_OBJECT_CONDITION),                                             \
