@@ -218,6 +218,11 @@ void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool sai
         mpx_space_go(self->space, now, tenant, said_so);
 }
 
+bool mpx_keeper_is_changed(const mpx_keeper_t *self)
+{
+    return self->store && mpx_space_is_changed(self->space);
+}
+
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self)
 {
     return mpx_space_deadline(self->space);

@@ -39,6 +39,8 @@ mp_rc_t mpx_keeper_message(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
 void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool said_so,
                      bool may_return);
 
+/* Whether there is something to commit. */
+bool mpx_keeper_is_changed(const mpx_keeper_t *self);
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self);
 /* Do what is due, commit, and hand out what is to be sent. over: it must go, with this code. */
 void mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
