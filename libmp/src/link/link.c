@@ -54,7 +54,7 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
 
 static mp_rc_t watch_fd(const mpx_link_t *self, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return mpx_fault_errno("watching a descriptor");
     return MP_OK;

@@ -154,7 +154,7 @@ static int run(mpx_act_t *act, const row_t *row)
     mpx_journal_t *journal = &act->space->journal;
     size_t mark = journal->count;
     bool was_on = journal->on;
-    bool many = row->traits & MPX_CHANGES && !(row->traits & MPX_WAITS) &&
+    bool many = row->traits & MPX_CHANGES && !(row->traits & (MPX_WAITS | MPX_LAST)) &&
                 row->handler != mpx_do_MAKE && row->handler != mpx_do_DELETE;
     if (many)
         journal->on = true;
