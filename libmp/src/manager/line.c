@@ -21,6 +21,7 @@ enum {
     LINGER_MS = 200,
     PAUSE_MS = 5,        /* of silence, after which the channel may be over without a word */
     RETRY_MS = 20,       /* between attempts to connect */
+    PATIENCE_MS = 5000,  /* with a manager that is lost; a lease at least */
     ACK_BYTES = 1 << 20, /* of answers that are taken are told, at the latest */
     ACK_ANSWERS = 4096
 };
@@ -51,7 +52,7 @@ struct mpx_line {
     size_t waiting; /* for the channel to be exchanged */
     /* under the channel's lock */
     uint64_t tenant, secret, server;
-    uint32_t lease_ms;
+    _Atomic uint32_t lease_ms;
     bool admitted; /* of this channel */
     bool has_held;
     uint64_t next;     /* operation's number */
@@ -237,7 +238,7 @@ static void on_admitted(void *arg, const mpx_admit_t *admit)
     self->tenant = admit->tenant;
     self->secret = admit->secret;
     self->server = admit->server;
-    self->lease_ms = admit->lease_ms ? admit->lease_ms : 3000;
+    atomic_store(&self->lease_ms, admit->lease_ms ? admit->lease_ms : 3000);
     self->admitted = true;
     if (!admit->resumed)
         begin_anew(self, was_there ? MP_EPEERLOST : MP_OK);
@@ -329,6 +330,19 @@ static void leave(mpx_line_t *self)
     pthread_mutex_unlock(&self->mutex);
 }
 
+/* In a call, but on whatever channel there is: one that is over isn't exchanged for it. */
+static bool look(mpx_line_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool there = self->channel != NULL;
+    if (there)
+        self->users++;
+    pthread_mutex_unlock(&self->mutex);
+    if (there)
+        mpx_channel_lock(self->channel);
+    return there;
+}
+
 /* Whether another attempt may help, and a moment before it. */
 static bool may_retry(mp_rc_t rc, int64_t deadline)
 {
@@ -364,9 +378,11 @@ static mp_rc_t wait_admitted(mpx_line_t *self, int64_t deadline)
     return mpx_channel_rc(self->channel);
 }
 
-/* In a call, and let in. Tries again as long as there is time. */
-static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline)
+/* In a call, and let in. Tries again as long as there is time, but after `give_up` only if there is
+ * somebody. */
+static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline, int64_t give_up)
 {
+    mp_rc_t last = MP_OK;
     for (;;) {
         mp_rc_t rc = enter(self, deadline);
         if (rc != MP_OK)
@@ -374,18 +390,29 @@ static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline)
         rc = wait_admitted(self, deadline);
         if (rc == MP_OK)
             return MP_OK;
-        mp_rc_t code = rc == MP_ETIMEDOUT
-                           ? mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint)
-                           : why_over(self, rc);
+        mp_rc_t code;
+        if (rc != MP_ETIMEDOUT)
+            code = why_over(self, rc);
+        else if (last == MP_ECONNECT)
+            code = mpx_fault(last, "%s: nobody answers there", self->options.endpoint);
+        else
+            code = mpx_fault(rc, "%s: no answer", self->options.endpoint);
         leave(self);
-        if (!may_retry(rc, deadline))
+        if (!may_retry(rc, mpx_earlier(deadline, give_up)))
             return code;
+        last = rc;
     }
+}
+
+static int64_t patience(const mpx_line_t *self)
+{
+    uint32_t lease_ms = atomic_load(&self->lease_ms);
+    return mpx_now() + (lease_ms > PATIENCE_MS ? lease_ms : PATIENCE_MS) * MPX_MS;
 }
 
 mp_rc_t mpx_line_reach(mpx_line_t *self, int64_t deadline)
 {
-    mp_rc_t rc = enter_admitted(self, deadline);
+    mp_rc_t rc = enter_admitted(self, deadline, deadline);
     if (rc == MP_OK)
         leave(self);
     return rc;
@@ -476,13 +503,35 @@ static mp_rc_t outcome(const mpx_line_t *self, const mpx_errand_t *errand)
     return errand->rc == MP_ELEASE ? lapsed(self) : errand->rc;
 }
 
+/* The manager could not be reached again. Where there is no channel nobody is in a call, and the
+ * mutex is enough. */
+static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc)
+{
+    bool there = look(self);
+    if (!there)
+        pthread_mutex_lock(&self->mutex);
+    if (is_under_way(self, errand)) {
+        DL_DELETE(self->errands, errand);
+        if (errand->first)
+            rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
+                           self->options.endpoint);
+    } else {
+        rc = outcome(self, errand);
+    }
+    if (there)
+        leave(self);
+    else
+        pthread_mutex_unlock(&self->mutex);
+    return rc;
+}
+
 /* A channel that is lost is replaced, also for those operations that the manager can still answer.
  */
 mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
     errand->first = errand->answered = 0;
     errand->rc = MP_OK;
-    mp_rc_t rc = enter_admitted(self, deadline);
+    mp_rc_t rc = enter_admitted(self, deadline, patience(self));
     if (rc != MP_OK)
         return rc;
     if (errand->lapses != UINT64_MAX && errand->lapses != atomic_load(&self->lapses)) {
@@ -498,22 +547,10 @@ mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
             return outcome(self, errand);
         if (rc == MP_ETIMEDOUT)
             return rc;
-        rc = enter_admitted(self, deadline);
+        rc = enter_admitted(self, deadline, patience(self));
         if (rc != MP_OK)
-            break;
+            return end_unanswered(self, errand, rc);
     }
-    /* It could not be reached again: nobody will answer. */
-    pthread_mutex_lock(&self->mutex);
-    if (is_under_way(self, errand)) {
-        DL_DELETE(self->errands, errand);
-        if (errand->first)
-            rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
-                           self->options.endpoint);
-    } else {
-        rc = outcome(self, errand);
-    }
-    pthread_mutex_unlock(&self->mutex);
-    return rc;
 }
 
 void mpx_line_post(mpx_line_t *self, mp_bytes_t operation)
@@ -582,20 +619,6 @@ void mpx_line_drop(mpx_line_t *self, uint64_t object)
         free(hold);
     }
     leave(self);
-}
-
-/* What is read here changes under the channel's lock; a channel that is over isn't exchanged for
- * it. */
-static bool look(mpx_line_t *self)
-{
-    pthread_mutex_lock(&self->mutex);
-    bool there = self->channel != NULL;
-    if (there)
-        self->users++;
-    pthread_mutex_unlock(&self->mutex);
-    if (there)
-        mpx_channel_lock(self->channel);
-    return there;
 }
 
 uint64_t mpx_line_server(mpx_line_t *self)

@@ -137,6 +137,9 @@ mp_rc_t mp_managed_queue_join(mp_object_t *self, int timeout_ms)
 
 mp_rc_t mp_managed_queue_qsize(mp_object_t *self, size_t *out, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_QUEUE);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_LEN, timeout_ms, MPX_NO_ARGS, MPX_TAKES(SIZE(out)));
 }
 
@@ -203,9 +206,9 @@ mp_rc_t mp_managed_semaphore_release(mp_object_t *self, int timeout_ms)
 mp_rc_t mp_managed_semaphore_value(mp_object_t *self, int64_t *out, int timeout_ms)
 {
     mp_object_stat_t stat;
-    if (!(MPX_T(self->type) & MPX_T_UNITS))
-        return mpx_fault(MP_EINVAL, "it is a %s", mp_object_type_name(self->type));
-    mp_rc_t rc = mp_object_stat(self, &stat, timeout_ms);
+    mp_rc_t rc = mpx_object_is(self, MPX_T_UNITS);
+    if (rc == MP_OK)
+        rc = mp_object_stat(self, &stat, timeout_ms);
     if (rc == MP_OK)
         *out = (int64_t)stat.items;
     return rc;

@@ -115,6 +115,13 @@ mp_rc_t mpx_object_line(mp_object_t *self, mpx_line_t **out)
     return rc;
 }
 
+mp_rc_t mpx_object_is(const mp_object_t *self, unsigned types)
+{
+    if (MPX_T(self->type) & types)
+        return MP_OK;
+    return mpx_fault(MP_EINVAL, "it is a %s", mp_object_type_name(self->type));
+}
+
 void mp_object_destroy(mp_object_t **self_p)
 {
     mpx_line_t *line = NULL;

@@ -20,6 +20,7 @@ struct mpx_office {
     mpx_space_t *space;
     mpx_hub_t *hub;
     uint32_t lease_ms;
+    bool closing;           /* all goes: what one visitor held isn't for another one */
     mpx_entry_t entries[2]; /* by address; by a reference, on this host */
     mpx_served_t served;    /* for its deadlines */
 };
@@ -89,7 +90,7 @@ static void on_gone(void *object, mpx_guest_t *guest)
     mpx_office_t *self = object;
     mpx_tenant_t *tenant = mpx_guest_get(guest);
     mpx_guest_set(guest, NULL);
-    if (!tenant)
+    if (!tenant || self->closing)
         return;
     if (mpx_guest_left(guest))
         mpx_space_go(self->space, mpx_now(), tenant, true);
@@ -234,6 +235,7 @@ void mpx_office_close(mpx_office_t **self_p)
         return;
     *self_p = NULL;
     mpx_service_enter();
+    self->closing = true;
     mpx_entry_close(&self->entries[0], MP_ECLOSED);
     mpx_entry_close(&self->entries[1], MP_ECLOSED);
     mpx_hub_destroy(&self->hub, LINGER_MS);
