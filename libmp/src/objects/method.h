@@ -6,8 +6,8 @@
  * t an item that is a tree, s bytes. Numbers never change and are never reused.
  *
  * Traits: CHANGES what an object holds, so that it is guarded, journalled and stored; WAITS: it
- * may be answered later; HOLDS: its result is a hold, which goes back if nobody takes it; ALONE: not
- * within an atomic; LAST: its one change is its last step, so that none is ever undone.
+ * may be answered later; HOLDS: its result is a hold, which goes back if nobody takes it; ALONE:
+ * not within an atomic; LAST: its one change is its last step, so that none is ever undone.
  */
 #ifndef MPX_METHOD_H
 #define MPX_METHOD_H
