@@ -26,7 +26,15 @@ typedef struct mpx_achunk {
     UT_hash_handle hh;
 } achunk_t;
 
-enum { KEY_SESSION = 8, KEY_PART = 16, KEY_MAX = 17, ANSWERED = 0, SUBMITTED = 1, HEAD_BYTES = 24 };
+enum {
+    KEY_SESSION = 8,
+    KEY_PART = 16,
+    KEY_MAX = 17,
+    ANSWERED = 0,
+    SUBMITTED = 1,
+    HEAD_BYTES = 24,
+    LETTERS_MAX = 1 << 18
+};
 
 /* ---- keys ------------------------------------------------------------------------- */
 
@@ -163,31 +171,32 @@ static void put_all(mpx_account_t *self)
     put_head(self);
 }
 
-void mpx_account_write(mpx_account_t *self, bool stale_too)
+void mpx_account_write(mpx_account_t *self)
 {
-    if (!self->store || !(self->changed || self->stale))
-        return;
-    if (self->stale && stale_too) {
-        put_all(self);
-        self->rewritten = true;
-    } else if (!self->stale && self->relay) {
+    if (self->store && self->changed && !self->stale && self->relay)
         put_head(self);
-    }
 }
 
 void mpx_account_committed(mpx_account_t *self, mp_rc_t rc)
 {
-    if (!self->store)
-        return;
-    if (rc != MP_OK) {
+    if (rc != MP_OK)
         self->stale = self->stale || self->changed;
-    } else if (!self->stale || self->rewritten) {
-        self->stale = false;
-        self->changed = false;
-        self->kept_sure = self->kept;
-        self->told_sure = self->told;
-    }
-    self->rewritten = false;
+    if (self->stale || !self->store)
+        return;
+    self->changed = false;
+    self->kept_sure = self->kept;
+    self->told_sure = self->told;
+}
+
+mp_rc_t mpx_account_rewrite(mpx_account_t *self)
+{
+    put_all(self);
+    mp_rc_t rc = mpx_store_commit(self->store);
+    if (rc != MP_OK)
+        return rc;
+    self->stale = false;
+    mpx_account_committed(self, MP_OK);
+    return MP_OK;
 }
 
 /* ---- jobs and chunks -------------------------------------------------------------- */
@@ -409,10 +418,18 @@ static mp_rc_t refuse(mpx_account_t *self, const mpx_header_t *submit)
     return mpx_account_send(self, &header, (mp_bytes_t){0});
 }
 
+/* Results without a payload cost a client no credit, but they do cost us memory. */
+static bool is_deaf(const mpx_account_t *self)
+{
+    return self->letters && self->told - self->letters->number >= LETTERS_MAX;
+}
+
 static mp_rc_t carry_out(mpx_account_t *self, int64_t now, const mpx_header_t *header,
                          mp_bytes_t payload)
 {
     mp_rc_t rc = MP_OK;
+    if (is_deaf(self))
+        return mpx_fault(MP_ELIMIT, "too many results that were not acknowledged");
     if (header->op == MPX_OP_OPEN)
         rc = note_open(self, header, payload);
     if (header->op == MPX_OP_SUBMIT && self->stale && header->chunk && header->count &&

@@ -55,7 +55,6 @@ typedef struct mpx_account {
     bool written;         /* there may be something of it on the disk */
     bool changed;         /* since the last commit */
     bool stale;
-    bool rewritten;  /* it was stale, and the transaction has all of it */
     bool loaded;     /* from the disk, and nobody has come */
     mp_rc_t trouble; /* a letter could not be made */
 } mpx_account_t;
@@ -72,10 +71,12 @@ bool mpx_account_can_resume(const mpx_account_t *self, uint64_t kept, uint64_t h
 /* It has a new connection, which is to get what it had not. */
 void mpx_account_resume(mpx_account_t *self, uint64_t had);
 
-/* Put down what has changed but for what was put down already; all of it if it is stale. */
-void mpx_account_write(mpx_account_t *self, bool stale_too);
+/* Put down what has changed but for what was put down already. */
+void mpx_account_write(mpx_account_t *self);
 /* What was put down is committed (MP_OK), or is not. */
 void mpx_account_committed(mpx_account_t *self, mp_rc_t rc);
+/* Of a stale one: put down all of it, by a commit of its own. As mpx_store_commit. */
+mp_rc_t mpx_account_rewrite(mpx_account_t *self);
 /* Send what may be told. */
 void mpx_account_tell(mpx_account_t *self);
 

@@ -11,8 +11,9 @@ struct mpx_ledger {
     mpx_ledger_options_t options;
     mpx_account_t *accounts; /* those that are gone: the longest first */
     uint32_t count;
-    bool stale;       /* some are */
-    int64_t retry_at; /* to write those */
+    bool stale;            /* some are */
+    int64_t retry_at;      /* to write one of those */
+    uint64_t last_retried; /* its session */
 };
 
 enum {
@@ -274,7 +275,6 @@ static void end_late_ones(mpx_ledger_t *self, int64_t now)
 mp_rc_t mpx_ledger_flush(mpx_ledger_t *self, int64_t now)
 {
     mpx_account_t *account;
-    bool retry = self->stale && self->retry_at <= now;
     end_late_ones(self, now);
     DL_FOREACH (self->accounts, account) {
         mp_rc_t rc = account->relay ? mpx_relay_flush(account->relay, now) : MP_OK;
@@ -282,17 +282,45 @@ mp_rc_t mpx_ledger_flush(mpx_ledger_t *self, int64_t now)
             rc = account->trouble;
         if (rc != MP_OK)
             return rc;
-        mpx_account_write(account, retry);
+        mpx_account_write(account);
     }
-    if (retry)
-        self->retry_at = now + RETRY_MS * MPX_MS;
     return MP_OK;
+}
+
+/* Those that are over first: that makes room. The others in turn: one may be too large. */
+static mpx_account_t *next_stale(const mpx_ledger_t *self)
+{
+    mpx_account_t *account, *next = NULL, *first = NULL;
+    DL_FOREACH (self->accounts, account) {
+        if (!account->stale)
+            continue;
+        if (!account->relay)
+            return account;
+        if (!first || account->number < first->number)
+            first = account;
+        if (account->number > self->last_retried && (!next || account->number < next->number))
+            next = account;
+    }
+    return next ? next : first;
+}
+
+/* By commits of their own, so that one that doesn't fit costs the others nothing. */
+static void write_stale_ones(mpx_ledger_t *self, int64_t now)
+{
+    mpx_account_t *account;
+    while (self->retry_at <= now && (account = next_stale(self))) {
+        self->last_retried = account->number;
+        if (mpx_account_rewrite(account) != MP_OK)
+            self->retry_at = now + RETRY_MS * MPX_MS;
+    }
 }
 
 void mpx_ledger_settle(mpx_ledger_t *self, int64_t now, mp_rc_t rc)
 {
     mpx_account_t *account, *next;
-    if (rc != MP_OK && !self->stale)
+    if (self->stale)
+        write_stale_ones(self, now);
+    else
         self->retry_at = now + RETRY_MS * MPX_MS;
     self->stale = false;
     DL_FOREACH_SAFE (self->accounts, account, next) {
