@@ -106,8 +106,10 @@ const char *harness_broker(int executors)
         fail("mkdtemp");
     if (strcmp(harness_where, "ipc") == 0)
         snprintf(listen, sizeof listen, "ipc://%s/broker", directory);
-    char *broker[] = {
-        getenv("MP_BROKER_BIN"), (char *)(uintptr_t) "--listen", listen, NULL, NULL, NULL};
+    char *program = getenv("MP_BROKER_BIN");
+    if (!program)
+        fail("MP_BROKER_BIN");
+    char *broker[] = {program, (char *)(uintptr_t) "--listen", listen, NULL, NULL, NULL};
     snprintf(data, sizeof data, "%s/data", directory);
     if (strcmp(harness_where, "data") == 0) {
         broker[3] = (char *)(uintptr_t) "--data";
