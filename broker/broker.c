@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "fault.h"
 #include "keeper.h"
+#include "ledger.h"
 #include "link.h"
 #include "peer.h"
 #include "survey.h"
@@ -23,6 +24,7 @@ struct mpx_broker {
     mpx_link_t *link;
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
+    mpx_ledger_t *ledger;
     mpx_peer_t *peers;
     mpx_survey_t *surveys;
     uint64_t last_survey;
@@ -88,9 +90,8 @@ static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }
 
-static mp_rc_t to_client(void *arg, const mpx_header_t *header, mp_bytes_t payload)
+static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
-    const mpx_peer_t *peer = arg;
     return send_to(peer->broker, peer->id, header, payload);
 }
 
@@ -130,15 +131,17 @@ static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
 
 /* ---- coming and going ------------------------------------------------------------- */
 
-/* End what the peer had here; it stays listed. */
-static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const char *why)
+/* End what the peer had here; it stays listed.
+ * for_good  and it is not expected back */
+static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const char *why,
+                      bool for_good)
 {
     mp_rc_t rc = MP_OK;
     mpx_survey_forget(&self->surveys, peer->id);
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
-        mpx_relay_destroy(&peer->relay, now);
+        mpx_ledger_gone(self->ledger, now, peer, for_good);
         self->clients--;
     } else if (peer->state == MPX_PEER_WORKER) {
         mpx_log(self->options.log, MP_LOG_INFO, "worker_left", "worker", peer->name, "why", why,
@@ -171,7 +174,7 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
     if (rc == MP_OK)
         (void)send_to(self, peer->id, &header, mpx_buf_bytes(&self->scratch));
     if (rc == MP_OK)
-        rc = retire(self, now, peer, why);
+        rc = retire(self, now, peer, why, true);
     peer->state = MPX_PEER_LEAVING;
     peer->leave_at = now + LEAVE_MS * MPX_MS;
     self->leaving++;
@@ -180,7 +183,7 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
 
 static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer)
 {
-    mp_rc_t rc = retire(self, now, peer, "connection closed");
+    mp_rc_t rc = retire(self, now, peer, "connection closed", peer->said_bye);
     if (peer->state == MPX_PEER_LEAVING)
         self->leaving--;
     mpx_peer_free(&self->peers, peer);
@@ -200,18 +203,17 @@ static void cut_off_leaving(mpx_broker_t *self, int64_t now)
 
 /* ---- greeting --------------------------------------------------------------------- */
 
-static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer)
+static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer, const mpx_welcome_t *session)
 {
-    mpx_welcome_t answer = {
-        .version = MPX_WIRE_VERSION,
-        .software = software,
-        .session = peer->id,
-        .max_message_bytes = self->options.max_message_bytes,
-        .submit_bytes = self->options.submit_bytes,
-        .result_bytes = self->options.result_bytes,
-        .workers = self->workers,
-        .executors = self->executors,
-    };
+    mpx_welcome_t answer = *session;
+    answer.version = MPX_WIRE_VERSION;
+    answer.software = software;
+    answer.session = peer->id;
+    answer.max_message_bytes = self->options.max_message_bytes;
+    answer.submit_bytes = self->options.submit_bytes;
+    answer.result_bytes = self->options.result_bytes;
+    answer.workers = self->workers;
+    answer.executors = self->executors;
     mpx_header_t header = {.op = MPX_OP_WELCOME};
     mpx_buf_clear(&self->scratch);
     mp_rc_t rc = mpx_welcome_pack(&answer, &self->scratch);
@@ -222,25 +224,22 @@ static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer)
     return MP_OK;
 }
 
-static mp_rc_t admit_client(mpx_broker_t *self, mpx_peer_t *peer)
+static mp_rc_t admit_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
+                            const mpx_hello_t *hello)
 {
-    mpx_relay_options_t options = {
-        .send_self = peer,
-        .send = to_client,
-        .match = true,
-        .wait_ns = self->options.worker_wait_ms * MPX_MS,
-        .absent_ns = ABSENT_MS * MPX_MS,
-        .submit_bytes = self->options.submit_bytes,
-        .result_bytes = self->options.result_bytes,
-        .max_jobs = JOBS_MAX,
-    };
-    mp_rc_t rc = mpx_relay_new(self->engine, &options, &peer->relay);
+    mpx_welcome_t session = {0};
+    mpx_peer_t *replaced;
+    mp_rc_t rc = mpx_ledger_let_in(self->ledger, now, peer, hello, &session, &replaced);
+    if (rc == MP_EPROTO)
+        return dismiss(self, now, peer, rc, mp_errmsg());
     if (rc != MP_OK)
         return rc;
+    if (replaced)
+        mpx_link_kick(self->link, replaced->id);
     peer->state = MPX_PEER_CLIENT;
     self->clients++;
     mpx_log(self->options.log, MP_LOG_INFO, "client_joined", "client", peer->name, NULL);
-    return welcome(self, peer);
+    return welcome(self, peer, &session);
 }
 
 static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
@@ -256,7 +255,7 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     self->workers++;
     self->executors += hello->slots;
     mpx_log(self->options.log, MP_LOG_INFO, "worker_joined", "worker", peer->name, NULL);
-    mp_rc_t rc = welcome(self, peer);
+    mp_rc_t rc = welcome(self, peer, &(mpx_welcome_t){0});
     return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
 }
 
@@ -274,7 +273,7 @@ static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mp
     else
         snprintf(peer->name, sizeof peer->name, "%.100s:%u", hello->host, hello->pid);
     if (hello->role == MPX_ROLE_CLIENT)
-        return admit_client(self, peer);
+        return admit_client(self, now, peer, hello);
     if (hello->role == MPX_ROLE_WORKER && hello->slots >= 1 && hello->slots <= SLOTS_MAX)
         return admit_worker(self, now, peer, hello);
     return dismiss(self, now, peer, MP_EPROTO, "a HELLO must be a client's or a worker's");
@@ -392,7 +391,8 @@ static mp_rc_t pass_on(mpx_broker_t *self, mpx_survey_t *survey, const mpx_peer_
     free(arena);
     const mpx_peer_t *client = mpx_peer_find(self->peers, survey->client);
     mpx_header_t header = {.op = MPX_OP_CENSUS, .nonce = survey->nonce};
-    if (rc == MP_OK && !mpx_relay_tell(client->relay, &header, mpx_buf_bytes(&self->scratch)))
+    if (rc == MP_OK && client->account &&
+        !mpx_relay_tell(client->account->relay, &header, mpx_buf_bytes(&self->scratch)))
         survey->cut = true;
     return rc;
 }
@@ -426,12 +426,14 @@ static mp_rc_t judge(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t 
 static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                          const mpx_header_t *header, mp_bytes_t payload)
 {
+    if (!peer->account)
+        return MP_OK; /* it has another connection by now */
     if (payload.size > self->options.max_message_bytes)
         return judge(self, now, peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
-    return judge(self, now, peer, mpx_relay_message(peer->relay, now, header, payload));
+    return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
 static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
@@ -518,9 +520,8 @@ static void start_to_drain(mpx_broker_t *self)
     self->state = DRAINING;
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
+    mpx_ledger_drain(self->ledger);
     for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
-        if (peer->state == MPX_PEER_CLIENT)
-            mpx_relay_drain(peer->relay);
         if (peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER)
             (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
     }
@@ -533,10 +534,7 @@ static bool is_drained(const mpx_broker_t *self, int64_t now)
         return false;
     if (now >= self->drain_until)
         return true;
-    for (const mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next)
-        if (peer->relay && mpx_relay_open_jobs(peer->relay) > 0)
-            return false;
-    return true;
+    return mpx_ledger_open_jobs(self->ledger) == 0;
 }
 
 static void say_bye(mpx_broker_t *self)
@@ -557,15 +555,6 @@ static void on_stop(mpx_broker_t *self, int stop_fd)
 }
 
 /* ---- the loop --------------------------------------------------------------------- */
-
-static mp_rc_t flush_relays(mpx_broker_t *self, int64_t now)
-{
-    mp_rc_t rc = MP_OK;
-    for (const mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next)
-        if (peer->relay)
-            rc = mpx_relay_flush(peer->relay, now);
-    return rc;
-}
 
 static void send_answers(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -604,11 +593,12 @@ static mp_rc_t turn(mpx_broker_t *self)
     mp_rc_t rc = read_all(self, now);
     if (rc != MP_OK)
         return rc;
-    mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
     if (mpx_engine_deadline(self->engine) <= now)
         rc = mpx_engine_tick(self->engine, now);
     if (rc == MP_OK)
-        rc = flush_relays(self, now);
+        rc = mpx_ledger_flush(self->ledger, now);
+    mp_rc_t kept = mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
+    mpx_ledger_settle(self->ledger, now, kept);
     if (rc == MP_OK)
         rc = tell_executors(self, now);
     end_surveys(self, now);
@@ -628,6 +618,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     if (self->state == DRAINING)
         until = mpx_earlier(until, self->drain_until);
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
+    until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN}};
@@ -668,6 +659,25 @@ mp_rc_t mpx_broker_check(const mpx_broker_options_t *options)
     return MP_OK;
 }
 
+static mp_rc_t open_ledger(mpx_broker_t *self)
+{
+    mpx_ledger_options_t options = {
+        .engine = self->engine,
+        .store = mpx_keeper_store(self->keeper),
+        .relay = {.match = true,
+                  .wait_ns = self->options.worker_wait_ms * MPX_MS,
+                  .absent_ns = ABSENT_MS * MPX_MS,
+                  .submit_bytes = self->options.submit_bytes,
+                  .result_bytes = self->options.result_bytes,
+                  .max_jobs = JOBS_MAX},
+        .session_ms = self->options.session_ms,
+        .max_sessions = self->options.max_peers,
+        .log = self->options.log,
+        .send = to_client,
+    };
+    return mpx_ledger_new(&options, mpx_now(), &self->ledger);
+}
+
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
 {
     mp_rc_t rc = mpx_broker_check(options);
@@ -691,6 +701,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
+        rc = open_ledger(self);
+    if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
     if (rc != MP_OK) {
@@ -713,10 +725,9 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
         return;
     while (self->surveys)
         mpx_survey_free(&self->surveys, self->surveys);
-    while (self->peers) {
-        mpx_relay_destroy(&self->peers->relay, mpx_now());
+    while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
-    }
+    mpx_ledger_destroy(&self->ledger);
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);

@@ -22,6 +22,7 @@ typedef struct mpx_broker_options {
     const char *data;           /* directory for what must last; NULL: in memory */
     const char *types;          /* a module with custom types of objects; NULL: none */
     int lease_ms;               /* of who holds an object */
+    int session_ms;             /* with data: how long jobs wait for a client that is gone */
     uint64_t object_bytes;      /* of all objects together */
     mpx_log_t *log;
 } mpx_broker_options_t;

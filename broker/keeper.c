@@ -2,7 +2,6 @@
 
 #include "clock.h"
 #include "fault.h"
-#include "store.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -55,21 +54,31 @@ static void tell_of_disk(mpx_keeper_t *self, mp_rc_t rc)
             full ? mp_errmsg() : "there is room again", NULL);
 }
 
-/* Serving those who waited for a change may change something again. */
-static void commit(mpx_keeper_t *self)
+static mp_rc_t commit_once(mpx_keeper_t *self)
 {
     const mpx_pen_t pen = {.arg = self->store, .put = put, .del = del, .del_all = del_all};
-    while (self->store && mpx_space_is_changed(self->space)) {
-        mp_rc_t rc = mpx_space_write(self->space, &pen);
-        if (rc == MP_OK)
-            rc = mpx_store_commit(self->store);
-        else
-            mpx_store_abort(self->store);
-        tell_of_disk(self, rc);
+    bool changed = mpx_space_is_changed(self->space);
+    mp_rc_t rc = changed ? mpx_space_write(self->space, &pen) : MP_OK;
+    if (rc == MP_OK)
+        rc = mpx_store_commit(self->store);
+    else
+        mpx_store_abort(self->store);
+    tell_of_disk(self, rc);
+    if (changed)
         mpx_space_committed(self->space, mpx_now(), rc);
-        if (rc != MP_OK)
-            break;
-    }
+    return rc;
+}
+
+/* Serving those who waited for a change may change something again. */
+static mp_rc_t commit(mpx_keeper_t *self)
+{
+    if (!self->store || !(mpx_space_is_changed(self->space) || mpx_store_is_changed(self->store)))
+        return MP_OK;
+    mp_rc_t first = commit_once(self);
+    mp_rc_t rc = first;
+    while (rc == MP_OK && mpx_space_is_changed(self->space))
+        rc = commit_once(self);
+    return first;
 }
 
 typedef struct reading {
@@ -228,15 +237,20 @@ int64_t mpx_keeper_deadline(const mpx_keeper_t *self)
     return mpx_space_deadline(self->space);
 }
 
-void mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
-                       void (*send)(mpx_peer_t *peer, const mpx_header_t *header,
-                                    mp_bytes_t payload),
-                       void (*over)(mpx_peer_t *peer, mp_rc_t why))
+mpx_store_t *mpx_keeper_store(const mpx_keeper_t *self)
+{
+    return self->store;
+}
+
+mp_rc_t mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
+                          void (*send)(mpx_peer_t *peer, const mpx_header_t *header,
+                                       mp_bytes_t payload),
+                          void (*over)(mpx_peer_t *peer, mp_rc_t why))
 {
     mpx_space_effect_t effect;
     if (mpx_space_deadline(self->space) <= now)
         mpx_space_tick(self->space, now);
-    commit(self);
+    mp_rc_t rc = commit(self);
     while (mpx_space_next(self->space, &effect)) {
         mpx_peer_t *peer = effect.tag;
         mpx_header_t header = {.op = MPX_OP_ANSWER,
@@ -250,6 +264,7 @@ void mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
             send(peer, &header, effect.answers);
         }
     }
+    return rc;
 }
 
 void mpx_keeper_count(const mpx_keeper_t *self, mpx_space_counts_t *out)

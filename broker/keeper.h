@@ -10,6 +10,7 @@
 #include "log.h"
 #include "peer.h"
 #include "space.h"
+#include "store.h"
 #include "wire.h"
 
 typedef struct mpx_keeper mpx_keeper_t;
@@ -42,11 +43,15 @@ void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool sai
 /* Whether there is something to commit. */
 bool mpx_keeper_is_changed(const mpx_keeper_t *self);
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self);
-/* Do what is due, commit, and hand out what is to be sent. over: it must go, with this code. */
-void mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
-                       void (*send)(mpx_peer_t *peer, const mpx_header_t *header,
-                                    mp_bytes_t payload),
-                       void (*over)(mpx_peer_t *peer, mp_rc_t why));
+/* The store that it has, to be used by others too: what they put there is committed by
+ * mpx_keeper_settle. NULL: in memory only. */
+mpx_store_t *mpx_keeper_store(const mpx_keeper_t *self);
+/* Do what is due, commit, and hand out what is to be sent. over: it must go, with this code. What
+ * became of what was put into the store before. */
+mp_rc_t mpx_keeper_settle(mpx_keeper_t *self, int64_t now,
+                          void (*send)(mpx_peer_t *peer, const mpx_header_t *header,
+                                       mp_bytes_t payload),
+                          void (*over)(mpx_peer_t *peer, mp_rc_t why));
 
 void mpx_keeper_count(const mpx_keeper_t *self, mpx_space_counts_t *out);
 

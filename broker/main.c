@@ -25,8 +25,11 @@ static const mpx_setting_t settings[] = {
     {"drain-ms", "MP_DRAIN_MS", MPX_NUMBER, "30000", 0, INT32_MAX, "MS",
      "after SIGTERM, how long open calls may take"},
     {"data", "MP_DATA", MPX_TEXT, NULL, 0, 0, "DIR",
-     "keep objects in this directory, so that what was\n"
-     "                             acknowledged outlives the broker; else all is in memory"},
+     "keep objects, and calls and their results, in this\n"
+     "                             directory, so that what was acknowledged outlives the\n"
+     "                             broker; else all is in memory"},
+    {"session-ms", "MP_SESSION_MS", MPX_NUMBER, "60000", 0, INT32_MAX, "MS",
+     "with --data, how long jobs wait for a client that is gone"},
     {"lease-ms", "MP_LEASE_MS", MPX_NUMBER, "3000", 50, 3600000, "MS",
      "how long a silent client keeps its locks and other holds"},
     {"object-bytes", "MP_OBJECT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
@@ -80,7 +83,7 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
         return complain(rc, rc == MP_EPERM || rc == MP_EINVAL ? MPX_EXIT_CONFIG : MPX_EXIT_OSERR);
     if (!options->data)
         mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
-                "objects are gone when the broker ends; --data keeps them", NULL);
+                "objects and calls are gone when the broker ends; --data keeps them", NULL);
     print_ready(broker, options->log);
     rc = mpx_broker_run(broker, stop_fd);
     mpx_broker_destroy(&broker);
@@ -107,6 +110,7 @@ static int run(const mpx_settings_t *chosen)
         .drain_ms = (int)mpx_settings_number(chosen, "drain-ms"),
         .data = mpx_settings_text(chosen, "data"),
         .types = mpx_settings_text(chosen, "types"),
+        .session_ms = (int)mpx_settings_number(chosen, "session-ms"),
         .lease_ms = (int)mpx_settings_number(chosen, "lease-ms"),
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .log = &log,

@@ -10,7 +10,6 @@
 #ifndef MPX_PEER_H
 #define MPX_PEER_H
 
-#include "relay.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,8 +30,8 @@ typedef struct mpx_peer {
     uint64_t id; /* the link's number; on the engine, a worker's id */
     mpx_peer_state_t state;
     struct mpx_broker *broker;
-    mpx_relay_t *relay;        /* of a client */
-    struct mpx_tenant *tenant; /* of one of objects; NULL: it is over */
+    struct mpx_account *account; /* of a client; NULL: it came back by another connection */
+    struct mpx_tenant *tenant;   /* of one of objects; NULL: it is over */
     bool said_bye;
     bool over_network;
     bool joined;      /* a worker that the engine knows */

@@ -17,6 +17,7 @@ const char *harness_where = "local";
 static pid_t broker_pid, worker_pid;
 static char endpoint[256];
 static char directory[64];
+static char data[80]; /* what a broker keeps */
 
 enum { WAIT_MS = 20000, STEP_MS = 5 };
 
@@ -105,7 +106,15 @@ const char *harness_broker(int executors)
         fail("mkdtemp");
     if (strcmp(harness_where, "ipc") == 0)
         snprintf(listen, sizeof listen, "ipc://%s/broker", directory);
-    char *broker[] = {getenv("MP_BROKER_BIN"), (char *)(uintptr_t) "--listen", listen, NULL};
+    char *program = getenv("MP_BROKER_BIN");
+    if (!program)
+        fail("MP_BROKER_BIN");
+    char *broker[] = {program, (char *)(uintptr_t) "--listen", listen, NULL, NULL, NULL};
+    snprintf(data, sizeof data, "%s/data", directory);
+    if (strcmp(harness_where, "data") == 0) {
+        broker[3] = (char *)(uintptr_t) "--data";
+        broker[4] = data;
+    }
     broker_pid = start(broker, &out);
     read_endpoint(out);
     snprintf(count, sizeof count, "%d", executors);
@@ -133,10 +142,22 @@ static void end(pid_t *pid)
     *pid = 0;
 }
 
+static void remove_data(void)
+{
+    static const char *const names[] = {"/data.mdb", "/lock", ""};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s%s", data, names[i]);
+        (void)remove(path);
+    }
+}
+
 void harness_end(void)
 {
     end(&worker_pid);
     end(&broker_pid);
+    if (*data)
+        remove_data();
     if (*directory && rmdir(directory) != 0)
         fail(directory); /* a socket file was left behind */
     directory[0] = '\0';

@@ -2,7 +2,7 @@
 # Strangers at the broker's port, and a client at strangers' ports.
 . "$(dirname "$0")/lib.sh"
 
-start_broker
+start_broker --data data
 port=${url##*:}
 start_worker one --procs 1 --load "$MP_FILESUM"
 echo /etc/passwd >line
@@ -73,6 +73,50 @@ for message in (head(b"\x08\x01"), head(b"\x08\x02"), head(b"\x08\x07"), head(su
         send(sock, frame(HELLO))
         send(sock, frame(message))
         send(sock, frame(message))
+# Sessions: secrets that are wrong, counts that can't be, what only the broker may say.
+def session(number, secret=7, kept=0, had=0):
+    return head(b"\x08\x01") + b"\x08\x01\x10\x01\x18\x01" + bytes(
+        [0x58, number, 0x60, secret, 0x68, kept, 0x70, had])
+
+OPEN = head(b"\x08\x06\x10\x01") + b"\x0a\x01t\x12\x01s"
+FAR = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+for hello, message in ((session(1), head(b"\x08\x0c\x20\x09")), (session(2), head(b"\x08\x40\x20\x01")),
+                       (session(3), OPEN), (session(3, secret=8), OPEN), (session(3, kept=1), OPEN),
+                       (session(3), OPEN), (session(3, had=9), OPEN), (session(3, kept=99), OPEN),
+                       (session(4, kept=3, had=3), OPEN), (session(4), head(b"\x08\x0c\x20" + FAR)),
+                       (session(5), head(submit)), (session(5), head(b"\x08\x0b\x10\x09"))):
+    with peer() as sock:
+        send(sock, frame(hello))
+        send(sock, frame(message))
+# The same where it is known what comes first.
+def hear(sock, wanted):
+    heard = b""
+    while wanted not in heard:
+        more = sock.recv(4096)
+        if not more and not heard:
+            raise EOFError
+        assert more, heard
+        heard += more
+    return heard
+
+DURABLE, RESUMED = b"\x48\x01", b"\x50\x01"
+def claims(number):
+    with peer() as owner:
+        send(owner, frame(session(number)))
+        hear(owner, DURABLE)
+        with peer() as thief:
+            send(thief, frame(session(number, secret=8)))
+            hear(thief, b"secret is wrong")
+        with peer() as amnesiac:
+            send(amnesiac, frame(session(number, kept=9)))
+            assert RESUMED not in hear(amnesiac, DURABLE)
+
+for number in range(10, 30): # one of so many strangers may be turned away at the door
+    with contextlib.suppress(EOFError):
+        claims(number)
+        break
+else:
+    sys.exit("nobody was let in")
 # Questions without end, and without an ear for the answers.
 with peer() as sock:
     send(sock, frame(HELLO))

@@ -596,8 +596,13 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
                          .tasks = tasks,
                          .tasks_count = 2,
                          .refused = refused,
-                         .refused_count = 2};
-    mpx_welcome_t welcome = {1, "s", UINT64_MAX, 80u << 20, 1u << 28, 1u << 28, 3, 12};
+                         .refused_count = 2,
+                         .session = UINT64_MAX,
+                         .session_secret = 1,
+                         .kept = 300,
+                         .had = 1};
+    mpx_welcome_t welcome = {1, "s", UINT64_MAX, 80u << 20, 1u << 28,  1u << 28,
+                             3, 12,  true,       true,      UINT64_MAX};
     mpx_problem_t problem = {"what \303\266 what"};
     mpx_open_t open = {
         "square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX, 500, 100, INT32_MIN, "label"};
@@ -630,12 +635,21 @@ START_TEST(every_field_of_a_body_arrives)
 {
     mpx_buf_t buf = {0};
     void *arena = NULL;
-    mpx_welcome_t w = {1, "soft", 2, 3, 4, 5, 6, 7}, w2;
+    mpx_welcome_t w = {1, "soft", 2, 3, 4, 5, 6, 7, true, true, 8}, w2;
     ck_assert_int_eq(mpx_welcome_pack(&w, &buf), MP_OK);
     ck_assert_int_eq(mpx_welcome_unpack(mpx_buf_bytes(&buf), &w2, &arena), MP_OK);
     ck_assert(w2.version == 1 && w2.session == 2 && w2.max_message_bytes == 3);
     ck_assert(w2.submit_bytes == 4 && w2.result_bytes == 5 && w2.workers == 6 && w2.executors == 7);
     ck_assert_str_eq(w2.software, "soft");
+    ck_assert(w2.durable && w2.resumed && w2.kept == 8);
+    free(arena);
+    mpx_buf_clear(&buf);
+    mpx_hello_t h = {
+        .role = MPX_ROLE_CLIENT, .session = 2, .session_secret = 3, .kept = 4, .had = 5};
+    mpx_hello_t h2;
+    ck_assert_int_eq(mpx_hello_pack(&h, &buf), MP_OK);
+    ck_assert_int_eq(mpx_hello_unpack(mpx_buf_bytes(&buf), &h2, &arena), MP_OK);
+    ck_assert(h2.session == 2 && h2.session_secret == 3 && h2.kept == 4 && h2.had == 5);
     free(arena);
     mpx_buf_clear(&buf);
     mpx_open_t o = {"t", "s", 1, 2, 3, 4, -5, "l"}, o2;

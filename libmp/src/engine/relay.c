@@ -351,7 +351,7 @@ static mp_rc_t on_open(mpx_relay_t *self, int64_t now, const mpx_header_t *heade
 }
 
 static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t *header,
-                             mp_bytes_t payload)
+                             mp_bytes_t payload, uint32_t answered)
 {
     submit_t *submit = malloc(sizeof *submit + payload.size);
     if (!submit)
@@ -361,6 +361,7 @@ static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t 
         .job = job,
         .first = header->first,
         .count = header->count,
+        .answered = answered,
         .attempt = header->attempt ? header->attempt : 1,
         .item_bytes = header->item_bytes,
         .size = payload.size,
@@ -374,16 +375,16 @@ static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t 
     }
     DL_APPEND(job->submits, submit);
     self->submitted_bytes += submit->size;
-    self->open_calls += submit->count;
+    self->open_calls += submit->count - answered;
     return submit;
 }
 
-static mp_rc_t on_submit(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
-                         mp_bytes_t payload)
+mp_rc_t mpx_relay_restore(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                          mp_bytes_t payload, uint32_t answered)
 {
     if (header->chunk == 0 || header->count == 0 || find_submit(self, header->chunk))
         return mpx_fault(MP_EPROTO, "a SUBMIT needs calls and a chunk number that is not in use");
-    if (!mpx_items_valid(payload, header->item_bytes, header->count))
+    if (answered >= header->count || !mpx_items_valid(payload, header->item_bytes, header->count))
         return mpx_fault(MP_EPROTO, "a SUBMIT's payload is not what its header says");
     if (self->options.submit_bytes && self->submitted_bytes > 0 &&
         self->submitted_bytes + payload.size > self->options.submit_bytes)
@@ -393,14 +394,45 @@ static mp_rc_t on_submit(mpx_relay_t *self, int64_t now, const mpx_header_t *hea
         answer_with_code(self, header->chunk, header->first, header->count, MP_ECANCELLED);
         return MP_OK;
     }
-    submit_t *submit = submit_make(self, job, header, payload);
+    submit_t *submit = submit_make(self, job, header, payload, answered);
     if (!submit)
         return MP_ENOMEM;
-    mp_rc_t rc = mpx_engine_put(self->engine, now, job->engine_id, submit->first, submit->count,
-                                submit->size, (uint64_t)(uintptr_t)submit);
+    mp_rc_t rc =
+        mpx_engine_put(self->engine, now, job->engine_id, submit->first + answered,
+                       submit->count - answered, submit->size, (uint64_t)(uintptr_t)submit);
     if (rc == MP_EINVAL)
         return mpx_fault(MP_EPROTO, "a SUBMIT's range of calls is not valid");
     return rc;
+}
+
+static mp_rc_t on_submit(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                         mp_bytes_t payload)
+{
+    return mpx_relay_restore(self, now, header, payload, 0);
+}
+
+bool mpx_relay_chunk(const mpx_relay_t *self, uint64_t chunk, mpx_header_t *header,
+                     mp_bytes_t *payload)
+{
+    const submit_t *submit = find_submit(self, chunk);
+    if (!submit)
+        return false;
+    *header = (mpx_header_t){
+        .op = MPX_OP_SUBMIT,
+        .job = submit->job->id,
+        .chunk = chunk,
+        .first = submit->first,
+        .count = submit->count,
+        .attempt = submit->attempt,
+        .item_bytes = submit->item_bytes,
+    };
+    *payload = (mp_bytes_t){submit->payload, submit->size};
+    return true;
+}
+
+void mpx_relay_resume(mpx_relay_t *self, uint64_t unacked_bytes)
+{
+    self->unacked_bytes = unacked_bytes;
 }
 
 static mp_rc_t on_cancel(mpx_relay_t *self, int64_t now, const mpx_header_t *header,

@@ -38,6 +38,15 @@ void mpx_relay_destroy(mpx_relay_t **self, int64_t now);
 mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
                           mp_bytes_t payload);
 
+/* A SUBMIT that was stored: its first calls were answered already. As mpx_relay_message. */
+mp_rc_t mpx_relay_restore(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                          mp_bytes_t payload, uint32_t answered);
+/* What a chunk's SUBMIT was, while it isn't answered in full; false: it is. */
+bool mpx_relay_chunk(const mpx_relay_t *self, uint64_t chunk, mpx_header_t *header,
+                     mp_bytes_t *payload);
+/* The peer has a new connection, and so many bytes of results are to come by it. */
+void mpx_relay_resume(mpx_relay_t *self, uint64_t unacked_bytes);
+
 /* Send what was gathered since the last flush. Call it before sleeping. */
 mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now);
 

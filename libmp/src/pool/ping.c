@@ -50,6 +50,8 @@ static mp_rc_t on_event(ping_t *self, const mpx_session_event_t *event)
         if (event->header.op == MPX_OP_PONG && event->header.nonce == header.nonce)
             return on_pong(self, event->payload, mpx_now());
         return MP_OK;
+    case MPX_SESSION_AWAY:
+    case MPX_SESSION_BACK:
     case MPX_SESSION_LOST:
         return MP_OK; /* it tries again until the time is up */
     case MPX_SESSION_FAILED:

@@ -20,12 +20,16 @@ typedef struct remote {
     uint64_t last_worker;              /* ids are never reused */
     uint64_t result_bytes;             /* the broker holds our jobs above it */
     uint64_t unacked_bytes;
+    uint32_t unacked;          /* messages */
     mpx_question_t *questions; /* open ones */
     uint64_t last_nonce;
 } remote_t;
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
 enum { HORIZON_MS = 10, CONNECT_MS = 10000 };
+
+/* A broker that keeps results until they are acknowledged shouldn't have many small ones. */
+enum { UNACKED_MAX = 256 };
 
 static mp_rc_t transport_send(void *self, uint64_t worker, const mpx_header_t *header,
                               mp_bytes_t payload)
@@ -115,9 +119,21 @@ static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
     self->worker = ++self->last_worker;
     self->result_bytes = welcome->result_bytes;
     self->unacked_bytes = 0;
+    self->unacked = 0;
     self->base.ready = true;
     self->base.processes = (int)welcome->executors;
     return mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
+}
+
+/* It goes on, perhaps with fewer executors, or another broker. */
+static mp_rc_t on_back(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
+{
+    self->result_bytes = welcome->result_bytes;
+    self->unacked_bytes = 0;
+    self->unacked = 0;
+    self->base.processes = (int)welcome->executors;
+    return mpx_engine_worker_slots(self->base.engine, now, self->worker,
+                                   welcome->executors ? welcome->executors : 1);
 }
 
 static mp_rc_t on_lost(remote_t *self, int64_t now)
@@ -148,11 +164,15 @@ static mp_rc_t on_status(remote_t *self, int64_t now, mp_bytes_t payload)
 static void acknowledge(remote_t *self, size_t bytes)
 {
     self->unacked_bytes += bytes;
-    if (self->unacked_bytes == 0 || self->unacked_bytes < self->result_bytes / 8)
+    self->unacked++;
+    if (self->unacked < UNACKED_MAX &&
+        (self->unacked_bytes == 0 || self->unacked_bytes < self->result_bytes / 8))
         return;
     mpx_header_t header = {.op = MPX_OP_ACK, .bytes = self->unacked_bytes};
-    if (mpx_session_send(self->session, &header, (mp_bytes_t){0}) == MP_OK)
-        self->unacked_bytes = 0;
+    if (mpx_session_send(self->session, &header, (mp_bytes_t){0}) != MP_OK)
+        return;
+    self->unacked_bytes = 0;
+    self->unacked = 0;
 }
 
 static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t *event)
@@ -184,6 +204,11 @@ static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *
         return on_message(self, now, event);
     case MPX_SESSION_LOST:
         return on_lost(self, now);
+    case MPX_SESSION_AWAY: /* for a moment, as far as our jobs are concerned */
+        lose_questions(self);
+        return MP_OK;
+    case MPX_SESSION_BACK:
+        return on_back(self, now, event->welcome);
     case MPX_SESSION_FAILED:
         lose_questions(self);
         break;
@@ -263,6 +288,7 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
         .endpoint = endpoint,
         .hello = &hello,
         .give_up_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_MS,
+        .keep = true,
     };
     mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
     mp_rc_t rc = mpx_engine_new(&transport, host, &self->base.engine);

@@ -193,6 +193,8 @@ static mp_rc_t on_session_event(worker_t *self, int64_t now, const mpx_session_e
     case MPX_SESSION_LOST:
         on_lost(self, now);
         return MP_OK;
+    case MPX_SESSION_AWAY: /* a worker's session isn't kept */
+    case MPX_SESSION_BACK:
     case MPX_SESSION_FAILED:
         break;
     }

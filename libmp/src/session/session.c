@@ -4,12 +4,14 @@
 #include "fault.h"
 #include "forkguard.h"
 #include "link.h"
+#include "notes.h"
 
 #include <mp/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 typedef enum state {
@@ -22,7 +24,15 @@ typedef enum state {
 
 struct mpx_session {
     char endpoint[MPX_ENDPOINT_MAX];
-    mpx_buf_t hello; /* packed */
+    mpx_buf_t hello;    /* packed */
+    mpx_notes_t *notes; /* with `keep`; else NULL */
+    uint64_t number;    /* of the session, and its secret */
+    uint64_t secret;
+    uint64_t had;    /* kept messages of the broker's */
+    bool durable;    /* the broker said so */
+    bool away;       /* AWAY was told, and neither BACK nor LOST */
+    bool up_untold;  /* WELCOME has come, but LOST had to be told first */
+    mp_rc_t trouble; /* a message could not be noted: it can't go on */
     int give_up_ms;
     int epoll;
     uint64_t generation;
@@ -57,6 +67,7 @@ static mp_rc_t pack_hello(mpx_session_t *self, const mpx_hello_t *hello)
 {
     char host[256] = "localhost";
     mpx_hello_t mine = *hello;
+    mpx_buf_clear(&self->hello);
     (void)gethostname(host, sizeof host - 1);
     mine.version_min = MPX_WIRE_VERSION;
     mine.version_max = MPX_WIRE_VERSION;
@@ -64,6 +75,29 @@ static mp_rc_t pack_hello(mpx_session_t *self, const mpx_hello_t *hello)
     mine.host = host;
     mine.pid = (uint32_t)getpid();
     return mpx_hello_pack(&mine, &self->hello);
+}
+
+static mp_rc_t random_number(uint64_t *out)
+{
+    do {
+        if (getrandom(out, sizeof *out, 0) != sizeof *out)
+            return mpx_fault_errno("random bytes");
+    } while (*out == 0);
+    return MP_OK;
+}
+
+static mp_rc_t name_session(mpx_session_t *self)
+{
+    mp_rc_t rc = random_number(&self->number);
+    return rc == MP_OK ? random_number(&self->secret) : rc;
+}
+
+static mp_rc_t prepare(mpx_session_t *self, const mpx_session_options_t *options)
+{
+    if (!options->keep)
+        return pack_hello(self, options->hello);
+    mp_rc_t rc = mpx_notes_new(&self->notes);
+    return rc == MP_OK ? name_session(self) : rc;
 }
 
 mp_rc_t mpx_session_new(const mpx_session_options_t *options, int64_t now, mpx_session_t **out)
@@ -83,7 +117,7 @@ mp_rc_t mpx_session_new(const mpx_session_options_t *options, int64_t now, mpx_s
     self->generation = mpx_fork_generation();
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     rc = self->epoll < 0 ? mpx_fault_errno("a connection to %s", options->endpoint)
-                         : pack_hello(self, options->hello);
+                         : prepare(self, options);
     if (rc != MP_OK) {
         mpx_session_destroy(&self);
         return rc;
@@ -115,6 +149,7 @@ void mpx_session_destroy(mpx_session_t **self_p)
     }
     if (self->epoll >= 0)
         close(self->epoll);
+    mpx_notes_free(&self->notes);
     mpx_buf_free(&self->hello);
     free(self->welcome_arena);
     free(self);
@@ -160,11 +195,22 @@ static mp_rc_t connect_now(mpx_session_t *self, int64_t now)
     return MP_OK;
 }
 
-static void greet(mpx_session_t *self)
+static mp_rc_t greet(mpx_session_t *self)
 {
     mpx_header_t header = {.op = MPX_OP_HELLO};
+    mp_rc_t rc = MP_OK;
+    if (self->notes) {
+        mpx_hello_t hello = {.role = MPX_ROLE_CLIENT,
+                             .session = self->number,
+                             .session_secret = self->secret,
+                             .kept = mpx_notes_kept(self->notes),
+                             .had = self->had};
+        rc = pack_hello(self, &hello);
+    }
     self->state = GREETING;
-    (void)mpx_session_send(self, &header, mpx_buf_bytes(&self->hello));
+    if (rc == MP_OK)
+        (void)mpx_session_send(self, &header, mpx_buf_bytes(&self->hello));
+    return rc;
 }
 
 static mp_rc_t on_time(mpx_session_t *self, int64_t now)
@@ -189,6 +235,48 @@ static mp_rc_t on_time(mpx_session_t *self, int64_t now)
 
 /* ---- what the broker says ------------------------------------------------------------------- */
 
+static mp_rc_t send_now(mpx_session_t *self, const mpx_header_t *header, mp_bytes_t payload);
+
+/* What the broker has not on its disk is sent again. */
+static mp_rc_t go_on(mpx_session_t *self)
+{
+    mp_rc_t rc = mpx_notes_keep(self->notes, self->welcome.kept);
+    if (rc == MP_OK && mpx_notes_kept(self->notes) != self->welcome.kept)
+        rc = mpx_fault(MP_EPROTO, "it has forgotten what it had kept");
+    const mpx_note_t *note = mpx_notes_first(self->notes);
+    for (; note && rc == MP_OK; note = note->next)
+        rc = send_now(self, &note->header, (mp_bytes_t){note->payload, note->size});
+    return rc == MP_ENOMEM || rc == MP_EPROTO ? rc : MP_OK; /* a loss will be told of */
+}
+
+/* Nothing is left of what was there. The number is the broker's from now on, if it keeps it. */
+static mp_rc_t begin_anew(mpx_session_t *self)
+{
+    self->durable = self->welcome.durable;
+    self->had = 0;
+    if (!self->notes)
+        return MP_OK;
+    mpx_notes_clear(self->notes);
+    if (!self->durable)
+        return name_session(self);
+    return self->welcome.kept == 0 ? MP_OK : mpx_fault(MP_EPROTO, "it takes us for another client");
+}
+
+static mp_rc_t settle_in(mpx_session_t *self, mpx_session_event_t *out)
+{
+    bool away = self->away;
+    self->away = false;
+    *out = (mpx_session_event_t){.kind = MPX_SESSION_UP, .welcome = &self->welcome};
+    if (away && self->welcome.durable && self->welcome.resumed) {
+        out->kind = MPX_SESSION_BACK;
+        return go_on(self);
+    }
+    self->up_untold = away;
+    if (away)
+        *out = (mpx_session_event_t){.kind = MPX_SESSION_LOST, .rc = self->parting};
+    return begin_anew(self);
+}
+
 static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_event_t *out)
 {
     mpx_welcome_t welcome;
@@ -200,11 +288,11 @@ static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_e
     self->welcome = welcome;
     self->welcome_arena = arena;
     self->state = READY;
+    rc = settle_in(self, out);
     self->parting = MP_EBROKERLOST;
     self->backoff_ms = BACKOFF_MIN_MS;
     self->problem[0] = '\0';
-    *out = (mpx_session_event_t){.kind = MPX_SESSION_UP, .welcome = &self->welcome};
-    return MP_OK;
+    return rc;
 }
 
 static bool is_final(mp_rc_t code)
@@ -252,6 +340,12 @@ static mp_rc_t in_ready(mpx_session_t *self, int64_t now, const mpx_header_t *he
         self->parting = MP_EDRAINING;
         return MP_EBUSY;
     }
+    if (header->op == MPX_OP_KEPT && self->durable) {
+        mp_rc_t rc = mpx_notes_keep(self->notes, header->first);
+        return rc == MP_OK ? MP_EBUSY : rc;
+    }
+    if (header->op == MPX_OP_RESULT || header->op == MPX_OP_ERROR)
+        self->had++;
     *out =
         (mpx_session_event_t){.kind = MPX_SESSION_MESSAGE, .header = *header, .payload = payload};
     return MP_OK;
@@ -293,7 +387,9 @@ static mp_rc_t on_down(mpx_session_t *self, int64_t now, mp_rc_t rc, mpx_session
     retry_later(self, now);
     if (!was_ready)
         return MP_EBUSY;
-    *out = (mpx_session_event_t){.kind = MPX_SESSION_LOST, .rc = self->parting};
+    self->away = self->durable;
+    *out = (mpx_session_event_t){.kind = self->away ? MPX_SESSION_AWAY : MPX_SESSION_LOST,
+                                 .rc = self->parting};
     return MP_OK;
 }
 
@@ -301,9 +397,10 @@ static mp_rc_t on_event(mpx_session_t *self, int64_t now, const mpx_link_event_t
                         mpx_session_event_t *out)
 {
     switch (event->kind) {
-    case MPX_LINK_UP:
-        greet(self);
-        return MP_EBUSY;
+    case MPX_LINK_UP: {
+        mp_rc_t rc = greet(self);
+        return rc == MP_OK ? MP_EBUSY : rc;
+    }
     case MPX_LINK_DOWN:
         return on_down(self, now, event->rc, out);
     case MPX_LINK_MESSAGE:
@@ -320,6 +417,11 @@ static mp_rc_t tell_failure(mpx_session_t *self, mpx_session_event_t *out)
 {
     if (self->state != FAILED || self->failure_told)
         return MP_EBUSY;
+    if (self->away) {
+        self->away = false;
+        *out = (mpx_session_event_t){.kind = MPX_SESSION_LOST, .rc = self->parting};
+        return MP_OK;
+    }
     self->failure_told = true;
     *out = (mpx_session_event_t){.kind = MPX_SESSION_FAILED, .rc = self->failure};
     return MP_OK;
@@ -327,6 +429,13 @@ static mp_rc_t tell_failure(mpx_session_t *self, mpx_session_event_t *out)
 
 mp_rc_t mpx_session_next(mpx_session_t *self, int64_t now, mpx_session_event_t *out)
 {
+    if (self->trouble != MP_OK)
+        return mpx_fault(self->trouble, "a message to the broker");
+    if (self->up_untold) {
+        self->up_untold = false;
+        *out = (mpx_session_event_t){.kind = MPX_SESSION_UP, .welcome = &self->welcome};
+        return MP_OK;
+    }
     mp_rc_t rc = on_time(self, now);
     if (rc != MP_OK)
         return rc;
@@ -367,10 +476,8 @@ int64_t mpx_session_deadline(const mpx_session_t *self)
     }
 }
 
-mp_rc_t mpx_session_send(mpx_session_t *self, const mpx_header_t *header, mp_bytes_t payload)
+static mp_rc_t send_now(mpx_session_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
-    if (self->state != READY && !(self->state == GREETING && header->op == MPX_OP_HELLO))
-        return MP_ECLOSED;
     uint8_t message[MPX_HEAD_MAX + INLINE_MAX];
     bool apart = payload.size > INLINE_MAX;
     size_t size = mpx_head_pack(header, apart, message);
@@ -380,6 +487,29 @@ mp_rc_t mpx_session_send(mpx_session_t *self, const mpx_header_t *header, mp_byt
         memcpy(message + size, payload.data, payload.size);
     return mpx_link_send(self->link, 0, (mp_bytes_t){message, size + payload.size},
                          (mp_bytes_t){0});
+}
+
+/* It counts as sent once it is noted. */
+static mp_rc_t note(mpx_session_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mp_rc_t rc = mpx_notes_add(self->notes, header, payload);
+    if (rc == MP_OK && self->state == READY)
+        rc = send_now(self, header, payload);
+    if (rc == MP_ENOMEM)
+        self->trouble = rc;
+    return rc == MP_ENOMEM || rc == MP_ETOOLARGE ? rc : MP_OK;
+}
+
+mp_rc_t mpx_session_send(mpx_session_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    if (self->durable && (self->state == READY || self->away) && mpx_notes_has(header->op))
+        return note(self, header, payload);
+    if (self->state != READY && !(self->state == GREETING && header->op == MPX_OP_HELLO))
+        return MP_ECLOSED;
+    mpx_header_t mine = *header;
+    if (header->op == MPX_OP_ACK && self->durable)
+        mine.first = self->had;
+    return send_now(self, &mine, payload);
 }
 
 const char *mpx_session_problem(const mpx_session_t *self)

@@ -182,6 +182,10 @@ static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *ta
     message->tasks = task_pointers;
     message->n_refused = self->refused_count;
     message->refused = (char **)(uintptr_t)self->refused;
+    message->session = self->session;
+    message->session_secret = self->session_secret;
+    message->kept = self->kept;
+    message->had = self->had;
 }
 
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
@@ -235,6 +239,10 @@ static void hello_copy(const Mp__Hello *message, arena_t *arena, mpx_hello_t *ou
         .tasks_count = message->n_tasks,
         .refused = refused,
         .refused_count = message->n_refused,
+        .session = message->session,
+        .session_secret = message->session_secret,
+        .kept = message->kept,
+        .had = message->had,
     };
 }
 
@@ -283,6 +291,9 @@ mp_rc_t mpx_welcome_pack(const mpx_welcome_t *self, mpx_buf_t *out)
     message.result_bytes = self->result_bytes;
     message.workers = self->workers;
     message.executors = self->executors;
+    message.durable = self->durable;
+    message.resumed = self->resumed;
+    message.kept = self->kept;
     return pack(&message.base, out);
 }
 
@@ -303,6 +314,9 @@ mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena)
             .result_bytes = message->result_bytes,
             .workers = message->workers,
             .executors = message->executors,
+            .durable = message->durable,
+            .resumed = message->resumed,
+            .kept = message->kept,
         };
     UNPACK_END();
     return rc;

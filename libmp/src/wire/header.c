@@ -50,6 +50,7 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_ANSWER] = "ANSWER",
     [MPX_OP_SURVEY] = "SURVEY",
     [MPX_OP_CENSUS] = "CENSUS",
+    [MPX_OP_KEPT] = "KEPT",
 };
 
 /* Not every number has an op. */

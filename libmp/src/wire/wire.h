@@ -70,6 +70,7 @@ typedef enum mpx_op {
     MPX_OP_ANSWER,
     MPX_OP_SURVEY = 60,
     MPX_OP_CENSUS,
+    MPX_OP_KEPT = 64,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -194,6 +195,10 @@ typedef struct mpx_hello {
     size_t tasks_count;
     const char *const *refused;
     size_t refused_count;
+    uint64_t session; /* of a client that may come back; 0: it can't */
+    uint64_t session_secret;
+    uint64_t kept;
+    uint64_t had;
 } mpx_hello_t;
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out);
 mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena);
@@ -207,6 +212,9 @@ typedef struct mpx_welcome {
     uint64_t result_bytes;
     uint32_t workers;
     uint32_t executors;
+    bool durable;
+    bool resumed;
+    uint64_t kept;
 } mpx_welcome_t;
 mp_rc_t mpx_welcome_pack(const mpx_welcome_t *self, mpx_buf_t *out);
 mp_rc_t mpx_welcome_unpack(mp_bytes_t body, mpx_welcome_t *out, void **arena);
