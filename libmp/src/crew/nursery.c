@@ -201,10 +201,11 @@ static bool can_write(int fd)
 static bool listen_to(child_t *child)
 {
     char said[SAID_BYTES];
+    mpx_words_listen(child->words);
     ssize_t n = read(child->errors, said, sizeof said);
+    mpx_words_hear(child->words, said, n > 0 ? (size_t)n : 0);
     if (n <= 0)
         return false;
-    mpx_words_hear(child->words, said, (size_t)n);
     if (can_write(STDERR_FILENO))
         (void)!write(STDERR_FILENO, said, (size_t)n);
     return true;

@@ -19,13 +19,14 @@
 
 struct mpx_words {
     _Atomic uint64_t heard;     /* bytes, ever */
+    atomic_bool listening;      /* some may be read, and not in `tail` yet */
     _Atomic uint64_t call_from; /* of those, before the running call began */
     atomic_size_t backtrace_size;
     char tail[MPX_WORDS_MAX]; /* byte n of all is at n % MPX_WORDS_MAX */
     char backtrace[MPX_WORDS_MAX];
 };
 
-enum { FRAMES_MAX = 64, OUR_FRAMES = 2, STACK_BYTES = 64 * 1024, STUCK_S = 2, PATIENCE_MS = 20 };
+enum { FRAMES_MAX = 64, OUR_FRAMES = 2, STACK_BYTES = 64 * 1024, STUCK_S = 2, PATIENCE_MS = 200 };
 
 mpx_words_t *mpx_words_new(void)
 {
@@ -49,6 +50,12 @@ void mpx_words_hear(mpx_words_t *self, const char *bytes, size_t size)
     for (size_t i = 0; i < size; i++)
         self->tail[(heard + i) % MPX_WORDS_MAX] = bytes[i];
     atomic_store_explicit(&self->heard, heard + size, memory_order_release);
+    atomic_store_explicit(&self->listening, false, memory_order_release);
+}
+
+void mpx_words_listen(mpx_words_t *self)
+{
+    atomic_store(&self->listening, true);
 }
 
 /* What was heard since then, as far as it is still there; a NUL would end it for whoever reads. */
@@ -72,11 +79,18 @@ void mpx_words_call_begins(mpx_words_t *self)
     atomic_store_explicit(&self->call_from, heard, memory_order_relaxed);
 }
 
+/* The nursery says that it listens before it reads: so what it has read is still seen here. */
+static bool is_unheard(mpx_words_t *self)
+{
+    int waiting = 0;
+    return (ioctl(STDERR_FILENO, FIONREAD, &waiting) == 0 && waiting > 0) ||
+           atomic_load(&self->listening);
+}
+
 void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1])
 {
     int64_t deadline = mpx_now() + PATIENCE_MS * MPX_MS;
-    int unheard = 0;
-    while (ioctl(STDERR_FILENO, FIONREAD, &unheard) == 0 && unheard > 0 && mpx_now() < deadline)
+    while (is_unheard(self) && mpx_now() < deadline)
         (void)poll(NULL, 0, 1);
     copy_since(self, atomic_load_explicit(&self->call_from, memory_order_relaxed), out);
 }

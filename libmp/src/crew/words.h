@@ -31,7 +31,10 @@ void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1]);
 
 /* ---- the nursery ---- */
 
-/* The executor has said so much more. */
+/* Its stderr is about to be read: until what was there is heard, an executor that finds it empty
+ * still waits. */
+void mpx_words_listen(mpx_words_t *self);
+/* The executor has said so much more; or nothing. */
 void mpx_words_hear(mpx_words_t *self, const char *bytes, size_t size);
 /* After the executor's death: what its last call had said, and the backtrace, as strings. */
 void mpx_words_last(const mpx_words_t *self, char said[MPX_WORDS_MAX + 1],
