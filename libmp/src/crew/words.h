@@ -25,8 +25,8 @@ void mpx_words_free(mpx_words_t *self);
 void mpx_words_arm(mpx_words_t *self);
 /* A call begins: what was said so far isn't about it. */
 void mpx_words_call_begins(mpx_words_t *self);
-/* What the running call has said, as a string, when the nursery has heard it. Waits for that, for
- * some milliseconds at most. */
+/* What the running call has said, as a string, when the nursery has heard it. Waits for that, for a
+ * fifth of a second at most. */
 void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1]);
 
 /* ---- the nursery ---- */
