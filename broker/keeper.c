@@ -127,11 +127,13 @@ static mp_rc_t load_types(mpx_keeper_t *self, const mp_object_type_def_t *const 
 static mp_rc_t make_space(mpx_keeper_t *self)
 {
     struct timespec wall;
+    int64_t now = mpx_now();
     clock_gettime(CLOCK_REALTIME, &wall);
     mpx_space_options_t options = {
         .lease_ns = self->options.lease_ms * MPX_MS,
         .max_bytes = self->options.max_bytes,
-        .wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / MPX_MS - mpx_now() / MPX_MS,
+        .born_at = now,
+        .wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / MPX_MS - now / MPX_MS,
         .durable = self->store != NULL,
     };
     if (getrandom(&options.server, sizeof options.server, 0) != sizeof options.server)
@@ -223,6 +225,11 @@ void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool sai
         mpx_space_detach(self->space, now, tenant);
     else
         mpx_space_go(self->space, now, tenant, said_so);
+}
+
+bool mpx_keeper_is_changed(const mpx_keeper_t *self)
+{
+    return self->store && mpx_space_is_changed(self->space);
 }
 
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self)

@@ -220,7 +220,13 @@ MP_TASK(take_mebibytes, int, int)
     return enough ? MP_OK : mp_call_fail(call, 12, "no memory");
 }
 
-/* In the call itself, which is what the other limit doesn't do. */
+/* In the call itself, which is what the other limit doesn't do. A sanitizer's malloc takes address
+ * space as it likes, and ends the process when there is none. */
+#ifdef MP_SANITIZED
+enum { CAPPED_METHODS = 0 };
+#else
+enum { CAPPED_METHODS = 2 };
+#endif
 START_TEST(a_worker_gets_no_memory_beyond_its_cap)
 {
     static const mp_method_t methods[] = {MP_FORK, MP_SPAWN};
@@ -232,10 +238,8 @@ START_TEST(a_worker_gets_no_memory_beyond_its_cap)
     mp_rc_t rc = mp_pool_map_with(pool, &take_mebibytes, sizes, 6, pids, rcs, &options, LONG_MS);
     ck_assert(rcs[0] == MP_OK && rcs[1] == MP_OK && rcs[3] == MP_OK && rcs[5] == MP_OK);
     ck_assert(rc == rcs[2] && rcs[4] == MP_ECRASHED);
-#ifndef MP_SANITIZED /* else malloc may end the process */
     ck_assert_int_eq(rcs[2], MP_EFAILED);
     ck_assert_int_eq(pids[0], pids[3]);
-#endif
     mp_pool_destroy(&pool);
 }
 END_TEST
@@ -332,5 +336,5 @@ int main(int argc, char **argv)
         NULL,
     };
     const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap, NULL};
-    return suite_run_each(NULL, "workers", of_methods, 2, tests, 60);
+    return suite_run_each(NULL, "workers", of_methods, CAPPED_METHODS, tests, 60);
 }

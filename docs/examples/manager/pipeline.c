@@ -41,7 +41,7 @@ static mp_rc_t transfer(mp_manager_t *manager, mp_object_t *accounts, const char
             (rc = mp_dict_add(both, MP_K(to), amount, NULL, 0)))
             return rc;
         rc = mp_pipeline_run(pipeline, 10000);
-    } while (rc == MP_ESTALE); /* somebody else was quicker: look again */
+    } while (rc == MP_ECHANGED); /* somebody else was quicker: look again */
     return rc;
 }
 

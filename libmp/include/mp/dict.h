@@ -37,7 +37,7 @@ MP_API mp_rc_t mp_dict_contains(mp_object_t *self, mp_key_t key, bool *out, int 
 MP_API mp_rc_t mp_dict_len(mp_object_t *self, size_t *out, int timeout_ms);
 MP_API mp_rc_t mp_dict_clear(mp_object_t *self, int timeout_ms);
 MP_API mp_rc_t mp_dict_pop(mp_object_t *self, mp_key_t key, mp_tree_t **out, int timeout_ms);
-/* The one that was set last. MP_ENOTFOUND: it is empty. */
+/* The one whose key came last. MP_ENOTFOUND: it is empty. */
 MP_API mp_rc_t mp_dict_popitem(mp_object_t *self, mp_tree_t **key, mp_tree_t **value,
                                int timeout_ms);
 /* The value that is there, or else `value`, which is then set. */
@@ -67,7 +67,8 @@ MP_API void mp_cursor_destroy(mp_cursor_t **self);
 
 /* Add to a number; a key that isn't there counts as 0.
  * result  what it is then; may be NULL
- * MP_EINVAL: it is no number; MP_ERANGE: beyond 64 bits. */
+ * MP_EINVAL: it is no number, or the result is a float, which is there then; MP_ERANGE: beyond 64
+ * bits. */
 MP_API mp_rc_t mp_dict_add(mp_object_t *self, mp_key_t key, int64_t delta, int64_t *result,
                            int timeout_ms);
 MP_API mp_rc_t mp_dict_add_float(mp_object_t *self, mp_key_t key, double delta, double *result,
@@ -87,7 +88,7 @@ MP_API mp_rc_t mp_dict_pop_if(mp_object_t *self, mp_key_t key, uint64_t version,
 MP_API mp_rc_t mp_dict_wait(mp_object_t *self, mp_key_t key, mp_tree_t **out, int timeout_ms);
 /* As mp_object_watch, of one key: version 0 is a key that isn't there. */
 MP_API mp_rc_t mp_dict_watch(mp_object_t *self, mp_key_t key, uint64_t *version, int timeout_ms);
-/* The key goes ttl_ms from now, unless it is set again; 0: it stays. */
+/* The key goes ttl_ms from now, unless it is changed before; 0: it stays. */
 MP_API mp_rc_t mp_dict_expire(mp_object_t *self, mp_key_t key, int64_t ttl_ms, int timeout_ms);
 
 /* ---- Namespace: names instead of keys -------------------------------------------------------- */

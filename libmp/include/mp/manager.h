@@ -37,7 +37,7 @@ typedef struct mp_manager_options {
                             own, for this user's processes on this host */
     const void *key;     /* that clients must have, and prove; NULL: none. Copied */
     size_t key_bytes;
-    int lease_ms;                  /* how long a silent client keeps its holds; 0: 3000 */
+    int lease_ms;                  /* how long a silent client keeps its holds, from 50; 0: 3000 */
     size_t max_bytes;              /* of all objects together; 0: 1 GiB */
     int (*initializer)(void *arg); /* called in the server first; not 0: start fails */
     void *initarg;
@@ -139,9 +139,9 @@ MP_API MP_MUST_CHECK mp_rc_t mp_manager_condition(mp_manager_t *self, const char
 MP_API MP_MUST_CHECK mp_rc_t mp_manager_barrier(mp_manager_t *self, const char *name, int parties,
                                                 mp_object_t **out);
 
-/* What it keeps: a list of dicts with id, type, name, version, items, bytes, handles, holders,
- * waiters, and of locks `held` (a list of dicts with client, token and since_ms) and `waiting`
- * (a list of clients). To be destroyed by the caller. */
+/* What it keeps: a list of dicts with id, type, name, version, items, bytes, handles and `waiting`
+ * (a list of clients, "host:pid"), and of locks and semaphores `held`: a list of dicts with client,
+ * token or units, and held_ms. To be destroyed by the caller. */
 MP_API MP_MUST_CHECK mp_rc_t mp_manager_objects(mp_manager_t *self, mp_tree_t **out,
                                                 int timeout_ms);
 

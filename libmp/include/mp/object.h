@@ -142,6 +142,11 @@ typedef struct mp_key {
     const void *data; /* of str or bytes: stays the caller's */
 } mp_key_t;
 
+MP_UNUSED static inline mp_key_t mp_key_same_(mp_key_t key)
+{
+    return key;
+}
+
 MP_API mp_key_t mp_key_null(void);
 MP_API mp_key_t mp_key_bool(bool truth);
 MP_API mp_key_t mp_key_int(int64_t integer);
@@ -151,10 +156,6 @@ MP_API mp_key_t mp_key_bytes(const void *data, size_t size);
 /* What a node of a tree is as a key, as long as the tree is. Of a list, dict or ref, or NULL:
  * a key that no call takes. */
 MP_API mp_key_t mp_key_of(const mp_tree_t *node);
-MP_UNUSED static inline mp_key_t mp_key_same_(mp_key_t key)
-{
-    return key;
-}
 #define MP_K(x)                                                                                    \
     _Generic((x),                                                                                  \
         bool: mp_key_bool,                                                                         \

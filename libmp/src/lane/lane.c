@@ -1,11 +1,13 @@
 #include "lane.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
 #include "ring.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -403,6 +405,42 @@ bool mpx_lane_sleep(mpx_lane_t *self, bool for_room)
         return false;
     }
     return true;
+}
+
+bool mpx_lane_readable(mpx_lane_t *self)
+{
+    return mpx_ring_readable(&self->in);
+}
+
+static void relax(void)
+{
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+bool mpx_lane_may_linger(void)
+{
+    cpu_set_t own;
+    return sched_getaffinity(0, sizeof own, &own) == 0 && CPU_COUNT(&own) > 1;
+}
+
+/* The peer that sees us awake doesn't ring: so both sides save a system call, and a wake-up. The
+ * processor is not given away: where others want it too, it would not be had back in time. */
+bool mpx_lane_linger(mpx_lane_t *self, int64_t until)
+{
+    enum { LOOKS = 64 /* for each look at the clock */ };
+    atomic_store_explicit(self->asleep, AWAKE, memory_order_relaxed);
+    do
+        for (int i = 0; i < LOOKS; i++) {
+            if (mpx_ring_readable(&self->in))
+                return true;
+            relax();
+        }
+    while (mpx_now() < until);
+    return !mpx_lane_sleep(self, false);
 }
 
 /* One recv and no loop: a peer that keeps sending doesn't keep us here. ECONNRESET stands

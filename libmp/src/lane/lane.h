@@ -99,6 +99,14 @@ void mpx_lane_pop(mpx_lane_t *self);
  * Who holds a record (read, not popped) and sleeps for room is woken by room alone.
  * Undone by mpx_lane_awake. */
 bool mpx_lane_sleep(mpx_lane_t *self, bool for_room);
+/* Whether a record is there, without a system call. */
+bool mpx_lane_readable(mpx_lane_t *self);
+/* Whether lingering makes sense: the peer runs meanwhile only if there is another processor. */
+bool mpx_lane_may_linger(void);
+/* Of one that is asleep, for records: don't sleep yet, but look until that time (CLOCK_MONOTONIC,
+ * ns) whether one comes. true: one is there, and this side is awake; false: it is asleep as before.
+ */
+bool mpx_lane_linger(mpx_lane_t *self, int64_t until);
 /* No longer asleep: take the wake-up bytes off the socket. One system call.
  * MP_OK; MP_EOF the peer is gone (what it committed can still be read). When it rang
  * before it went, the first call takes the bytes, and the second one tells: the socket

@@ -24,6 +24,7 @@
 
 enum {
     EVENTS = 32,
+    LOOK_ROUNDS = 8,    /* of looking at lingering ones only, before all others are asked */
     BURST = 64,         /* messages of one peer before the next one's turn */
     KNOCKING_MAX = 256, /* who connected to the door and said nothing yet */
     TRAILER = 4
@@ -47,13 +48,16 @@ typedef struct seat {
     waiting_t *outbox;
     size_t behind; /* messages in it */
     bool awake;    /* in the list: to be looked at before anybody sleeps */
-    bool ended;    /* the other side is gone; what it had sent is handed out first */
-    bool kicked;   /* or it has damaged the lane */
-    bool known;    /* a message of its was handed out */
+    bool lingers;  /* in that list: it was heard just now, and need not ring yet */
+    int64_t heard_at;
+    bool ended;  /* the other side is gone; what it had sent is handed out first */
+    bool kicked; /* or it has damaged the lane */
+    bool known;  /* a message of its was handed out */
     bool unlisted;
     unsigned burst;
     char address[24];
     struct seat *prev, *next;
+    struct seat *prev_lingering, *next_lingering;
     UT_hash_handle hh;
 } seat_t;
 
@@ -66,7 +70,10 @@ struct mpx_lanes {
     seat_t *seats;
     seat_t *only; /* of a dial */
     seat_t *awake;
-    seat_t *held; /* whose record was handed out */
+    seat_t *lingering;
+    bool may_linger;
+    unsigned rounds; /* in which there were only lingering ones */
+    seat_t *held;    /* whose record was handed out */
     size_t knocking;
     size_t seated;
     mpx_lanes_find_t *find;
@@ -108,6 +115,7 @@ mp_rc_t mpx_lanes_new(const mpx_lanes_options_t *options, uint64_t *last_peer, m
     self->door = -1;
     self->options = *options;
     self->last_peer = last_peer;
+    self->may_linger = mpx_lane_may_linger();
     if (options->max_peers && (self->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
         free(self);
         return mpx_fault_errno("lanes: epoll");
@@ -123,8 +131,16 @@ static void to_sleep(mpx_lanes_t *self, seat_t *seat)
     seat->awake = false;
 }
 
+static void stop_lingering(mpx_lanes_t *self, seat_t *seat)
+{
+    if (seat->lingers)
+        DL_DELETE2(self->lingering, seat, prev_lingering, next_lingering);
+    seat->lingers = false;
+}
+
 static void wake(mpx_lanes_t *self, seat_t *seat)
 {
+    stop_lingering(self, seat);
     if (!seat->awake)
         DL_APPEND(self->awake, seat);
     seat->awake = true;
@@ -155,6 +171,7 @@ static void free_seat(mpx_lanes_t *self, seat_t *seat)
     if (self->held == seat)
         self->held = NULL;
     to_sleep(self, seat);
+    stop_lingering(self, seat);
     if (self->only == seat)
         self->only = NULL;
     else
@@ -534,6 +551,8 @@ static mp_rc_t hand_out(mpx_lanes_t *self, seat_t *seat, mp_bytes_t record, mpx_
     if (!seat->known)
         out->address = seat->address;
     seat->known = true;
+    if (self->options.linger_ns)
+        seat->heard_at = mpx_now();
     self->since_look++;
     if (++seat->burst >= BURST && seat->next) {
         seat->burst = 0;
@@ -541,6 +560,33 @@ static mp_rc_t hand_out(mpx_lanes_t *self, seat_t *seat, mp_bytes_t record, mpx_
         wake(self, seat);
     }
     return MP_OK;
+}
+
+/* Who was heard just now is likely to be heard again soon, and is spared the ringing until then. */
+static bool may_linger(const mpx_lanes_t *self, const seat_t *seat, bool for_room)
+{
+    return self->options.linger_ns && !for_room &&
+           mpx_now() - seat->heard_at < self->options.linger_ns;
+}
+
+static void linger(mpx_lanes_t *self, seat_t *seat)
+{
+    to_sleep(self, seat);
+    seat->lingers = true;
+    DL_APPEND2(self->lingering, seat, prev_lingering, next_lingering);
+}
+
+/* Those that have something, and those that have lingered long enough, are to be visited. */
+static bool look_at_lingering(mpx_lanes_t *self)
+{
+    int64_t now = mpx_now();
+    seat_t *seat, *next;
+    for (seat = self->lingering; seat; seat = next) {
+        next = seat->next_lingering;
+        if (mpx_lane_readable(seat->lane) || now - seat->heard_at >= self->options.linger_ns)
+            wake(self, seat);
+    }
+    return self->awake != NULL;
 }
 
 /* What a seat at the front of the list has: MP_OK an event; MP_EBUSY it sleeps now, or is freed:
@@ -558,7 +604,9 @@ static mp_rc_t visit(mpx_lanes_t *self, seat_t *seat, mpx_link_event_t *out)
         return rc;
     if (rc == MP_EBUSY && !seat->ended) {
         seat->burst = 0;
-        if (mpx_lane_sleep(seat->lane, for_room))
+        if (may_linger(self, seat, for_room))
+            linger(self, seat);
+        else if (mpx_lane_sleep(seat->lane, for_room))
             to_sleep(self, seat);
         return MP_EBUSY;
     }
@@ -613,6 +661,12 @@ mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
             if (rc != MP_EBUSY)
                 return rc;
         }
+        if (self->lingering) {
+            if (look_at_lingering(self))
+                continue;
+            if (++self->rounds % LOOK_ROUNDS)
+                return MP_EBUSY;
+        }
         /* Who rings after that is told by the descriptor. */
         self->looked = !self->looked && self->epoll >= 0 && look_around(self);
         if (!self->looked)
@@ -625,9 +679,17 @@ bool mpx_lanes_asleep(const mpx_lanes_t *self)
     return self->only && !self->only->awake;
 }
 
+bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
+{
+    if (!self->may_linger || !mpx_lane_linger(self->only->lane, until))
+        return false;
+    wake(self, self->only);
+    return true;
+}
+
 bool mpx_lanes_ready(const mpx_lanes_t *self)
 {
-    return self->awake != NULL;
+    return self->awake || self->lingering;
 }
 
 int mpx_lanes_fd(const mpx_lanes_t *self)

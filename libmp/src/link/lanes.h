@@ -21,6 +21,7 @@ typedef struct mpx_lanes_options {
     size_t max_peers; /* 0: of a dial */
     size_t max_message_bytes;
     size_t max_behind; /* messages that wait for room; 0: no bound */
+    int64_t linger_ns; /* see link.h */
 } mpx_lanes_options_t;
 
 /* Ids of peers are counted up in *last_peer. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
@@ -50,6 +51,7 @@ mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id);
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out);
 bool mpx_lanes_ready(const mpx_lanes_t *self);
 bool mpx_lanes_asleep(const mpx_lanes_t *self);
+bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until);
 int mpx_lanes_fd(const mpx_lanes_t *self);
 bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);
 mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload);

@@ -54,7 +54,7 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
 
 static mp_rc_t watch_fd(const mpx_link_t *self, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
     if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
         return mpx_fault_errno("watching a descriptor");
     return MP_OK;
@@ -258,6 +258,8 @@ static mp_rc_t open_lanes(mpx_link_t *self)
         .max_peers = self->is_hub ? self->options.max_peers : 0,
         .max_message_bytes = self->options.max_message_bytes,
         .max_behind = self->options.max_behind,
+        .linger_ns =
+            self->is_hub && mpx_lane_may_linger() ? self->options.linger_us * INT64_C(1000) : 0,
     };
     mp_rc_t rc = mpx_lanes_new(&options, &self->last_peer, &self->lanes);
     if (rc == MP_OK && self->is_hub)

@@ -33,8 +33,11 @@ typedef struct mpx_link_options {
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */
     size_t max_flood_bytes;   /* of a hub, on tcp: the same of many small messages; 0: no bound */
     size_t max_behind;        /* of a hub: messages that a peer hasn't read; 0: no bound */
-    bool no_lane;             /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
-    bool only_lanes;          /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
+    int linger_us;   /* of a hub: for how long a peer on a lane that was just heard need not
+                        ring, as it is looked at again and again (mpx_link_ready says true);
+                        0: not at all */
+    bool no_lane;    /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
+    bool only_lanes; /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
 } mpx_link_options_t;
 
 /* Whether lanes are not switched off by the environment. */
@@ -117,6 +120,9 @@ bool mpx_link_ready(mpx_link_t *self);
 /* Of a dial on a lane: it has announced that it sleeps, so that the descriptor is readable as soon
  * as there is anything, and mpx_link_next need not be asked before. */
 bool mpx_link_asleep(const mpx_link_t *self);
+/* Of one that is asleep: look for a while whether something comes, before the descriptor is slept
+ * on. true: something is there. */
+bool mpx_link_linger(mpx_link_t *self, int64_t until);
 
 /* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
  * data). Both are copied. Never blocks: what the peer doesn't take yet is queued, so the

@@ -54,6 +54,7 @@ struct mpx_link {
     mpx_sentry_t *sentry; /* of a hub with a socket */
     int epoll;
     bool is_hub;
+    bool quiet; /* of a hub with both: ZeroMQ had nothing, and nothing was sent over it since */
     mpx_link_options_t options;
     char endpoints[ENDPOINTS_MAX][MPX_ENDPOINT_MAX];
     mpx_ipc_t ipc[ENDPOINTS_MAX];

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -320,8 +321,10 @@ static mp_rc_t hub_next(mpx_link_t *self, mpx_link_event_t *out)
         *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE};
         rc = hub_message(self, out);
     } while (rc == MP_EOF);
-    if (rc != MP_EBUSY || !self->down)
+    if (rc != MP_EBUSY || !self->down) {
+        self->quiet = rc == MP_EBUSY && self->lanes;
         return rc;
+    }
     peer_t *peer = self->down;
     DL_DELETE(self->down, peer);
     *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .peer = peer->id};
@@ -370,9 +373,30 @@ static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
     return MP_EBUSY;
 }
 
+/* Asking ZeroMQ costs ten system calls, asking its descriptors one; they tell as long as nothing
+ * was sent since it was asked last. */
+static bool is_still_quiet(mpx_link_t *self)
+{
+    enum { DESCRIPTORS = 4 };
+    struct epoll_event events[DESCRIPTORS];
+    if (!self->quiet || self->down)
+        return false;
+    int count = epoll_wait(self->epoll, events, DESCRIPTORS, 0);
+    for (int i = 0; i < count; i++)
+        if (events[i].data.fd != mpx_lanes_fd(self->lanes))
+            return false;
+    return count >= 0;
+}
+
 mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out)
 {
     mpx_link_forget_frames(self);
+    if (self->quiet) {
+        mp_rc_t rc = mpx_lanes_next(self->lanes, out);
+        if (rc != MP_EBUSY || is_still_quiet(self))
+            return rc;
+        self->quiet = false;
+    }
     take_monitor_events(self);
     return self->is_hub ? hub_next(self, out) : dial_next(self, out);
 }
@@ -394,13 +418,18 @@ bool mpx_link_asleep(const mpx_link_t *self)
     return self->lanes && !self->is_hub && mpx_lanes_asleep(self->lanes);
 }
 
+bool mpx_link_linger(mpx_link_t *self, int64_t until)
+{
+    return mpx_link_asleep(self) && mpx_lanes_linger(self->lanes, until);
+}
+
 bool mpx_link_ready(mpx_link_t *self)
 {
     if (self->down || self->dial == GREETED || self->dial == LOST)
         return true;
     if (self->lanes && mpx_lanes_ready(self->lanes))
         return true;
-    if (!self->socket)
+    if (!self->socket || self->quiet)
         return false;
     return readable(self->monitor) || (self->dial != TOLD && readable(self->socket));
 }
@@ -447,6 +476,7 @@ mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes
         return MP_ECLOSED;
     if (self->lanes && (!self->is_hub || mpx_lanes_has(self->lanes, peer)))
         return mpx_lanes_send(self->lanes, peer, head, payload);
+    self->quiet = false;
     mp_rc_t rc = self->is_hub ? address_peer(self, peer) : MP_OK;
     bool apart = payload.data != NULL;
     if (rc == MP_OK)

@@ -68,12 +68,18 @@ mp_rc_t mp_dict_contains(mp_object_t *self, mp_key_t key, bool *out, int timeout
 
 mp_rc_t mp_dict_len(mp_object_t *self, size_t *out, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_MAP);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_LEN, timeout_ms, MPX_NO_ARGS,
                       MPX_TAKES({MPX_TAKE_SIZE, out, 0, NULL}));
 }
 
 mp_rc_t mp_dict_clear(mp_object_t *self, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_MAP);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_CLEAR, timeout_ms, MPX_NO_ARGS, MPX_NO_TAKES);
 }
 

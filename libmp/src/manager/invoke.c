@@ -227,6 +227,8 @@ static mp_rc_t take_failure(const mpx_answer_t *answer)
     mp_bytes_t rest = answer->results, words = {"", 0};
     if (rest.size && mpx_parcel_next(&rest, &kind, &words) != MP_OK)
         words = (mp_bytes_t){"", 0};
+    if (!words.size)
+        return mpx_fault(answer->rc, "%s", mp_strerror(answer->rc));
     return mpx_fault(answer->rc, "%.*s", (int)(words.size < 400 ? words.size : 400),
                      (const char *)words.data);
 }
@@ -287,7 +289,9 @@ static mp_rc_t run(mpx_server_t *server, uint64_t object, mpx_method_t method, i
     rc = mpx_line_run(line, &errand, mpx_invoke_deadline(timeout_ms));
     if (rc != MP_OK)
         return rc;
-    return call->rc == MP_OK ? MP_OK : mpx_fault(call->rc, "%s", call->words);
+    if (call->rc == MP_OK)
+        return MP_OK;
+    return mpx_fault(call->rc, "%s (the manager at %s)", call->words, mpx_server_address(server));
 }
 
 mp_rc_t mpx_invoke_packed(mpx_server_t *server, mpx_method_t method, int timeout_ms,

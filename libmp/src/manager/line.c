@@ -21,6 +21,7 @@ enum {
     LINGER_MS = 200,
     PAUSE_MS = 5,        /* of silence, after which the channel may be over without a word */
     RETRY_MS = 20,       /* between attempts to connect */
+    PATIENCE_MS = 5000,  /* with a manager that is lost; a lease at least */
     ACK_BYTES = 1 << 20, /* of answers that are taken are told, at the latest */
     ACK_ANSWERS = 4096
 };
@@ -29,7 +30,6 @@ enum {
 typedef struct hold {
     uint64_t object;
     uint64_t handles;
-    uint64_t token; /* of a lock that it holds */
     bool unlisted;
     UT_hash_handle hh;
 } hold_t;
@@ -48,11 +48,11 @@ struct mpx_line {
     pthread_mutex_t mutex;
     pthread_cond_t exchanged;
     mpx_channel_t *channel;
-    size_t users;
+    atomic_size_t users;
     size_t waiting; /* for the channel to be exchanged */
     /* under the channel's lock */
     uint64_t tenant, secret, server;
-    uint32_t lease_ms;
+    _Atomic uint32_t lease_ms;
     bool admitted; /* of this channel */
     bool has_held;
     uint64_t next;     /* operation's number */
@@ -60,6 +60,8 @@ struct mpx_line {
     uint64_t told;     /* of those the manager knows */
     size_t untold_bytes;
     int64_t heard_at;
+    int worth; /* whether lingering for an answer is worth it, by how it went lately */
+    unsigned probes;
     mpx_errand_t *errands;
     orphan_t *orphans;
     hold_t *holds;
@@ -147,7 +149,7 @@ static void answer_one(mpx_line_t *self, uint64_t number, const mpx_answer_t *an
         answer_orphan(self, number, answer);
         return;
     }
-    if (errand->holds && (answer->rc == MP_OK || answer->rc == MP_EOWNERDEAD))
+    if ((errand->holds || errand->hold_of) && (answer->rc == MP_OK || answer->rc == MP_EOWNERDEAD))
         self->has_held = true;
     errand->answer(errand->arg, (uint32_t)(number - errand->first), answer);
     if (++errand->answered == errand->count)
@@ -212,7 +214,7 @@ static void forget_orphans(mpx_line_t *self)
     self->orphans = NULL;
 }
 
-/* All that we had there is gone: operations that were sent, tokens, what kept objects alive. */
+/* All that we had there is gone: operations that were sent, what kept objects alive. */
 static void begin_anew(mpx_line_t *self, mp_rc_t why)
 {
     hold_t *hold, *next;
@@ -224,7 +226,6 @@ static void begin_anew(mpx_line_t *self, mp_rc_t why)
     self->next = 1;
     self->position = self->told = 0;
     HASH_ITER (hh, self->holds, hold, next) {
-        hold->token = 0;
         if (hold->handles)
             send_own(self, MPX_OPEN, hold->object, NULL);
     }
@@ -237,7 +238,7 @@ static void on_admitted(void *arg, const mpx_admit_t *admit)
     self->tenant = admit->tenant;
     self->secret = admit->secret;
     self->server = admit->server;
-    self->lease_ms = admit->lease_ms ? admit->lease_ms : 3000;
+    atomic_store(&self->lease_ms, admit->lease_ms ? admit->lease_ms : 3000);
     self->admitted = true;
     if (!admit->resumed)
         begin_anew(self, was_there ? MP_EPEERLOST : MP_OK);
@@ -329,6 +330,19 @@ static void leave(mpx_line_t *self)
     pthread_mutex_unlock(&self->mutex);
 }
 
+/* In a call, but on whatever channel there is: one that is over isn't exchanged for it. */
+static bool look(mpx_line_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool there = self->channel != NULL;
+    if (there)
+        self->users++;
+    pthread_mutex_unlock(&self->mutex);
+    if (there)
+        mpx_channel_lock(self->channel);
+    return there;
+}
+
 /* Whether another attempt may help, and a moment before it. */
 static bool may_retry(mp_rc_t rc, int64_t deadline)
 {
@@ -364,9 +378,11 @@ static mp_rc_t wait_admitted(mpx_line_t *self, int64_t deadline)
     return mpx_channel_rc(self->channel);
 }
 
-/* In a call, and let in. Tries again as long as there is time. */
-static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline)
+/* In a call, and let in. Tries again as long as there is time, but after `give_up` only if there is
+ * somebody. */
+static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline, int64_t give_up)
 {
+    mp_rc_t last = MP_OK;
     for (;;) {
         mp_rc_t rc = enter(self, deadline);
         if (rc != MP_OK)
@@ -374,18 +390,29 @@ static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline)
         rc = wait_admitted(self, deadline);
         if (rc == MP_OK)
             return MP_OK;
-        mp_rc_t code = rc == MP_ETIMEDOUT
-                           ? mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint)
-                           : why_over(self, rc);
+        mp_rc_t code;
+        if (rc != MP_ETIMEDOUT)
+            code = why_over(self, rc);
+        else if (last == MP_ECONNECT)
+            code = mpx_fault(last, "%s: nobody answers there", self->options.endpoint);
+        else
+            code = mpx_fault(rc, "%s: no answer", self->options.endpoint);
         leave(self);
-        if (!may_retry(rc, deadline))
+        if (!may_retry(rc, mpx_earlier(deadline, give_up)))
             return code;
+        last = rc;
     }
+}
+
+static int64_t patience(const mpx_line_t *self)
+{
+    uint32_t lease_ms = atomic_load(&self->lease_ms);
+    return mpx_now() + (lease_ms > PATIENCE_MS ? lease_ms : PATIENCE_MS) * MPX_MS;
 }
 
 mp_rc_t mpx_line_reach(mpx_line_t *self, int64_t deadline)
 {
-    mp_rc_t rc = enter_admitted(self, deadline);
+    mp_rc_t rc = enter_admitted(self, deadline, deadline);
     if (rc == MP_OK)
         leave(self);
     return rc;
@@ -404,26 +431,48 @@ static bool is_under_way(const mpx_line_t *self, const mpx_errand_t *errand)
     return false;
 }
 
+/* What the answer to an operation gives goes back when it comes. */
+static void orphan(mpx_line_t *self, const mpx_errand_t *errand, uint32_t index)
+{
+    uint64_t object = errand->object;
+    int method = errand->hold_of ? errand->hold_of(errand->arg, index, &object) : errand->holds;
+    orphan_t *one = method ? calloc(1, sizeof *one) : NULL;
+    if (!one)
+        return;
+    one->number = errand->first + index;
+    one->object = object;
+    one->thread = mpx_thread_self();
+    one->method = method;
+    DL_APPEND(self->orphans, one);
+}
+
 /* Its time is over: what still waits is called off, and what comes of it goes back. */
 static void abandon(mpx_line_t *self, mpx_errand_t *errand)
 {
     DL_DELETE(self->errands, errand);
-    if (!errand->first || errand->count != 1)
+    for (uint32_t i = 0; errand->first && i < errand->count; i++)
+        orphan(self, errand, i);
+    if (errand->first && errand->count == 1)
+        send_own(self, MPX_CANCEL, 0, &errand->first);
+}
+
+/* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. */
+static void linger(mpx_line_t *self)
+{
+    enum { PROBE = 64, WORTH_MAX = 8, WORTH_MIN = -8 };
+    if (self->users > 1 || (self->worth < 0 && ++self->probes % PROBE))
         return;
-    orphan_t *orphan = errand->holds ? calloc(1, sizeof *orphan) : NULL;
-    if (orphan) {
-        orphan->number = errand->first;
-        orphan->object = errand->object;
-        orphan->thread = mpx_thread_self();
-        orphan->method = errand->holds;
-        DL_APPEND(self->orphans, orphan);
-    }
-    send_own(self, MPX_CANCEL, 0, &errand->first);
+    bool came = mpx_channel_linger(self->channel, mpx_now() + MPX_LINGER_US * INT64_C(1000));
+    self->worth += came ? 1 : -2;
+    self->worth = self->worth > WORTH_MAX   ? WORTH_MAX
+                  : self->worth < WORTH_MIN ? WORTH_MIN
+                                            : self->worth;
 }
 
 /* Until it is over, or the channel is. */
 static mp_rc_t wait_over(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
+    linger(self);
     while (is_under_way(self, errand)) {
         mp_rc_t rc = mpx_channel_rc(self->channel);
         if (rc != MP_OK)
@@ -454,13 +503,35 @@ static mp_rc_t outcome(const mpx_line_t *self, const mpx_errand_t *errand)
     return errand->rc == MP_ELEASE ? lapsed(self) : errand->rc;
 }
 
+/* The manager could not be reached again. Where there is no channel nobody is in a call, and the
+ * mutex is enough. */
+static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc)
+{
+    bool there = look(self);
+    if (!there)
+        pthread_mutex_lock(&self->mutex);
+    if (is_under_way(self, errand)) {
+        DL_DELETE(self->errands, errand);
+        if (errand->first)
+            rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
+                           self->options.endpoint);
+    } else {
+        rc = outcome(self, errand);
+    }
+    if (there)
+        leave(self);
+    else
+        pthread_mutex_unlock(&self->mutex);
+    return rc;
+}
+
 /* A channel that is lost is replaced, also for those operations that the manager can still answer.
  */
 mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
     errand->first = errand->answered = 0;
     errand->rc = MP_OK;
-    mp_rc_t rc = enter_admitted(self, deadline);
+    mp_rc_t rc = enter_admitted(self, deadline, patience(self));
     if (rc != MP_OK)
         return rc;
     if (errand->lapses != UINT64_MAX && errand->lapses != atomic_load(&self->lapses)) {
@@ -476,22 +547,10 @@ mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
             return outcome(self, errand);
         if (rc == MP_ETIMEDOUT)
             return rc;
-        rc = enter_admitted(self, deadline);
+        rc = enter_admitted(self, deadline, patience(self));
         if (rc != MP_OK)
-            break;
+            return end_unanswered(self, errand, rc);
     }
-    /* It could not be reached again: nobody will answer. */
-    pthread_mutex_lock(&self->mutex);
-    if (is_under_way(self, errand)) {
-        DL_DELETE(self->errands, errand);
-        if (errand->first)
-            rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
-                           self->options.endpoint);
-    } else {
-        rc = outcome(self, errand);
-    }
-    pthread_mutex_unlock(&self->mutex);
-    return rc;
 }
 
 void mpx_line_post(mpx_line_t *self, mp_bytes_t operation)
@@ -562,20 +621,6 @@ void mpx_line_drop(mpx_line_t *self, uint64_t object)
     leave(self);
 }
 
-/* What is read here changes under the channel's lock; a channel that is over isn't exchanged for
- * it. */
-static bool look(mpx_line_t *self)
-{
-    pthread_mutex_lock(&self->mutex);
-    bool there = self->channel != NULL;
-    if (there)
-        self->users++;
-    pthread_mutex_unlock(&self->mutex);
-    if (there)
-        mpx_channel_lock(self->channel);
-    return there;
-}
-
 uint64_t mpx_line_server(mpx_line_t *self)
 {
     uint64_t server = 0;
@@ -589,27 +634,6 @@ uint64_t mpx_line_server(mpx_line_t *self)
 uint64_t mpx_line_lapses(mpx_line_t *self)
 {
     return atomic_load(&self->lapses);
-}
-
-uint64_t mpx_line_token(mpx_line_t *self, uint64_t lock)
-{
-    uint64_t token = 0;
-    if (look(self)) {
-        const hold_t *hold = find_hold(self, lock, false);
-        token = hold ? hold->token : 0;
-        leave(self);
-    }
-    return token;
-}
-
-void mpx_line_set_token(mpx_line_t *self, uint64_t lock, uint64_t token)
-{
-    if (!look(self))
-        return;
-    hold_t *hold = find_hold(self, lock, false);
-    if (hold)
-        hold->token = token;
-    leave(self);
 }
 
 /* ---- life

@@ -22,6 +22,10 @@
 
 typedef struct mpx_line mpx_line_t;
 
+/* How long a manager looks at a client that it has just heard, and a client for an answer, before
+ * they sleep. A conversation of questions and answers then needs no wake-ups. */
+enum { MPX_LINGER_US = 20 };
+
 /* Operations under way, in the memory of who waits for them. */
 typedef struct mpx_errand {
     mp_bytes_t operations; /* stays where it is until it is over */
@@ -29,6 +33,9 @@ typedef struct mpx_errand {
     /* Called once for each operation that is answered, under the channel's lock. */
     void (*answer)(void *arg, uint32_t index, const mpx_answer_t *answer);
     void *arg;
+    /* Of several: the method whose result is given back if nobody takes it, 0: none, and its
+     * object; NULL: as `holds` and `object` say. */
+    int (*hold_of)(void *arg, uint32_t index, uint64_t *object);
     int holds; /* of a single one: the method whose result is given back if nobody takes it; 0 */
     uint64_t object;
     uint64_t lapses; /* that whoever asks was told of; if there are more it is told, and nothing is
@@ -73,8 +80,5 @@ mp_rc_t mpx_line_adopt(mpx_line_t *self, uint64_t object);
 uint64_t mpx_line_server(mpx_line_t *self);
 /* How often all that this process held was lost by its silence. */
 uint64_t mpx_line_lapses(mpx_line_t *self);
-/* The token of the hold that this process has of a lock; 0: none. */
-uint64_t mpx_line_token(mpx_line_t *self, uint64_t lock);
-void mpx_line_set_token(mpx_line_t *self, uint64_t lock, uint64_t token);
 
 #endif

@@ -101,11 +101,17 @@ mp_rc_t mp_list_copy(mp_object_t *self, mp_tree_t **out, int timeout_ms)
 
 mp_rc_t mp_list_len(mp_object_t *self, size_t *out, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_SEQ);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_LEN, timeout_ms, MPX_NO_ARGS, MPX_TAKES(SIZE(out)));
 }
 
 mp_rc_t mp_list_clear(mp_object_t *self, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_SEQ);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_CLEAR, timeout_ms, MPX_NO_ARGS, MPX_NO_TAKES);
 }
 

@@ -137,6 +137,9 @@ mp_rc_t mp_managed_queue_join(mp_object_t *self, int timeout_ms)
 
 mp_rc_t mp_managed_queue_qsize(mp_object_t *self, size_t *out, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T_QUEUE);
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_LEN, timeout_ms, MPX_NO_ARGS, MPX_TAKES(SIZE(out)));
 }
 
@@ -160,25 +163,10 @@ mp_rc_t mp_managed_queue_full(mp_object_t *self, bool *out, int timeout_ms)
  * -----------------------------------------------------------------------------------------------------------
  */
 
-/* The hold that this process has now, for mp_object_guard. */
-static void note_token(mp_object_t *self, uint64_t token)
-{
-    mpx_line_t *line = NULL;
-    if (!self->pipeline && mpx_server_line(self->server, &line) == MP_OK)
-        mpx_line_set_token(line, self->id, token);
-}
-
 static mp_rc_t acquire(mp_object_t *self, uint64_t *token, int timeout_ms)
 {
-    uint64_t now = 0;
-    mp_rc_t rc = MPX_INVOKE(self, MPX_LOCK_ACQUIRE, timeout_ms, MPX_ARGS(THREAD),
-                            MPX_TAKES(NUMBER(self->pipeline ? token : &now)));
-    if (self->pipeline || (rc != MP_OK && rc != MP_EOWNERDEAD))
-        return rc;
-    note_token(self, now);
-    if (token)
-        *token = now;
-    return rc;
+    return MPX_INVOKE(self, MPX_LOCK_ACQUIRE, timeout_ms, MPX_ARGS(THREAD),
+                      MPX_TAKES(NUMBER(token)));
 }
 
 static mp_rc_t release(mp_object_t *self, int timeout_ms)
@@ -218,9 +206,9 @@ mp_rc_t mp_managed_semaphore_release(mp_object_t *self, int timeout_ms)
 mp_rc_t mp_managed_semaphore_value(mp_object_t *self, int64_t *out, int timeout_ms)
 {
     mp_object_stat_t stat;
-    if (!(MPX_T(self->type) & MPX_T_UNITS))
-        return mpx_fault(MP_EINVAL, "it is a %s", mp_object_type_name(self->type));
-    mp_rc_t rc = mp_object_stat(self, &stat, timeout_ms);
+    mp_rc_t rc = mpx_object_is(self, MPX_T_UNITS);
+    if (rc == MP_OK)
+        rc = mp_object_stat(self, &stat, timeout_ms);
     if (rc == MP_OK)
         *out = (int64_t)stat.items;
     return rc;
@@ -266,14 +254,11 @@ mp_rc_t mp_managed_condition_release(mp_object_t *self, int timeout_ms)
 
 mp_rc_t mp_managed_condition_wait(mp_object_t *self, int timeout_ms)
 {
-    uint64_t token = 0;
     bool late = false;
     if (self->pipeline)
         return mpx_fault(MP_EINVAL, "a condition's wait doesn't go into a pipeline");
     mp_rc_t rc = MPX_INVOKE(self, MPX_CONDITION_WAIT, timeout_ms, MPX_ARGS(THREAD),
-                            MPX_TAKES(NUMBER(&token), BOOL(&late)));
-    if (rc == MP_OK || rc == MP_EOWNERDEAD)
-        note_token(self, token);
+                            MPX_TAKES(NUMBER(NULL), BOOL(&late)));
     return rc == MP_OK && late ? mpx_fault(MP_ETIMEDOUT, "it was not notified in time") : rc;
 }
 

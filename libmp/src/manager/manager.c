@@ -80,6 +80,10 @@ static mp_rc_t start(const mp_manager_options_t *options, mp_manager_t *self, ne
         rc = mpx_fault_errno("a manager's pipes");
     birth.tell = told[1];
     birth.stop = stop[0];
+    /* No child must keep it open, nor the server itself: it ends when this process is gone. */
+    self->stop = stop[1];
+    if (rc == MP_OK)
+        rc = mpx_forkguard_add(self->stop);
     mp_process_options_t process = {
         .target = be_server, .arg = &birth, .name = "Manager", .daemon = 1, .method = MP_FORK};
     if (rc == MP_OK)
@@ -94,10 +98,6 @@ static mp_rc_t start(const mp_manager_options_t *options, mp_manager_t *self, ne
         close(told[0]);
     if (stop[0] >= 0)
         close(stop[0]);
-    self->stop = stop[1];
-    /* Other children must not keep it open: the server ends when this process is gone. */
-    if (self->stop >= 0)
-        (void)mpx_forkguard_add(self->stop);
     return rc;
 }
 
@@ -155,6 +155,8 @@ mp_rc_t mp_manager_connect(const char *address, const void *key, size_t key_byte
         rc = mpx_server_line(self->server, &line);
     if (rc == MP_OK)
         rc = mpx_line_reach(line, mpx_deadline(mpx_now(), timeout_ms));
+    if (rc == MP_OK) /* so that references to it are known here */
+        rc = mpx_server_name(self->server, &(mp_ref_t){{0}});
     if (rc != MP_OK)
         mp_manager_destroy(&self);
     else
@@ -179,7 +181,6 @@ mp_rc_t mp_manager_shutdown(mp_manager_t *self, int timeout_ms)
     if (!self->process || self->generation != mpx_fork_generation())
         return mpx_fault(MP_ESTATE, "this process didn't start the manager");
     if (self->stop >= 0) {
-        (void)!write(self->stop, "", 1);
         mpx_forkguard_remove(self->stop);
         close(self->stop);
         self->stop = -1;

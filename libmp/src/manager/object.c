@@ -115,6 +115,13 @@ mp_rc_t mpx_object_line(mp_object_t *self, mpx_line_t **out)
     return rc;
 }
 
+mp_rc_t mpx_object_is(const mp_object_t *self, unsigned types)
+{
+    if (MPX_T(self->type) & types)
+        return MP_OK;
+    return mpx_fault(MP_EINVAL, "it is a %s", mp_object_type_name(self->type));
+}
+
 void mp_object_destroy(mp_object_t **self_p)
 {
     mpx_line_t *line = NULL;
@@ -239,13 +246,14 @@ mp_rc_t mp_object_guard_token(mp_object_t *self, mp_object_t *lock, uint64_t tok
 
 mp_rc_t mp_object_guard(mp_object_t *self, mp_object_t *lock)
 {
-    mpx_line_t *line = NULL;
+    uint64_t token = 0;
     if (!lock)
         return mp_object_guard_token(self, NULL, 0);
-    mp_rc_t rc = mpx_object_line(lock, &line);
-    uint64_t token = rc == MP_OK ? mpx_line_token(line, lock->id) : 0;
-    if (rc == MP_OK && !token)
-        rc = mpx_fault(MP_ENOTOWNER, "this process doesn't hold the lock");
+    if (lock->pipeline || !(MPX_T(lock->type) & MPX_T_LOCKED))
+        return mpx_fault(MP_EINVAL,
+                         "a guard is a Lock, RLock or Condition, and none of a pipeline");
+    mp_rc_t rc = MPX_INVOKE(lock, MPX_LOCK_TOKEN, 0, MPX_NO_ARGS,
+                            MPX_TAKES({MPX_TAKE_NUMBER, &token, 0, NULL}));
     return rc == MP_OK ? mp_object_guard_token(self, lock, token) : rc;
 }
 

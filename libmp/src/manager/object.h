@@ -26,6 +26,9 @@ struct mp_object {
  * MP_OK; MP_EPEERLOST; MP_ENOMEM. */
 mp_rc_t mpx_object_line(mp_object_t *self, mpx_line_t **out);
 
+/* MP_OK; MP_EINVAL it is of none of these types (MPX_T): for methods that other types have too. */
+mp_rc_t mpx_object_is(const mp_object_t *self, unsigned types);
+
 /* Takes its own share of the server. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_object_handle(mpx_server_t *server, uint64_t id, mp_object_type_t type,
                           const char *name, size_t name_size, mp_object_t **out);

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "line.h"
 #include "link.h"
 #include "service.h"
 
@@ -18,8 +19,8 @@ enum { LINGER_MS = 200, MESSAGE_BYTES = 80 << 20 };
 struct mpx_office {
     mpx_space_t *space;
     mpx_hub_t *hub;
-    bool own_hub; /* not the reception */
     uint32_t lease_ms;
+    bool closing;           /* all goes: what one visitor held isn't for another one */
     mpx_entry_t entries[2]; /* by address; by a reference, on this host */
     mpx_served_t served;    /* for its deadlines */
 };
@@ -89,7 +90,7 @@ static void on_gone(void *object, mpx_guest_t *guest)
     mpx_office_t *self = object;
     mpx_tenant_t *tenant = mpx_guest_get(guest);
     mpx_guest_set(guest, NULL);
-    if (!tenant)
+    if (!tenant || self->closing)
         return;
     if (mpx_guest_left(guest))
         mpx_space_go(self->space, mpx_now(), tenant, true);
@@ -150,10 +151,15 @@ static int64_t tick(void *arg, int64_t now)
 
 static mp_rc_t open_hub(mpx_office_t *self, const mpx_office_options_t *options)
 {
-    mpx_link_options_t link = {.no_lane = options->no_lane, .max_message_bytes = MESSAGE_BYTES};
-    self->own_hub = options->address != NULL;
-    return self->own_hub ? mpx_hub_new(options->address, &link, &self->hub)
-                         : mpx_reception(!options->no_lane && mpx_link_lanes_allowed(), &self->hub);
+    bool lanes = !options->no_lane && mpx_link_lanes_allowed();
+    mpx_link_options_t link = {.no_lane = options->no_lane,
+                               .max_message_bytes = MESSAGE_BYTES,
+                               .linger_us = MPX_LINGER_US};
+    if (options->address)
+        return mpx_hub_new(options->address, &link, &self->hub);
+    link.only_lanes = lanes;
+    link.no_lane = !lanes;
+    return mpx_hub_new_local(&link, &self->hub);
 }
 
 static void open_entries(mpx_office_t *self, const mpx_key_t *key)
@@ -194,7 +200,8 @@ mp_rc_t mpx_office_open(const mpx_office_options_t *options, mpx_office_t **out)
     if (!self)
         return mpx_fault(MP_ENOMEM, "a manager");
     clock_gettime(CLOCK_REALTIME, &wall);
-    space.wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / MPX_MS - mpx_now() / MPX_MS;
+    space.born_at = mpx_now();
+    space.wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / MPX_MS - space.born_at / MPX_MS;
     self->lease_ms = (uint32_t)((space.lease_ns ? space.lease_ns : 3 * MPX_S) / MPX_MS);
     mp_rc_t rc = MP_OK;
     if (getrandom(&space.server, sizeof space.server, 0) != sizeof space.server)
@@ -228,10 +235,10 @@ void mpx_office_close(mpx_office_t **self_p)
         return;
     *self_p = NULL;
     mpx_service_enter();
+    self->closing = true;
     mpx_entry_close(&self->entries[0], MP_ECLOSED);
     mpx_entry_close(&self->entries[1], MP_ECLOSED);
-    if (self->own_hub)
-        mpx_hub_destroy(&self->hub, LINGER_MS);
+    mpx_hub_destroy(&self->hub, LINGER_MS);
     if (self->served.arg) {
         mpx_service_remove(&self->served);
         close(self->served.fd);

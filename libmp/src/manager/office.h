@@ -13,7 +13,7 @@ typedef struct mpx_office mpx_office_t;
 
 typedef struct mpx_office_options {
     mpx_space_options_t space;
-    const char *address;  /* NULL: the process's own reception */
+    const char *address;  /* NULL: one that is made, for this user on this host */
     const mpx_key_t *key; /* stays where it is; with data NULL: none */
     bool no_lane;
 } mpx_office_options_t;

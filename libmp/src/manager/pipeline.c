@@ -12,6 +12,8 @@ enum { MESSAGE_BYTES = 1 << 20 };
 typedef struct noted {
     size_t end; /* of its operation in the buffer */
     mp_rc_t rc;
+    int holds; /* the method, if its result is a hold */
+    uint64_t object;
     size_t takes_count;
     mpx_take_t takes[MPX_TAKES_MAX];
 } noted_t;
@@ -131,8 +133,11 @@ mp_rc_t mpx_noted_add(mp_pipeline_t *self, const mp_object_t *object, mpx_method
     if (rc != MP_OK)
         return rc;
     noted_t *noted = &self->noted[self->count++];
-    *noted =
-        (noted_t){.end = self->operations.size, .rc = MP_ECANCELLED, .takes_count = takes_count};
+    *noted = (noted_t){.end = self->operations.size,
+                       .rc = MP_ECANCELLED,
+                       .takes_count = takes_count,
+                       .holds = mpx_method_traits(method) & MPX_HOLDS ? (int)method : 0,
+                       .object = object->id};
     if (takes_count)
         memcpy(noted->takes, takes, takes_count * sizeof *takes);
     return MP_OK;
@@ -148,6 +153,13 @@ static void keep_failure(mp_pipeline_t *self, mp_rc_t rc)
         return;
     self->first_rc = rc;
     strncpy(self->words, mp_errmsg(), sizeof self->words - 1);
+}
+
+static int hold_of(void *arg, uint32_t index, uint64_t *object)
+{
+    const mp_pipeline_t *self = arg;
+    *object = self->noted[self->answered_from + index].object;
+    return self->noted[self->answered_from + index].holds;
 }
 
 static void on_answer(void *arg, uint32_t index, const mpx_answer_t *answer)
@@ -178,6 +190,7 @@ static mp_rc_t run_each(mp_pipeline_t *self, mpx_line_t *line, int64_t deadline)
             .operations = {self->operations.data + begin, end - begin},
             .count = (uint32_t)(to - from),
             .answer = on_answer,
+            .hold_of = hold_of,
             .arg = self,
             .lapses = self->lapses,
         };

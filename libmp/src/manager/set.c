@@ -41,12 +41,18 @@ mp_rc_t mp_set_contains(mp_object_t *self, mp_key_t member, bool *out, int timeo
 
 mp_rc_t mp_set_len(mp_object_t *self, size_t *out, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T(MP_OBJECT_SET));
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_LEN, timeout_ms, MPX_NO_ARGS,
                       MPX_TAKES({MPX_TAKE_SIZE, out, 0, NULL}));
 }
 
 mp_rc_t mp_set_clear(mp_object_t *self, int timeout_ms)
 {
+    mp_rc_t rc = mpx_object_is(self, MPX_T(MP_OBJECT_SET));
+    if (rc != MP_OK)
+        return rc;
     return MPX_INVOKE(self, MPX_CLEAR, timeout_ms, MPX_NO_ARGS, MPX_NO_TAKES);
 }
 

@@ -64,9 +64,12 @@ int mpx_do_QUEUE_PUT(mpx_act_t *act)
         return rc;
     if (!first_wait(self, MPX_QUEUE_PUT) && has_room(self, thing))
         return admit(act->space, self, thing);
-    mpx_wait_t *wait = mpx_wait_new(act, self, MPX_QUEUE_PUT, (mp_bytes_t){NULL, 0}, &rc);
+    mpx_wait_t *wait = NULL;
+    rc = mpx_space_room(act->space, cost_of(thing));
+    if (rc == MP_OK)
+        wait = mpx_wait_new(act, self, MPX_QUEUE_PUT, (mp_bytes_t){NULL, 0}, &rc);
     if (wait)
-        wait->thing = thing;
+        mpx_wait_park(act->space, wait, thing);
     else
         mpx_thing_free(act->space, thing);
     return rc == MP_ETIMEDOUT ? mpx_fault(MP_EFULL, "the queue is full") : rc;
@@ -238,8 +241,7 @@ static bool admit_first(mpx_space_t *space, mpx_object_t *self)
     mpx_wait_t *wait = first_wait(self, MPX_QUEUE_PUT);
     if (!wait || !has_room(self, wait->thing))
         return false;
-    mpx_thing_t *thing = wait->thing;
-    wait->thing = NULL;
+    mpx_thing_t *thing = mpx_wait_unpark(space, wait);
     mpx_wait_end(space, wait, admit(space, self, thing), NULL);
     return true;
 }

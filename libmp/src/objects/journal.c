@@ -48,6 +48,7 @@ static void let_go(mpx_space_t *space, const mpx_undo_t *undo)
     case MPX_UNDO_PAIR_NEW:
     case MPX_UNDO_MADE:
     case MPX_UNDO_EXPIRY:
+    case MPX_UNDO_FLAG:
         break;
     }
 }
@@ -221,6 +222,9 @@ static void undo_one(mpx_space_t *space, const mpx_undo_t *undo)
         break;
     case MPX_UNDO_EXPIRY:
         mpx_object_expire_at(space, undo->object, undo->at);
+        break;
+    case MPX_UNDO_FLAG:
+        undo->object->value = undo->at;
         break;
     case MPX_UNDO_FINISHED:
         undo_finished(space, undo);

@@ -206,6 +206,7 @@ static mp_rc_t write_record(mpx_space_t *space, const mpx_pen_t *pen, const mpx_
         return write_rank(space, pen, object, undo->given->rank);
     case MPX_UNDO_MADE:
     case MPX_UNDO_EXPIRY:
+    case MPX_UNDO_FLAG:
         return write_object(space, pen, object);
     case MPX_UNDO_ENDED:
         break;
@@ -227,6 +228,19 @@ static mp_rc_t write_meta(const mpx_pen_t *pen, const char *key, uint64_t number
                     (mp_bytes_t){bytes, sizeof bytes});
 }
 
+/* All of a row is written once, for the last change of its order. */
+static bool is_written_later(const mpx_space_t *space, size_t index)
+{
+    const mpx_undo_t *undo = &space->journal.records[index];
+    if (undo->kind != MPX_UNDO_ORDER)
+        return false;
+    for (size_t i = index + 1; i < space->journal.count; i++)
+        if (space->journal.records[i].kind == MPX_UNDO_ORDER &&
+            space->journal.records[i].object == undo->object)
+            return true;
+    return false;
+}
+
 bool mpx_space_is_changed(const mpx_space_t *self)
 {
     return self->options.durable && (self->journal.count > 0 || wants_numbers(self));
@@ -236,7 +250,8 @@ mp_rc_t mpx_space_write(mpx_space_t *self, const mpx_pen_t *pen)
 {
     mp_rc_t rc = MP_OK;
     for (size_t i = 0; rc == MP_OK && i < self->journal.count; i++)
-        rc = write_record(self, pen, &self->journal.records[i]);
+        if (!is_written_later(self, i))
+            rc = write_record(self, pen, &self->journal.records[i]);
     if (rc == MP_OK && wants_numbers(self))
         rc = write_meta(pen, "counter", self->counter + RESERVE);
     if (rc == MP_OK && wants_numbers(self))

@@ -242,7 +242,7 @@ static size_t index_in(const slice_t *slice, size_t i)
 
 int mpx_do_LIST_GET_SLICE(mpx_act_t *act)
 {
-    slice_t slice;
+    slice_t slice = {0};
     mp_rc_t rc = read_slice(act, &slice);
     if (rc != MP_OK)
         return rc;
@@ -272,7 +272,7 @@ static mp_rc_t set_each(mpx_act_t *act, const slice_t *slice, mpx_thing_t **thin
 
 int mpx_do_LIST_SET_SLICE(mpx_act_t *act)
 {
-    slice_t slice;
+    slice_t slice = {0};
     mpx_thing_t **things = NULL;
     size_t count = 0;
     mp_rc_t rc = read_slice(act, &slice);
@@ -295,7 +295,7 @@ int mpx_do_LIST_SET_SLICE(mpx_act_t *act)
 
 int mpx_do_LIST_DEL_SLICE(mpx_act_t *act)
 {
-    slice_t slice;
+    slice_t slice = {0};
     mp_rc_t rc = read_slice(act, &slice);
     if (rc != MP_OK || slice.count == 0)
         return rc;

@@ -101,6 +101,14 @@ int mpx_do_LOCK_RELEASE(mpx_act_t *act)
     return rc;
 }
 
+int mpx_do_LOCK_TOKEN(mpx_act_t *act)
+{
+    const mpx_lock_state_t *lock = &mpx_lock_of(act->object)->as.lock;
+    if (lock->holder != act->tenant)
+        return mpx_fault(MP_ENOTOWNER, "this process doesn't hold the lock, or not any more");
+    return mpx_act_add_number(act, lock->token);
+}
+
 int mpx_do_LOCK_LOCKED(mpx_act_t *act)
 {
     return mpx_act_add_number(act, mpx_lock_of(act->object)->as.lock.holder != NULL);

@@ -6,14 +6,15 @@
  * t an item that is a tree, s bytes. Numbers never change and are never reused.
  *
  * Traits: CHANGES what an object holds, so that it is guarded, journalled and stored; WAITS: it
- * may be answered later; HOLDS: its result is a hold, which goes back if nobody takes it.
+ * may be answered later; HOLDS: its result is a hold, which goes back if nobody takes it; ALONE:
+ * not within an atomic; LAST: its one change is its last step, so that none is ever undone.
  */
 #ifndef MPX_METHOD_H
 #define MPX_METHOD_H
 
 #include <mp/object.h>
 
-enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
+enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8, MPX_LAST = 16 };
 
 #define MPX_T(type)  (1u << (type))
 #define MPX_T_ANY    (~0u & ~1u)
@@ -44,57 +45,57 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
     X(LEN, 12, MPX_T_KEYED | MPX_T_SEQ | MPX_T_QUEUE, 0) /* -> n */                                \
     X(CLEAR, 13, MPX_T_KEYED | MPX_T_LIST, MPX_CHANGES)                                            \
     /* keys and values */                                                                          \
-    X(MAP_SET, 20, MPX_T_MAP, MPX_CHANGES)        /* k v */                                        \
-    X(MAP_GET, 21, MPX_T_MAP, 0)                  /* k -> v, n version */                          \
-    X(MAP_DEL, 22, MPX_T_KEYED, MPX_CHANGES)      /* k */                                          \
-    X(MAP_CONTAINS, 23, MPX_T_KEYED, 0)           /* k -> n */                                     \
-    X(MAP_POP, 24, MPX_T_MAP, MPX_CHANGES)        /* k -> v */                                     \
-    X(MAP_POPITEM, 25, MPX_T_MAP, MPX_CHANGES)    /* -> k v */                                     \
-    X(MAP_SETDEFAULT, 26, MPX_T_MAP, MPX_CHANGES) /* k v -> v */                                   \
-    X(MAP_UPDATE, 27, MPX_T_MAP, MPX_CHANGES)     /* t dict */                                     \
-    X(MAP_KEYS, 28, MPX_T_KEYED, 0)               /* -> t list */                                  \
-    X(MAP_VALUES, 29, MPX_T_MAP, 0)               /* -> t list */                                  \
-    X(MAP_ITEMS, 30, MPX_T_MAP, 0)                /* -> t list */                                  \
-    X(MAP_COPY, 31, MPX_T_MAP, 0)                 /* -> t dict */                                  \
-    X(MAP_ADD, 32, MPX_T_MAP, MPX_CHANGES)        /* k t number -> t number */                     \
-    X(MAP_APPEND, 33, MPX_T_MAP, MPX_CHANGES)     /* k t -> n length */                            \
-    X(MAP_CAS, 34, MPX_T_MAP, MPX_CHANGES)        /* k n version v -> n version */                 \
-    X(MAP_POP_IF, 35, MPX_T_MAP, MPX_CHANGES)     /* k n version -> v */                           \
-    X(MAP_WAIT, 36, MPX_T_MAP, MPX_WAITS)         /* k -> v, n version */                          \
-    X(MAP_WATCH, 37, MPX_T_KEYED, MPX_WAITS)      /* k n version -> n version */                   \
-    X(MAP_EXPIRE, 38, MPX_T_KEYED, MPX_CHANGES)   /* k n ttl_ms */                                 \
-    X(MAP_NEXT, 39, MPX_T_KEYED, 0)               /* n after, n at most -> { n order, k, v }… */ \
+    X(MAP_SET, 20, MPX_T_MAP, MPX_CHANGES | MPX_LAST)     /* k v */                                \
+    X(MAP_GET, 21, MPX_T_MAP, 0)                          /* k -> v, n version */                  \
+    X(MAP_DEL, 22, MPX_T_KEYED, MPX_CHANGES | MPX_LAST)   /* k */                                  \
+    X(MAP_CONTAINS, 23, MPX_T_KEYED, 0)                   /* k -> n */                             \
+    X(MAP_POP, 24, MPX_T_MAP, MPX_CHANGES | MPX_LAST)     /* k -> v */                             \
+    X(MAP_POPITEM, 25, MPX_T_MAP, MPX_CHANGES | MPX_LAST) /* -> k v */                             \
+    X(MAP_SETDEFAULT, 26, MPX_T_MAP, MPX_CHANGES)         /* k v -> v */                           \
+    X(MAP_UPDATE, 27, MPX_T_MAP, MPX_CHANGES)             /* t dict */                             \
+    X(MAP_KEYS, 28, MPX_T_KEYED, 0)                       /* -> t list */                          \
+    X(MAP_VALUES, 29, MPX_T_MAP, 0)                       /* -> t list */                          \
+    X(MAP_ITEMS, 30, MPX_T_MAP, 0)                        /* -> t list */                          \
+    X(MAP_COPY, 31, MPX_T_MAP, 0)                         /* -> t dict */                          \
+    X(MAP_ADD, 32, MPX_T_MAP, MPX_CHANGES)                /* k t number -> t number */             \
+    X(MAP_APPEND, 33, MPX_T_MAP, MPX_CHANGES)             /* k t -> n length */                    \
+    X(MAP_CAS, 34, MPX_T_MAP, MPX_CHANGES)                /* k n version v -> n version */         \
+    X(MAP_POP_IF, 35, MPX_T_MAP, MPX_CHANGES)             /* k n version -> v */                   \
+    X(MAP_WAIT, 36, MPX_T_MAP, MPX_WAITS)                 /* k -> v, n version */                  \
+    X(MAP_WATCH, 37, MPX_T_KEYED, MPX_WAITS)              /* k n version -> n version */           \
+    X(MAP_EXPIRE, 38, MPX_T_KEYED, MPX_CHANGES)           /* k n ttl_ms */                         \
+    X(MAP_NEXT, 39, MPX_T_KEYED, 0) /* n after, n at most -> { n order, k, v }… */               \
     /* members */                                                                                  \
-    X(SET_ADD, 50, MPX_T(MP_OBJECT_SET), MPX_CHANGES)     /* k -> n whether it is new */           \
-    X(SET_DISCARD, 51, MPX_T(MP_OBJECT_SET), MPX_CHANGES) /* k */                                  \
-    X(SET_POP, 52, MPX_T(MP_OBJECT_SET), MPX_CHANGES)     /* -> k */                               \
-    X(SET_UPDATE, 53, MPX_T(MP_OBJECT_SET), MPX_CHANGES)  /* t list */                             \
-    X(SET_MERGE, 54, MPX_T(MP_OBJECT_SET), MPX_CHANGES)   /* n other, n mpx_set_op_t */            \
-    X(SET_COMBINE, 55, MPX_T(MP_OBJECT_SET), 0)           /* n other, n mpx_set_op_t -> t list */  \
-    X(SET_COMPARE, 56, MPX_T(MP_OBJECT_SET), 0)           /* n other, n mpx_set_test_t -> n */     \
+    X(SET_ADD, 50, MPX_T(MP_OBJECT_SET), MPX_CHANGES) /* k -> n whether it is new */               \
+    X(SET_DISCARD, 51, MPX_T(MP_OBJECT_SET), MPX_CHANGES | MPX_LAST) /* k */                       \
+    X(SET_POP, 52, MPX_T(MP_OBJECT_SET), MPX_CHANGES | MPX_LAST)     /* -> k */                    \
+    X(SET_UPDATE, 53, MPX_T(MP_OBJECT_SET), MPX_CHANGES)             /* t list */                  \
+    X(SET_MERGE, 54, MPX_T(MP_OBJECT_SET), MPX_CHANGES)              /* n other, n mpx_set_op_t */ \
+    X(SET_COMBINE, 55, MPX_T(MP_OBJECT_SET), 0) /* n other, n mpx_set_op_t -> t list */            \
+    X(SET_COMPARE, 56, MPX_T(MP_OBJECT_SET), 0) /* n other, n mpx_set_test_t -> n */               \
     /* items in a row */                                                                           \
-    X(LIST_APPEND, 60, MPX_T_LIST, MPX_CHANGES)    /* v */                                         \
-    X(LIST_EXTEND, 61, MPX_T_LIST, MPX_CHANGES)    /* t list */                                    \
-    X(LIST_INSERT, 62, MPX_T_LIST, MPX_CHANGES)    /* n v */                                       \
-    X(LIST_GET, 63, MPX_T_SEQ, 0)                  /* n -> v */                                    \
-    X(LIST_SET, 64, MPX_T_SEQ, MPX_CHANGES)        /* n v */                                       \
-    X(LIST_DEL, 65, MPX_T_LIST, MPX_CHANGES)       /* n */                                         \
-    X(LIST_POP, 66, MPX_T_LIST, MPX_CHANGES)       /* n -> v */                                    \
-    X(LIST_GET_SLICE, 67, MPX_T_SEQ, 0)            /* n n n -> t list */                           \
-    X(LIST_SET_SLICE, 68, MPX_T_SEQ, MPX_CHANGES)  /* n n n t list */                              \
-    X(LIST_DEL_SLICE, 69, MPX_T_LIST, MPX_CHANGES) /* n n n */                                     \
+    X(LIST_APPEND, 60, MPX_T_LIST, MPX_CHANGES | MPX_LAST) /* v */                                 \
+    X(LIST_EXTEND, 61, MPX_T_LIST, MPX_CHANGES | MPX_LAST) /* t list */                            \
+    X(LIST_INSERT, 62, MPX_T_LIST, MPX_CHANGES | MPX_LAST) /* n v */                               \
+    X(LIST_GET, 63, MPX_T_SEQ, 0)                          /* n -> v */                            \
+    X(LIST_SET, 64, MPX_T_SEQ, MPX_CHANGES | MPX_LAST)     /* n v */                               \
+    X(LIST_DEL, 65, MPX_T_LIST, MPX_CHANGES | MPX_LAST)    /* n */                                 \
+    X(LIST_POP, 66, MPX_T_LIST, MPX_CHANGES | MPX_LAST)    /* n -> v */                            \
+    X(LIST_GET_SLICE, 67, MPX_T_SEQ, 0)                    /* n n n -> t list */                   \
+    X(LIST_SET_SLICE, 68, MPX_T_SEQ, MPX_CHANGES)          /* n n n t list */                      \
+    X(LIST_DEL_SLICE, 69, MPX_T_LIST, MPX_CHANGES)         /* n n n */                             \
     X(LIST_REVERSE, 70, MPX_T_LIST, MPX_CHANGES)                                                   \
-    X(LIST_SORT, 71, MPX_T_LIST, MPX_CHANGES)      /* n whether in reverse */                      \
-    X(LIST_REPEAT, 72, MPX_T_LIST, MPX_CHANGES)    /* n times */                                   \
-    X(LIST_INDEX, 73, MPX_T_SEQ, 0)                /* v -> n */                                    \
-    X(LIST_REMOVE, 74, MPX_T_LIST, MPX_CHANGES)    /* v */                                         \
-    X(LIST_COUNT, 75, MPX_T_SEQ, 0)                /* v -> n */                                    \
-    X(LIST_ADD, 76, MPX_T_SEQ, MPX_CHANGES)        /* n t number -> t number */                    \
-    X(LIST_APPEND_AT, 77, MPX_T_LIST, MPX_CHANGES) /* n t -> n length */                           \
+    X(LIST_SORT, 71, MPX_T_LIST, MPX_CHANGES)              /* n whether in reverse */              \
+    X(LIST_REPEAT, 72, MPX_T_LIST, MPX_CHANGES)            /* n times */                           \
+    X(LIST_INDEX, 73, MPX_T_SEQ, 0)                        /* v -> n */                            \
+    X(LIST_REMOVE, 74, MPX_T_LIST, MPX_CHANGES | MPX_LAST) /* v */                                 \
+    X(LIST_COUNT, 75, MPX_T_SEQ, 0)                        /* v -> n */                            \
+    X(LIST_ADD, 76, MPX_T_SEQ, MPX_CHANGES)                /* n t number -> t number */            \
+    X(LIST_APPEND_AT, 77, MPX_T_LIST, MPX_CHANGES)         /* n t -> n length */                   \
     /* one item */                                                                                 \
-    X(VALUE_SET, 90, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES) /* v */                                  \
-    X(VALUE_GET, 91, MPX_T(MP_OBJECT_VALUE), 0)           /* -> v, n version */                    \
-    X(VALUE_ADD, 92, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES) /* t number -> t number */               \
+    X(VALUE_SET, 90, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES | MPX_LAST) /* v */                       \
+    X(VALUE_GET, 91, MPX_T(MP_OBJECT_VALUE), 0)                      /* -> v, n version */         \
+    X(VALUE_ADD, 92, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES)            /* t number -> t number */    \
     X(VALUE_CAS, 93, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES) /* n version v -> n version */           \
     /* items that are passed on */                                                                 \
     X(QUEUE_PUT, 100, MPX_T_QUEUE, MPX_CHANGES | MPX_WAITS | MPX_ALONE) /* v */                    \
@@ -109,10 +110,11 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8 };
       MPX_WAITS | MPX_HOLDS | MPX_ALONE)          /* n thread -> n token */                        \
     X(LOCK_RELEASE, 111, MPX_T_LOCKED, MPX_ALONE) /* n thread */                                   \
     X(LOCK_LOCKED, 112, MPX_T_LOCKED, 0)          /* -> n */                                       \
+    X(LOCK_TOKEN, 113, MPX_T_LOCKED, MPX_ALONE)   /* -> n token of this tenant's hold */           \
     X(UNIT_ACQUIRE, 120, MPX_T_UNITS, MPX_WAITS | MPX_HOLDS | MPX_ALONE)                           \
     X(UNIT_RELEASE, 121, MPX_T_UNITS, MPX_ALONE)                                                   \
-    X(EVENT_SET, 130, MPX_T(MP_OBJECT_EVENT), MPX_ALONE)                                           \
-    X(EVENT_CLEAR, 131, MPX_T(MP_OBJECT_EVENT), MPX_ALONE)                                         \
+    X(EVENT_SET, 130, MPX_T(MP_OBJECT_EVENT), MPX_CHANGES | MPX_ALONE)                             \
+    X(EVENT_CLEAR, 131, MPX_T(MP_OBJECT_EVENT), MPX_CHANGES | MPX_ALONE)                           \
     X(EVENT_IS_SET, 132, MPX_T(MP_OBJECT_EVENT), 0) /* -> n */                                     \
     X(EVENT_WAIT, 133, MPX_T(MP_OBJECT_EVENT), MPX_WAITS | MPX_ALONE)                              \
     X(CONDITION_WAIT, 140, MPX_T(MP_OBJECT_CONDITION),                                             \

@@ -96,8 +96,8 @@ mp_rc_t mpx_row_exchange(mpx_row_t *self, size_t at, size_t removed, const mpx_p
     } else if (removed > added) {
         close_gap(self, at + added, removed - added);
     }
-    if (added)
-        memcpy(mpx_row_at(self, at), places, added * sizeof *places);
+    for (size_t i = 0; i < added; i++)
+        *mpx_row_at(self, at + i) = places[i];
     return MP_OK;
 }
 
@@ -188,10 +188,10 @@ static mp_rc_t splice(mpx_space_t *space, mpx_object_t *self, size_t at, size_t 
         undo.places = malloc((removed + added) * sizeof *undo.places + 1);
         rc = undo.places ? MP_OK : mpx_fault(MP_ENOMEM, "a list");
     }
-    if (rc == MP_OK && removed)
-        memcpy(undo.places, mpx_row_at(row, at), removed * sizeof *undo.places);
-    if (rc == MP_OK && added && undo.places)
-        memcpy(undo.places + removed, places, added * sizeof *undo.places);
+    for (size_t i = 0; rc == MP_OK && undo.places && i < removed; i++)
+        undo.places[i] = *mpx_row_at(row, at + i);
+    for (size_t i = 0; rc == MP_OK && undo.places && i < added; i++)
+        undo.places[removed + i] = places[i];
     if (rc == MP_OK)
         rc = mpx_row_exchange(row, at, removed, places, added);
     if (rc != MP_OK)

@@ -104,6 +104,14 @@ mp_rc_t mpx_object_set_name(mpx_space_t *space, mpx_object_t *self, mp_bytes_t n
  * ---------------------------------------------------------------------------------------------
  */
 
+mp_rc_t mpx_space_room(const mpx_space_t *self, size_t more)
+{
+    if (self->bytes + self->parked + more > self->options.max_bytes)
+        return mpx_fault(MP_ELIMIT, "all objects together may have %zu bytes, and have %zu",
+                         self->options.max_bytes, self->bytes + self->parked);
+    return MP_OK;
+}
+
 mp_rc_t mpx_object_room(const mpx_space_t *space, const mpx_object_t *self, size_t bytes_now,
                         size_t bytes_then, size_t items_then)
 {
@@ -118,10 +126,7 @@ mp_rc_t mpx_object_room(const mpx_space_t *space, const mpx_object_t *self, size
     if (self->max_bytes && self->bytes + more > self->max_bytes)
         return mpx_fault(MP_ELIMIT, "the %s may have %zu bytes, and has %zu",
                          mp_object_type_name(self->type), self->max_bytes, self->bytes);
-    if (space->bytes + more > space->options.max_bytes)
-        return mpx_fault(MP_ELIMIT, "all objects together may have %zu bytes, and have %zu",
-                         space->options.max_bytes, space->bytes);
-    return MP_OK;
+    return mpx_space_room(space, more);
 }
 
 void mpx_object_count_bytes(mpx_space_t *space, mpx_object_t *self, size_t less, size_t more)
@@ -526,6 +531,12 @@ static mp_rc_t open_named(mpx_act_t *act, const making_t *making, mpx_object_t *
     return mpx_tenant_hold(act->space, act->tenant, object);
 }
 
+static mp_rc_t make_here(mpx_act_t *act, const making_t *making, mpx_object_t **out)
+{
+    mp_rc_t rc = mpx_space_check_disk(act->space);
+    return rc == MP_OK ? make(act, making, out) : rc;
+}
+
 int mpx_do_MAKE(mpx_act_t *act)
 {
     making_t making;
@@ -539,8 +550,10 @@ int mpx_do_MAKE(mpx_act_t *act)
     else if (making.flags & MPX_MAKE_ONLY_OPEN)
         rc = mpx_fault(MP_ENOTFOUND, "there is no '%.*s'", (int)making.name.size,
                        (const char *)making.name.data);
+    else if (act->space->now < act->space->refuse_until)
+        rc = mpx_fault(act->space->refuse_why, "the manager can't store changes now");
     else
-        rc = make(act, &making, &object);
+        rc = make_here(act, &making, &object);
     if (rc == MP_OK)
         rc = mpx_act_add_number(act, object->id);
     return rc == MP_OK ? mpx_act_add_number(act, is_new) : rc;

@@ -108,20 +108,28 @@ static void end_all(mpx_space_t *space, mpx_object_t *self, mpx_method_t method,
     }
 }
 
-/* Who waits now has seen it, even if it is cleared next. */
+static mp_rc_t set_flag(mpx_act_t *act, int64_t flag)
+{
+    mp_rc_t rc = mpx_journal_room(act->space);
+    if (rc != MP_OK)
+        return rc;
+    mpx_undo_t undo = {MPX_UNDO_FLAG, .object = act->object, .at = act->object->value};
+    act->object->value = flag;
+    mpx_object_touch(act->space, act->object);
+    mpx_journal_note(act->space, &undo);
+    return MP_OK;
+}
+
+/* Who waits now has seen it, even if it is cleared before he is served. */
 int mpx_do_EVENT_SET(mpx_act_t *act)
 {
-    act->object->value = 1;
-    mpx_object_touch(act->space, act->object);
-    end_all(act->space, act->object, MPX_EVENT_WAIT, MP_OK);
-    return MP_OK;
+    act->object->as.event.generation++;
+    return set_flag(act, 1);
 }
 
 int mpx_do_EVENT_CLEAR(mpx_act_t *act)
 {
-    act->object->value = 0;
-    mpx_object_touch(act->space, act->object);
-    return MP_OK;
+    return set_flag(act, 0);
 }
 
 int mpx_do_EVENT_IS_SET(mpx_act_t *act)
@@ -132,9 +140,22 @@ int mpx_do_EVENT_IS_SET(mpx_act_t *act)
 int mpx_do_EVENT_WAIT(mpx_act_t *act)
 {
     int rc = MP_OK;
-    if (!act->object->value)
-        (void)mpx_wait_new(act, act->object, MPX_EVENT_WAIT, (mp_bytes_t){NULL, 0}, &rc);
+    if (act->object->value)
+        return MP_OK;
+    mpx_wait_t *wait = mpx_wait_new(act, act->object, MPX_EVENT_WAIT, (mp_bytes_t){NULL, 0}, &rc);
+    if (wait)
+        wait->version = act->object->as.event.generation;
     return rc;
+}
+
+static void serve_event(mpx_space_t *space, mpx_object_t *self)
+{
+    mpx_wait_t *wait, *next;
+    for (wait = self->waits; wait; wait = next) {
+        next = wait->next;
+        if (wait->method == MPX_EVENT_WAIT && wait->version < self->as.event.generation)
+            mpx_wait_end(space, wait, MP_OK, NULL);
+    }
 }
 
 /* ---- Barrier
@@ -271,5 +292,7 @@ void mpx_object_serve(mpx_space_t *space, mpx_object_t *self)
         mpx_lock_serve(space, self);
     else if (type & MPX_T_UNITS)
         serve_units(space, self);
+    else if (self->type == MP_OBJECT_EVENT)
+        serve_event(space, self);
     serve_watchers(space, self);
 }

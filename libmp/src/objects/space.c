@@ -141,12 +141,11 @@ static mp_rc_t check_object(mpx_act_t *act, const row_t *row, uint64_t id, unsig
     return MP_OK;
 }
 
-/* Changes whose last one didn't reach the disk are refused for a while. */
-static mp_rc_t check_disk(const mpx_space_t *space, const row_t *row)
+mp_rc_t mpx_space_check_disk(const mpx_space_t *self)
 {
-    if (!(row->traits & MPX_CHANGES) || space->now >= space->refuse_until)
-        return MP_OK;
-    return mpx_fault(space->refuse_why, "the manager can't store changes now");
+    return self->now >= self->refuse_until
+               ? MP_OK
+               : mpx_fault(self->refuse_why, "the manager can't store changes now");
 }
 
 /* Changes of several entries that fail half-way are undone: so each operation is all or nothing. */
@@ -155,7 +154,7 @@ static int run(mpx_act_t *act, const row_t *row)
     mpx_journal_t *journal = &act->space->journal;
     size_t mark = journal->count;
     bool was_on = journal->on;
-    bool many = row->traits & MPX_CHANGES && !(row->traits & MPX_WAITS) &&
+    bool many = row->traits & MPX_CHANGES && !(row->traits & (MPX_WAITS | MPX_LAST)) &&
                 row->handler != mpx_do_MAKE && row->handler != mpx_do_DELETE;
     if (many)
         journal->on = true;
@@ -189,7 +188,8 @@ int mpx_space_carry_out(mpx_space_t *space, mpx_tenant_t *tenant, uint64_t numbe
     if (rc == MP_OK && operation->flags & MPX_OPERATION_GUARDED)
         rc = check_guard(&act, row->traits & MPX_CHANGES);
     if (rc == MP_OK)
-        rc = check_disk(space, row);
+        rc = row->traits & MPX_CHANGES && row->handler != mpx_do_MAKE ? mpx_space_check_disk(space)
+                                                                      : MP_OK;
     return rc == MP_OK ? run(&act, row) : (int)rc;
 }
 
@@ -452,7 +452,7 @@ mp_rc_t mpx_space_new(const mpx_space_options_t *options, mpx_space_t **out)
     own->answer_bytes = own->answer_bytes ? own->answer_bytes : WINDOW;
     own->operation_bytes = own->operation_bytes ? own->operation_bytes : WINDOW;
     /* Numbers begin with the time in microseconds: so they rise over restarts as well. */
-    self->counter = (uint64_t)own->wall_ms * 1000;
+    self->counter = (uint64_t)(own->wall_ms + own->born_at / MPX_MS) * 1000;
     self->journal.on = own->durable;
     self->batch = 1;
     *out = self;

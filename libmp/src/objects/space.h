@@ -47,6 +47,7 @@ typedef struct mpx_space_options {
     size_t operation_bytes; /* that lie; 0: 16 MiB, and one message */
     int64_t wall_ms;        /* what time it is when `now` is 0: for what expires after a restart,
                                and for numbers that rise over restarts */
+    int64_t born_at;        /* `now`, when it is made */
     uint64_t server;        /* a random number, for references */
     bool durable;
     const mp_object_type_def_t *const *types; /* custom ones, up to a NULL; may be NULL */

@@ -275,6 +275,7 @@ struct mpx_space {
     mpx_heap_t timers;
     mpx_journal_t journal;
     size_t bytes;
+    size_t parked; /* of things that wait to be put */
     size_t waits;
     uint64_t operations;
     int64_t refuse_until; /* changes: the disk was full */
@@ -386,7 +387,10 @@ void mpx_object_free(mpx_space_t *space, mpx_object_t *self);
 void mpx_object_relist(mpx_space_t *space, mpx_object_t *self);
 /* It has changed: a new version, and its waits are looked at. */
 void mpx_object_touch(mpx_space_t *space, mpx_object_t *self);
-/* Room for so many more bytes and items? MP_OK; MP_ELIMIT. */
+/* Changes whose last one didn't reach the disk are refused for a while. MP_OK, or why. */
+mp_rc_t mpx_space_check_disk(const mpx_space_t *self);
+/* Room for so many more bytes, or items? MP_OK; MP_ELIMIT. */
+mp_rc_t mpx_space_room(const mpx_space_t *self, size_t more);
 mp_rc_t mpx_object_room(const mpx_space_t *space, const mpx_object_t *self, size_t bytes_now,
                         size_t bytes_then, size_t items_then);
 void mpx_object_count_bytes(mpx_space_t *space, mpx_object_t *self, size_t less, size_t more);
@@ -427,6 +431,9 @@ mpx_wait_t *mpx_wait_new(mpx_act_t *act, mpx_object_t *object, mpx_method_t meth
                          int *rc);
 /* Answer it: with results, if rc says so, or the words of mp_errmsg(); it is freed. */
 void mpx_wait_end(mpx_space_t *space, mpx_wait_t *self, mp_rc_t rc, const mpx_buf_t *results);
+/* A thing waits with it, and counts as what is in objects does. */
+void mpx_wait_park(mpx_space_t *space, mpx_wait_t *self, mpx_thing_t *thing);
+mpx_thing_t *mpx_wait_unpark(mpx_space_t *space, mpx_wait_t *self);
 /* Nobody waits any more: no answer. */
 void mpx_wait_forget(mpx_space_t *space, mpx_wait_t *self);
 /* Its time is over. */
@@ -483,6 +490,7 @@ typedef enum mpx_undo_kind {
     MPX_UNDO_MADE,
     MPX_UNDO_ENDED,   /* at: when it would expire */
     MPX_UNDO_EXPIRY,  /* at */
+    MPX_UNDO_FLAG,    /* at: an event's */
     MPX_UNDO_FINISHED /* given: an item of a queue that is finished */
 } mpx_undo_kind_t;
 

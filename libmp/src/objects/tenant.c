@@ -61,7 +61,7 @@ mp_rc_t mpx_tenant_reply(mpx_space_t *space, mpx_tenant_t *self, uint64_t number
         memcpy(at, results->data, size);
     } else if (size) {
         mpx_parcel_head(at, MP_ITEM_BYTES, length);
-        memcpy(at + MPX_PARCEL_HEAD, words, length);
+        memcpy(at + MPX_PARCEL_HEAD, words, length); // NOLINT(bugprone-not-null-terminated-result)
     }
     DL_APPEND(self->replies, reply);
     self->reply_bytes += reply->size;

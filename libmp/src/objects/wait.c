@@ -45,6 +45,21 @@ mpx_wait_t *mpx_wait_new(mpx_act_t *act, mpx_object_t *object, mpx_method_t meth
     return self;
 }
 
+void mpx_wait_park(mpx_space_t *space, mpx_wait_t *self, mpx_thing_t *thing)
+{
+    self->thing = thing;
+    space->parked += MPX_ENTRY_COST + thing->size;
+}
+
+mpx_thing_t *mpx_wait_unpark(mpx_space_t *space, mpx_wait_t *self)
+{
+    mpx_thing_t *thing = self->thing;
+    self->thing = NULL;
+    if (thing)
+        space->parked -= MPX_ENTRY_COST + thing->size;
+    return thing;
+}
+
 static void free_wait(mpx_space_t *space, mpx_wait_t *self)
 {
     mpx_heap_remove(&space->timers, &self->timer.node);
@@ -53,7 +68,7 @@ static void free_wait(mpx_space_t *space, mpx_wait_t *self)
     DL_DELETE2(self->tenant->waits, self, prev_of, next_of);
     self->tenant->waits_count--;
     space->waits--;
-    mpx_thing_free(space, self->thing);
+    mpx_thing_free(space, mpx_wait_unpark(space, self));
     free(self);
 }
 
@@ -113,8 +128,8 @@ void mpx_space_serve(mpx_space_t *space)
     while (space->touched) {
         mpx_object_t *object = space->touched;
         space->touched = object->next_touched;
-        bool stored =
-            MPX_T(object->type) & (MPX_T_KEYED | MPX_T_SEQ | MPX_T_QUEUE | MPX_T(MP_OBJECT_VALUE));
+        bool stored = MPX_T(object->type) & (MPX_T_KEYED | MPX_T_SEQ | MPX_T_QUEUE |
+                                             MPX_T(MP_OBJECT_VALUE) | MPX_T(MP_OBJECT_EVENT));
         if (stored && object->waits && space->options.durable && space->journal.count) {
             object->next_touched = later;
             later = object;

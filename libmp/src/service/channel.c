@@ -460,6 +460,12 @@ mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
     return rc;
 }
 
+bool mpx_channel_linger(mpx_channel_t *self, int64_t until)
+{
+    return self->link && !self->driving && self->state == ADMITTED &&
+           mpx_link_linger(self->link, until);
+}
+
 int mpx_channel_fd(const mpx_channel_t *self)
 {
     return self->link ? mpx_link_fd(self->link) : self->poke;

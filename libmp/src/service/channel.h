@@ -76,6 +76,9 @@ void mpx_channel_look(mpx_channel_t *self);
 /* Sleep until something may have changed; the lock is released meanwhile.
  * MP_OK; MP_ETIMEDOUT; MP_ESYSTEM. */
 mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline);
+/* Look for a while whether something comes, before a wait sleeps; the lock stays held. Only for who
+ * is alone. true: a wait won't sleep. */
+bool mpx_channel_linger(mpx_channel_t *self, int64_t until);
 /* Tell the others that wait that something has changed. */
 void mpx_channel_changed(mpx_channel_t *self);
 

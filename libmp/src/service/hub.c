@@ -506,25 +506,27 @@ void mpx_hub_lend(mpx_hub_t *self, int (*find)(void *arg, uint64_t ticket, uint6
     mpx_link_lend(self->link, find, arg);
 }
 
+mp_rc_t mpx_hub_new_local(const mpx_link_options_t *options, mpx_hub_t **out)
+{
+    char endpoint[MPX_ENDPOINT_MAX];
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return mpx_fault_errno("random bytes");
+    snprintf(endpoint, sizeof endpoint, "ipc://@mp-%llx-%llx", (unsigned long long)mpx_life_self(),
+             (unsigned long long)random);
+    return mpx_hub_new(endpoint, options, out);
+}
+
 mp_rc_t mpx_reception(bool lanes, mpx_hub_t **out)
 {
     look_where_we_are();
     mpx_hub_t **place = &receptions[lanes];
-    if (!*place) {
-        char endpoint[MPX_ENDPOINT_MAX];
-        uint64_t random;
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
-            return mpx_fault_errno("random bytes");
-        snprintf(endpoint, sizeof endpoint, "ipc://@mp-%llx-%llx",
-                 (unsigned long long)mpx_life_self(), (unsigned long long)random);
-        mpx_link_options_t options = {
-            .only_lanes = lanes, .no_lane = !lanes, .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
-        mp_rc_t rc = mpx_hub_new(endpoint, &options, place);
-        if (rc != MP_OK)
-            return rc;
-    }
-    *out = *place;
-    return MP_OK;
+    mpx_link_options_t options = {
+        .only_lanes = lanes, .no_lane = !lanes, .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
+    mp_rc_t rc = *place ? MP_OK : mpx_hub_new_local(&options, place);
+    if (rc == MP_OK)
+        *out = *place;
+    return rc;
 }
 
 void mpx_entry_open(mpx_entry_t *self, mpx_hub_t *hub)

@@ -55,6 +55,9 @@ mp_rc_t mpx_hub_new(const char *endpoint, const mpx_link_options_t *options, mpx
 void mpx_hub_destroy(mpx_hub_t **self, int linger_ms);
 const char *mpx_hub_endpoint(const mpx_hub_t *self);
 
+/* One of its own, for visitors of this user on this host, over lanes alone; its name is made.
+ * MP_OK; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_hub_new_local(const mpx_link_options_t *options, mpx_hub_t **out);
 /* The process's own, for visitors of this user on this host: over lanes, or over ZeroMQ alone.
  * Made with the first call. MP_OK; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_reception(bool lanes, mpx_hub_t **out);

@@ -115,7 +115,7 @@ static bool serve_all(void)
     mpx_served_t *served, *next;
     DL_FOREACH_SAFE (all, served, next)
         more = served->serve(served->arg) || more;
-    return more || anything_ready();
+    return more;
 }
 
 /* A mutex goes to whoever is quickest, and the thread that has it is: it steps aside. */
@@ -144,6 +144,7 @@ static void *run(void *arg)
     for (;;) {
         pthread_mutex_lock(&lock);
         bool more = serve_all();
+        more = more || anything_ready();
         int64_t due = tick_all();
         int own_poke = poke;
         pthread_mutex_unlock(&lock);

@@ -134,8 +134,8 @@ mp_rc_t mpx_parcel_next(mp_bytes_t *rest, uint32_t *kind, mp_bytes_t *out);
  *
  *     u32 size of what follows the head | u16 method | u16 flags | u64 object | i32 wait_ms | 0
  *
- * What follows are the method's arguments, each a parcel. GUARDED: before them one with the
- * lock's number and its token. */
+ * What follows are the method's arguments, each a parcel. GUARDED: before them two
+ * numbers, the lock's and its token. */
 #define MPX_OPERATION_HEAD    24u
 #define MPX_OPERATION_GUARDED 1u
 typedef struct mpx_operation {

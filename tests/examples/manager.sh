@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The programs of docs/examples/manager: compiled as C11 with warnings as errors, and run: with a
+# manager of their own, and those that need no type of their own with a broker's objects. What they
+# print is what they say that they print.
+set -euo pipefail
+
+work=$(mktemp -d /tmp/mp-manager-XXXXXX)
+broker=
+finish() {
+    [ -z "$broker" ] || kill "$broker" 2>/dev/null || true
+    [ -z "$broker" ] || wait "$broker" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+unset MP_BROKER
+cd "$work"
+count=0
+
+# same NAME PROGRAM [ADDRESS]: it prints what it says.
+same() {
+    local name=$1
+    shift
+    timeout 60 "$@" >"$name.out" || { echo "FAIL: $* ended with $?" && exit 1; }
+    if grep -q '^/\* prints, in any order' "$MP_SOURCE/docs/examples/manager/$name.c"; then
+        sort -o "$name.out" "$name.out"
+    fi
+    diff "$name.expected" "$name.out" || { echo "FAIL: $*" && exit 1; }
+    count=$((count + 1))
+}
+
+for source in "$MP_SOURCE"/docs/examples/manager/*.c; do
+    name=$(basename "$source" .c)
+    "$CC" -std=c11 -Wall -Wextra -Werror "$source" -o "$name" \
+        -I "$MP_SOURCE/libmp/include" -I "$MP_BUILD/libmp/include" \
+        -L "$MP_BUILD/libmp" "-Wl,-rpath,$MP_BUILD/libmp" -lmp
+    sed -n '/^\/\* prints/,/^\*\//{/^\/\* prints/d;/^\*\//d;p}' "$source" >"$name.expected"
+    [ -s "$name.expected" ] || { echo "FAIL: $name.c says nothing of what it prints" && exit 1; }
+    same "$name" "./$name"
+done
+
+"$MP_BROKER_BIN" --listen "ipc://$work/broker" >broker.out 2>broker.err &
+broker=$!
+until grep -q '^ready ' broker.out; do
+    kill -0 "$broker" || { echo "FAIL: the broker ended: $(cat broker.err)" && exit 1; }
+    sleep 0.02
+done
+for source in "$MP_SOURCE"/docs/examples/manager/*.c; do
+    name=$(basename "$source" .c)
+    [ "$name" = custom ] || same "$name" "./$name" "ipc://$work/broker"
+done
+echo "$count runs"
