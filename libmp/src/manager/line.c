@@ -456,17 +456,23 @@ static void abandon(mpx_line_t *self, mpx_errand_t *errand)
         send_own(self, MPX_CANCEL, 0, &errand->first);
 }
 
-/* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. */
+/* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. Now and
+ * then it is tried for longer: once an answer has come, the manager is awake for the next question.
+ */
 static void linger(mpx_line_t *self)
 {
-    enum { PROBE = 64, WORTH_MAX = 8, WORTH_MIN = -8 };
-    if (self->users > 1 || (self->worth < 0 && ++self->probes % PROBE))
+    enum { PROBE = 64, PROBE_US = 5 * MPX_LINGER_US, WORTH_MAX = 8, WORTH_MIN = -8 };
+    bool probe = self->worth < 0;
+    if (self->users > 1 || (probe && ++self->probes % PROBE))
         return;
-    bool came = mpx_channel_linger(self->channel, mpx_now() + MPX_LINGER_US * INT64_C(1000));
-    self->worth += came ? 1 : -2;
-    self->worth = self->worth > WORTH_MAX   ? WORTH_MAX
-                  : self->worth < WORTH_MIN ? WORTH_MIN
-                                            : self->worth;
+    int64_t us = probe ? PROBE_US : MPX_LINGER_US;
+    bool came = mpx_channel_linger(self->channel, mpx_now() + us * INT64_C(1000));
+    if (probe)
+        self->worth = came ? 0 : WORTH_MIN;
+    else if (came)
+        self->worth += self->worth < WORTH_MAX;
+    else
+        self->worth -= 2;
 }
 
 /* Until it is over, or the channel is. */
