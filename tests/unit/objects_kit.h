@@ -25,12 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Check notes each assertion that holds; these are too many for that. */
-#define SURE(holds)                                                                                \
-    do {                                                                                           \
-        if (!(holds))                                                                              \
-            ck_abort_msg("%s", #holds);                                                            \
-    } while (0)
 #undef OK
 #define OK(call) SURE((call) == MP_OK)
 

@@ -1,5 +1,7 @@
 /* Lanes whose other end dies, or goes mad. */
 #include "lane_kit.h"
+#include "suite.h"
+
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -155,11 +157,11 @@ static void work_until_killed(mpx_lane_t *lane, void *arg)
 static void check_units(mp_bytes_t record, uint64_t number, uint32_t valid)
 {
     size_t size = unit_size(number);
-    ck_assert_uint_eq(record.size, size * unit_count(number));
-    ck_assert_uint_le(valid, unit_count(number));
+    SURE(record.size == size * unit_count(number));
+    SURE(valid <= unit_count(number));
     for (uint32_t unit = 0; unit < valid; unit++) {
         mp_bytes_t bytes = {(const unsigned char *)record.data + unit * size, size};
-        ck_assert(is_filled(bytes, unit_seed(number, unit), size));
+        SURE(is_filled(bytes, unit_seed(number, unit), size));
     }
 }
 
@@ -169,7 +171,7 @@ static uint64_t take_records(mpx_lane_t *lane, uint64_t from, uint64_t *units)
     mp_bytes_t record;
     mp_rc_t rc;
     while ((rc = mpx_lane_read(lane, &record)) != MP_EBUSY) {
-        ck_assert_int_eq(rc, MP_OK);
+        SURE(rc == MP_OK);
         check_units(record, from, unit_count(from));
         *units += unit_count(from++);
         mpx_lane_pop(lane);

@@ -326,5 +326,5 @@ int main(int argc, char **argv)
                                   fork_server_preloads,
                                   start_methods,
                                   NULL};
-    return suite_run("process_limits", tests, 60);
+    return suite_run("process_limits", tests, 110);
 }
