@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The programs of docs/examples/manager: compiled as C11 with warnings as errors, and run: with a
-# manager of their own, and those that need no type of their own with a broker's objects. What they
-# print is what they say that they print.
+# manager of their own, and with a broker's objects over ipc and tcp. What they print is what they
+# say that they print.
 set -euo pipefail
 
 work=$(mktemp -d /tmp/mp-manager-XXXXXX)
@@ -38,14 +38,21 @@ for source in "$MP_SOURCE"/docs/examples/manager/*.c; do
     same "$name" "./$name"
 done
 
-"$MP_BROKER_BIN" --listen "ipc://$work/broker" >broker.out 2>broker.err &
+# The broker learns the type of custom.c from a module.
+"$CC" -std=c11 -shared -fPIC "$MP_SOURCE/docs/examples/manager/custom.c" -o custom.so \
+    -I "$MP_SOURCE/libmp/include" -I "$MP_BUILD/libmp/include" \
+    -L "$MP_BUILD/libmp" "-Wl,-rpath,$MP_BUILD/libmp" -lmp
+"$MP_BROKER_BIN" --listen "ipc://$work/broker" --listen 'tcp://127.0.0.1:*' \
+    --types "$work/custom.so" >broker.out 2>broker.err &
 broker=$!
-until grep -q '^ready ' broker.out; do
+until grep -q '^ready tcp' broker.out; do
     kill -0 "$broker" || { echo "FAIL: the broker ended: $(cat broker.err)" && exit 1; }
     sleep 0.02
 done
-for source in "$MP_SOURCE"/docs/examples/manager/*.c; do
-    name=$(basename "$source" .c)
-    [ "$name" = custom ] || same "$name" "./$name" "ipc://$work/broker"
+for address in $(sed -n 's/^ready //p' broker.out); do
+    for source in "$MP_SOURCE"/docs/examples/manager/*.c; do
+        name=$(basename "$source" .c)
+        same "$name" "./$name" "$address"
+    done
 done
 echo "$count runs"
