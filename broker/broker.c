@@ -517,6 +517,7 @@ static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t 
 static void start_to_drain(mpx_broker_t *self)
 {
     mpx_log(self->options.log, MP_LOG_INFO, "draining", NULL);
+    mpx_notify_say(self->options.notify, "STOPPING=1", "finishing what is open");
     self->state = DRAINING;
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
@@ -587,6 +588,20 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
+/* To the service manager. */
+static void beat(mpx_broker_t *self, int64_t now)
+{
+    if (mpx_notify_deadline(self->options.notify) > now)
+        return;
+    char text[160];
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->engine, &counts);
+    snprintf(text, sizeof text, "%s%u workers, %u clients, %llu calls queued, %llu running",
+             self->state == DRAINING ? "draining: " : "", self->workers, self->clients,
+             (unsigned long long)counts.queued, (unsigned long long)counts.given);
+    mpx_notify_beat(self->options.notify, now, text);
+}
+
 static mp_rc_t turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
@@ -603,6 +618,7 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = tell_executors(self, now);
     end_surveys(self, now);
     cut_off_leaving(self, now);
+    beat(self, now);
     if (is_drained(self, now))
         self->state = OVER;
     return rc;
@@ -620,6 +636,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
+    until = mpx_earlier(until, mpx_notify_deadline(self->options.notify));
     struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);

@@ -1,6 +1,7 @@
 /* mp-broker: options, signals, exit status. The work is in broker.c. */
 #include "broker.h"
 #include "exits.h"
+#include "notify.h"
 #include "settings.h"
 #include "signals.h"
 
@@ -85,6 +86,8 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
         mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
                 "objects and calls are gone when the broker ends; --data keeps them", NULL);
     print_ready(broker, options->log);
+    mpx_notify_say(options->notify, "READY=1", "listening on %.200s",
+                   mpx_broker_endpoint(broker, 0));
     rc = mpx_broker_run(broker, stop_fd);
     mpx_broker_destroy(&broker);
     mpx_log(options->log, MP_LOG_INFO, "stopped", NULL);
@@ -94,6 +97,7 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
 static int run(const mpx_settings_t *chosen)
 {
     mpx_log_t log;
+    mpx_notify_t notify;
     mp_log_level_t level = MP_LOG_INFO;
     int stop_fd = -1;
     if (mpx_log_level_of(mpx_settings_text(chosen, "log-level"), &level) != MP_OK) {
@@ -114,6 +118,7 @@ static int run(const mpx_settings_t *chosen)
         .lease_ms = (int)mpx_settings_number(chosen, "lease-ms"),
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .log = &log,
+        .notify = &notify,
     };
     options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);
     mp_rc_t rc = mpx_broker_check(&options);
@@ -124,6 +129,8 @@ static int run(const mpx_settings_t *chosen)
         return MPX_EXIT_OK;
     }
     mpx_log_init(&log, level, STDERR_FILENO);
+    if (mpx_notify_init(&notify) != MP_OK)
+        mpx_log(&log, MP_LOG_WARNING, "not_notified", "why", mp_errmsg(), NULL);
     rc = mpx_signals_open(&stop_fd);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_OSERR);

@@ -1,6 +1,8 @@
 /* mp-worker: options, signals, exit status. The work is in mp_worker_run. */
+#include "clock.h"
 #include "exits.h"
 #include "log.h"
+#include "notify.h"
 #include "settings.h"
 #include "signals.h"
 
@@ -44,7 +46,9 @@ static const mpx_program_t program = {
 
 typedef struct teller {
     mpx_log_t log;
+    mpx_notify_t notify;
     const char *broker;
+    mp_worker_state_t state; /* that the service manager was told */
     bool ready;
 } teller_t;
 
@@ -57,6 +61,38 @@ static void tell(void *arg, mp_log_level_t level, const char *line)
         printf("ready %s\n", self->broker);
         fflush(stdout);
     }
+}
+
+/* It is ready when a broker has let it in for the first time. */
+static void on_tick(void *arg, const mp_worker_status_t *status)
+{
+    teller_t *self = arg;
+    const mpx_notify_t *notify = &self->notify;
+    char text[128];
+    if (status->state == MP_WORKER_SERVING)
+        snprintf(text, sizeof text, "serving with %d of %d executors, has %llu calls", status->up,
+                 status->processes, status->given);
+    else if (status->state == MP_WORKER_DRAINING)
+        snprintf(text, sizeof text, "finishing %llu calls", status->given);
+    else if (status->state == MP_WORKER_STARTING)
+        snprintf(text, sizeof text, "%d of %d executors are up", status->up, status->processes);
+    else
+        snprintf(text, sizeof text, "no broker at %.90s", self->broker);
+    bool changed = status->state != self->state;
+    self->state = status->state;
+    if (changed && status->state == MP_WORKER_SERVING)
+        mpx_notify_say(notify, "READY=1", "%s", text);
+    else if (changed && status->state == MP_WORKER_DRAINING)
+        mpx_notify_say(notify, "STOPPING=1", "%s", text);
+    mpx_notify_beat(&self->notify, mpx_now(), text);
+}
+
+/* A beat that is due waits for the next tick, and must not come too late by that. */
+static int tick_ms(const mpx_notify_t *notify)
+{
+    enum { TICK_MS = 1000 };
+    int64_t ms = notify->every_ns / MPX_MS / 4;
+    return ms < 1 ? 1 : ms < TICK_MS ? (int)ms : TICK_MS;
 }
 
 static int complain(mp_rc_t rc, int status)
@@ -92,6 +128,13 @@ static int run(const mpx_settings_t *chosen)
         .log_arg = &teller,
     };
     mpx_log_init(&teller.log, level, STDERR_FILENO);
+    if (mpx_notify_init(&teller.notify) != MP_OK)
+        mpx_log(&teller.log, MP_LOG_WARNING, "not_notified", "why", mp_errmsg(), NULL);
+    if (mpx_notify_deadline(&teller.notify) != MPX_NEVER) {
+        options.tick = on_tick;
+        options.tick_arg = &teller;
+        options.tick_ms = tick_ms(&teller.notify);
+    }
     mp_rc_t rc = mpx_signals_open(&options.stop_fd);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_OSERR);

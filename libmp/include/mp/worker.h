@@ -14,6 +14,31 @@
 extern "C" {
 #endif
 
+typedef enum mp_worker_state {
+    MP_WORKER_STARTING,   /* executors come up */
+    MP_WORKER_CONNECTING, /* no broker has let it in, or not again */
+    MP_WORKER_SERVING,
+    MP_WORKER_DRAINING
+} mp_worker_state_t;
+
+typedef struct mp_worker_status {
+    mp_worker_state_t state;
+    int processes;              /* executors that there should be */
+    int up;                     /* that there are */
+    unsigned long long given;   /* calls that it has, running or next */
+    unsigned long long started; /* executors, ever */
+    unsigned long long retired; /* of those: ended by their own will */
+    unsigned long long stopped; /* killed for a call */
+    unsigned long long crashed; /* died otherwise */
+    unsigned long long calls_ok;
+    unsigned long long calls_failed;
+    unsigned long long calls_crashed;
+    unsigned long long calls_timed_out;
+    unsigned long long calls_cancelled;
+    unsigned long long calls_other;
+    double busy; /* seconds, of calls that were ok or failed */
+} mp_worker_status_t;
+
 /* All zero but `broker` is the default. */
 typedef struct mp_worker_options {
     const char *broker;            /* endpoint; required */
@@ -35,6 +60,11 @@ typedef struct mp_worker_options {
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
     void *log_arg;
+    /* Told how it is when its state changes, and every tick_ms by its loop: if that hangs there is
+     * silence. NULL: not. Must not block; called in the same thread. */
+    void (*tick)(void *arg, const mp_worker_status_t *status);
+    void *tick_arg;
+    int tick_ms; /* 0: only changes */
 } mp_worker_options_t;
 
 /* Offer this process's tasks and those of `load` to a broker, run what it sends,

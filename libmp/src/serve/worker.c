@@ -40,7 +40,9 @@ typedef struct worker {
     mpx_workshop_t *workshop;
     mpx_engine_t *engine; /* the workshop's */
     mpx_session_t *session;
-    mpx_relay_t *relay; /* NULL: not connected */
+    mpx_relay_t *relay;     /* NULL: not connected */
+    mp_worker_state_t told; /* by the last tick */
+    int64_t tick_at;
     char name[300];
 } worker_t;
 
@@ -234,6 +236,56 @@ static bool is_drained(const worker_t *self)
     return self->state == DRAINING && (!self->relay || mpx_relay_open_calls(self->relay) == 0);
 }
 
+/* ---- ticks ------------------------------------------------------------------------ */
+
+static mp_worker_state_t state_of(const worker_t *self)
+{
+    if (self->state == STARTING)
+        return MP_WORKER_STARTING;
+    if (self->state != SERVING)
+        return MP_WORKER_DRAINING;
+    return self->relay ? MP_WORKER_SERVING : MP_WORKER_CONNECTING;
+}
+
+static void describe(const worker_t *self, mp_worker_status_t *out)
+{
+    mpx_workshop_counts_t counts;
+    mpx_tally_t tally;
+    const char *task;
+    mpx_workshop_counts(self->workshop, &counts);
+    *out = (mp_worker_status_t){
+        .state = state_of(self),
+        .processes = (int)self->processes,
+        .up = (int)counts.up,
+        .given = self->relay ? mpx_relay_open_calls(self->relay) : 0,
+        .started = counts.started,
+        .retired = counts.retired,
+        .stopped = counts.stopped,
+        .crashed = counts.crashed,
+    };
+    for (size_t i = 0; mpx_engine_task_tally(self->engine, i, &task, &tally); i++) {
+        out->calls_ok += tally.ok;
+        out->calls_failed += tally.failed;
+        out->calls_crashed += tally.crashed;
+        out->calls_timed_out += tally.timed_out;
+        out->calls_cancelled += tally.cancelled;
+        out->calls_other += tally.other;
+        out->busy += (double)tally.busy_ns / (double)MPX_S;
+    }
+}
+
+static void tick(worker_t *self, int64_t now)
+{
+    const mp_worker_options_t *options = self->options;
+    if (!options->tick || (now < self->tick_at && state_of(self) == self->told))
+        return;
+    mp_worker_status_t status;
+    describe(self, &status);
+    self->told = status.state;
+    self->tick_at = options->tick_ms > 0 ? now + options->tick_ms * MPX_MS : MPX_NEVER;
+    options->tick(options->tick_arg, &status);
+}
+
 /* ---- the loop --------------------------------------------------------------------- */
 
 static mp_rc_t turn(worker_t *self)
@@ -247,6 +299,8 @@ static mp_rc_t turn(worker_t *self)
     mpx_workshop_wake(self->workshop);
     if (rc == MP_OK && is_drained(self))
         end(self, MP_OK);
+    if (rc == MP_OK)
+        tick(self, now);
     return rc;
 }
 
@@ -257,6 +311,8 @@ static mp_rc_t wait(worker_t *self)
     int64_t until = mpx_engine_deadline(self->engine);
     if (self->session)
         until = mpx_earlier(until, mpx_session_deadline(self->session));
+    if (self->options->tick)
+        until = mpx_earlier(until, self->tick_at);
     struct pollfd fds[3] = {
         {.fd = mpx_workshop_fd(self->workshop), .events = POLLIN},
         {.fd = self->session ? mpx_session_fd(self->session) : -1, .events = POLLIN},
@@ -307,6 +363,8 @@ static mp_rc_t check(const mp_worker_options_t *options)
         return mpx_fault(MP_EINVAL, "a worker needs a broker's endpoint");
     if (options->processes < 0)
         return mpx_fault(MP_EINVAL, "a worker can't have %d processes", options->processes);
+    if (options->tick_ms < 0)
+        return mpx_fault(MP_EINVAL, "tick_ms must not be negative");
     if (options->max_calls_per_worker < 0)
         return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
     return mpx_endpoint_check(options->broker, false);
