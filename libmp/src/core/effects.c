@@ -45,6 +45,7 @@ static mpx_effect_t of_chunk(mpx_effect_kind_t kind, const chunk_t *chunk)
 mp_rc_t mpx_effects_run(effects_t *self, const chunk_t *chunk)
 {
     mpx_effect_t effect = of_chunk(MPX_RUN, chunk);
+    effect.since = chunk->since;
     return mpx_effects_add(self, &effect);
 }
 

@@ -70,7 +70,7 @@ mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t firs
     job_t *job = mpx_job_find(self, id);
     if (!job || count == 0 || first > UINT64_MAX - count)
         return MP_EINVAL;
-    mp_rc_t rc = mpx_spans_put(job, first, count, bytes, tag);
+    mp_rc_t rc = mpx_spans_put(job, now, first, count, bytes, tag);
     if (rc == MP_OK)
         rc = queue_changed(self, now, job, count);
     return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;

@@ -97,6 +97,7 @@ typedef struct mpx_effect {
     uint32_t attempt;       /* from 1 */
     mpx_stop_stage_t stage; /* STOP */
     uint32_t crashes;       /* END: by so many it is not tried again; else 0 */
+    int64_t since;          /* RUN: when the oldest of its calls was put */
 } mpx_effect_t;
 
 /* When a worker is lost, which of its unfinished calls are held against it: they end

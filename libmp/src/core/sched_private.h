@@ -52,6 +52,7 @@ typedef struct span {
     uint32_t crashes; /* workers that it cost so far */
     uint64_t bytes;
     uint64_t tag;
+    int64_t since; /* when the oldest of them was put */
     bool returned; /* was given out before: stands in front, in the order of first */
     struct job *job;
     mpx_heap_node_t delay; /* in sched.delays while it is in job.later */
@@ -121,6 +122,7 @@ typedef struct chunk {
     uint32_t attempt;
     uint32_t crashes; /* as of the span */
     uint64_t bytes;
+    int64_t since; /* as of the span */
     int64_t grace_ns;
     int64_t began; /* its running call */
     bool slow;     /* of a job whose chunks take long, or nobody knows how long */
@@ -230,7 +232,7 @@ void mpx_table_remove(table_t *self, uint64_t id); /* it must be in */
 void mpx_table_free(table_t *self);
 
 /* span.c: the queue of a job's spans. Counts of queued calls are the caller's. */
-mp_rc_t mpx_spans_put(job_t *job, uint64_t first, uint32_t count, uint64_t bytes, uint64_t tag);
+mp_rc_t mpx_spans_put(job_t *job, int64_t now, uint64_t first, uint32_t count, uint64_t bytes, uint64_t tag);
 /* The next calls of a chunk go back, charged with rc if it isn't MP_OK: in front, among others of
  * their sort in the order of their numbers, or into job.later until `at`, if that isn't 0. */
 mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,

@@ -27,7 +27,8 @@ static bool follows(const job_t *job, const span_t *span, uint64_t first, uint32
            count <= UINT32_MAX - span->count;
 }
 
-mp_rc_t mpx_spans_put(job_t *job, uint64_t first, uint32_t count, uint64_t bytes, uint64_t tag)
+mp_rc_t mpx_spans_put(job_t *job, int64_t now, uint64_t first, uint32_t count, uint64_t bytes,
+                      uint64_t tag)
 {
     span_t *last = job->spans ? job->spans->prev : NULL;
     if (last && !last->returned && follows(job, last, first, count, 1, tag)) {
@@ -38,8 +39,13 @@ mp_rc_t mpx_spans_put(job_t *job, uint64_t first, uint32_t count, uint64_t bytes
     span_t *span = malloc(sizeof *span);
     if (!span)
         return MP_ENOMEM;
-    *span = (span_t){
-        .first = first, .count = count, .attempt = 1, .bytes = bytes, .tag = tag, .job = job};
+    *span = (span_t){.first = first,
+                     .count = count,
+                     .attempt = 1,
+                     .bytes = bytes,
+                     .tag = tag,
+                     .since = now,
+                     .job = job};
     DL_APPEND(job->spans, span);
     return MP_OK;
 }
@@ -66,6 +72,7 @@ static void join_next(job_t *job, span_t *span)
         return;
     span->count += next->count;
     span->bytes += next->bytes;
+    span->since = mpx_earlier(span->since, next->since);
     span_free(job, next);
 }
 
@@ -110,6 +117,7 @@ mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count
         .crashes = chunk->crashes + (rc == MP_ECRASHED),
         .bytes = chunk->bytes / chunk->count * count,
         .tag = chunk->tag,
+        .since = chunk->since,
         .returned = true,
         .job = chunk->job,
     };
@@ -141,6 +149,7 @@ void mpx_spans_cut(job_t *job, chunk_t *chunk, uint32_t size)
     chunk->attempt = span->attempt;
     chunk->crashes = span->crashes;
     chunk->tag = span->tag;
+    chunk->since = span->since;
     chunk->bytes = mpx_span_share(span, size);
     span->first += size;
     span->count -= size;
