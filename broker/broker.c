@@ -8,6 +8,7 @@
 #include "link.h"
 #include "peer.h"
 #include "survey.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <mp/version.h>
@@ -26,6 +27,7 @@ struct mpx_broker {
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
     mpx_peer_t *peers;
+    mpx_metrics_t *metrics;
     mpx_survey_t *surveys;
     uint64_t last_survey;
     state_t state;
@@ -167,6 +169,7 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
 {
     mpx_log(self->options.log, MP_LOG_WARNING, "peer_dismissed", "peer", peer->name, "code",
             mp_errname(code), "why", why, NULL);
+    mpx_metrics_dismissed(self->metrics, code);
     mpx_problem_t problem = {.message = why};
     mpx_header_t header = {.op = MPX_OP_ERROR, .code = code};
     mpx_buf_clear(&self->scratch);
@@ -183,6 +186,8 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
 
 static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer)
 {
+    if (!peer->said_bye)
+        mpx_metrics_lost(self->metrics, mpx_peer_role(peer));
     mp_rc_t rc = retire(self, now, peer, "connection closed", peer->said_bye);
     if (peer->state == MPX_PEER_LEAVING)
         self->leaving--;
@@ -410,6 +415,35 @@ static mp_rc_t in_census(mpx_broker_t *self, const mpx_peer_t *worker, const mpx
     return MP_OK;
 }
 
+/* ---- those who look ---------------------------------------------------------------- */
+
+static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
+{
+    return (mpx_scene_t){
+        .now = now,
+        .started_at = self->started_at,
+        .software = software,
+        .draining = self->state != SERVING,
+        .durable = self->options.data != NULL,
+        .clients = self->clients,
+        .workers = self->workers,
+        .executors = self->executors,
+        .engine = self->engine,
+        .ledger = self->ledger,
+        .keeper = self->keeper,
+        .peers = self->peers,
+        .metrics = self->metrics,
+    };
+}
+
+/* Any client may ask: whoever wants it otherwise refuses here. */
+static mp_rc_t in_stat(mpx_broker_t *self, int64_t now, const mpx_peer_t *client, uint64_t nonce,
+                       mp_bytes_t question)
+{
+    mpx_scene_t scene = scene_of(self, now);
+    return mpx_watch_answer(&scene, client, nonce, question);
+}
+
 /* ---- messages --------------------------------------------------------------------- */
 
 /* A mistake of the peer's costs its connection, nothing else; only our own lack of
@@ -433,6 +467,8 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
+    if (header->op == MPX_OP_STAT)
+        return judge(self, now, peer, in_stat(self, now, peer, header->nonce, payload));
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
@@ -517,7 +553,7 @@ static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t 
 static void start_to_drain(mpx_broker_t *self)
 {
     mpx_log(self->options.log, MP_LOG_INFO, "draining", NULL);
-    mpx_notify_say(self->options.notify, "STOPPING=1", "finishing what is open");
+    mpx_notify_say(self->options.watch.notify, "STOPPING=1", "finishing what is open");
     self->state = DRAINING;
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
@@ -588,23 +624,10 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
-/* To the service manager. */
-static void beat(mpx_broker_t *self, int64_t now)
-{
-    if (mpx_notify_deadline(self->options.notify) > now)
-        return;
-    char text[160];
-    mpx_sched_counts_t counts;
-    mpx_engine_counts(self->engine, &counts);
-    snprintf(text, sizeof text, "%s%u workers, %u clients, %llu calls queued, %llu running",
-             self->state == DRAINING ? "draining: " : "", self->workers, self->clients,
-             (unsigned long long)counts.queued, (unsigned long long)counts.given);
-    mpx_notify_beat(self->options.notify, now, text);
-}
-
 static mp_rc_t turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
+    mpx_metrics_at(self->metrics, now);
     mp_rc_t rc = read_all(self, now);
     if (rc != MP_OK)
         return rc;
@@ -618,7 +641,10 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = tell_executors(self, now);
     end_surveys(self, now);
     cut_off_leaving(self, now);
-    beat(self, now);
+    if (mpx_watch_is_due(&self->options.watch, now)) {
+        mpx_scene_t scene = scene_of(self, now);
+        mpx_watch_beat(&self->options.watch, &scene);
+    }
     if (is_drained(self, now))
         self->state = OVER;
     return rc;
@@ -636,11 +662,12 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
-    until = mpx_earlier(until, mpx_notify_deadline(self->options.notify));
-    struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
-                            {.fd = stop_fd, .events = POLLIN}};
+    until = mpx_earlier(until, mpx_watch_deadline(&self->options.watch, now));
+    struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
+                            {.fd = stop_fd, .events = POLLIN},
+                            {.fd = mpx_watch_fd(&self->options.watch), .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);
-    if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
+    if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
         return mpx_fault_errno("the broker's loop");
     if (fds[1].revents)
         on_stop(self, stop_fd);
@@ -705,6 +732,7 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
         return mpx_fault(MP_ENOMEM, "a broker");
     self->options = *options;
     self->started_at = mpx_now();
+    self->metrics = mpx_metrics_new();
     mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
                                .max_peers = options->max_peers,
@@ -713,8 +741,15 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
                                    .types = options->types,
                                    .lease_ms = options->lease_ms,
                                    .max_bytes = options->object_bytes,
-                                   .log = options->log};
-    rc = mpx_engine_new(&transport, "broker", &self->engine);
+                                   .log = options->log,
+                                   .committed = mpx_metrics_committed,
+                                   .committed_arg = self->metrics};
+    rc = !self->metrics ? mpx_fault(MP_ENOMEM, "a broker's metrics")
+                        : mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK) {
+        mpx_watcher_t watcher = mpx_metrics_watcher(self->metrics);
+        mpx_engine_watch(self->engine, &watcher);
+    }
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
@@ -748,6 +783,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);
+    mpx_metrics_free(&self->metrics);
     mpx_buf_free(&self->scratch);
     free(self);
     *self_p = NULL;

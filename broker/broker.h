@@ -3,7 +3,7 @@
 #define MPX_BROKER_H
 
 #include "log.h"
-#include "notify.h"
+#include "watch.h"
 #include <mp/error.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@ typedef struct mpx_broker_options {
     int session_ms;             /* with data: how long jobs wait for a client that is gone */
     uint64_t object_bytes;      /* of all objects together */
     mpx_log_t *log;
-    mpx_notify_t *notify; /* the service manager; has been told that we are ready */
+    mpx_watch_t watch; /* has been told that we are ready */
 } mpx_broker_options_t;
 
 /* Whether the endpoints may be listened on at all. MP_OK; MP_EINVAL; MP_EPERM. */

@@ -11,6 +11,7 @@ struct mpx_ledger {
     mpx_ledger_options_t options;
     mpx_account_t *accounts; /* those that are gone: the longest first */
     uint32_t count;
+    uint64_t last_serial;
     bool stale;            /* some are */
     int64_t retry_at;      /* to write one of those */
     uint64_t last_retried; /* its session */
@@ -50,6 +51,7 @@ static mp_rc_t account_make(mpx_ledger_t *self, mpx_account_t **out)
         return MP_ENOMEM;
     account->send = self->options.send;
     account->until = MPX_NEVER;
+    account->serial = ++self->last_serial;
     DL_APPEND(self->accounts, account);
     self->count++;
     *out = account;
@@ -358,4 +360,9 @@ uint64_t mpx_ledger_open_jobs(const mpx_ledger_t *self)
         if (account->relay && account->peer)
             jobs += mpx_relay_open_jobs(account->relay);
     return jobs;
+}
+
+const mpx_account_t *mpx_ledger_accounts(const mpx_ledger_t *self)
+{
+    return self->accounts;
 }

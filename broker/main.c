@@ -37,6 +37,9 @@ static const mpx_setting_t settings[] = {
      "most that all objects together may take"},
     {"types", "MP_TYPES", MPX_TEXT, NULL, 0, 0, "FILE",
      "a module with custom types of objects; its code runs in the broker"},
+    {"http", "MP_HTTP", MPX_TEXT, NULL, 0, 0, "ADDR",
+     "serve /healthz, /readyz and /metrics at PORT on\n"
+     "                             loopback, or at HOST:PORT"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -76,6 +79,23 @@ static void print_ready(const mpx_broker_t *broker, mpx_log_t *log)
     fflush(stdout);
 }
 
+/* Before what may take long: who asks is told that we are starting. */
+static mp_rc_t start_http(const char *address, mpx_broker_options_t *options)
+{
+    mp_rc_t rc = mpx_http_new(address, &options->watch.http);
+    if (rc == MP_OK)
+        rc = mpx_http_start(options->watch.http);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_http_is_local(address))
+        mpx_log(options->log, MP_LOG_WARNING, "http_is_open", "address",
+                mpx_http_address(options->watch.http), "what",
+                "anybody who can connect there can read this broker's numbers", NULL);
+    printf("http %s\n", mpx_http_address(options->watch.http));
+    fflush(stdout);
+    return rc;
+}
+
 static int serve(const mpx_broker_options_t *options, int stop_fd)
 {
     mpx_broker_t *broker = NULL;
@@ -86,7 +106,7 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
         mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
                 "objects and calls are gone when the broker ends; --data keeps them", NULL);
     print_ready(broker, options->log);
-    mpx_notify_say(options->notify, "READY=1", "listening on %.200s",
+    mpx_notify_say(options->watch.notify, "READY=1", "listening on %.200s",
                    mpx_broker_endpoint(broker, 0));
     rc = mpx_broker_run(broker, stop_fd);
     mpx_broker_destroy(&broker);
@@ -118,10 +138,13 @@ static int run(const mpx_settings_t *chosen)
         .lease_ms = (int)mpx_settings_number(chosen, "lease-ms"),
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .log = &log,
-        .notify = &notify,
+        .watch.notify = &notify,
     };
     options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);
     mp_rc_t rc = mpx_broker_check(&options);
+    const char *http = mpx_settings_text(chosen, "http");
+    if (rc == MP_OK && http)
+        rc = mpx_http_check(http);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_CONFIG);
     if (chosen->want_check) {
@@ -138,7 +161,10 @@ static int run(const mpx_settings_t *chosen)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk */
     zsys_handler_set(NULL);         /* signals are ours */
     options.context = zsys_init();
-    return serve(&options, stop_fd);
+    rc = http ? start_http(http, &options) : MP_OK;
+    int status = rc == MP_OK ? serve(&options, stop_fd) : complain(rc, MPX_EXIT_OSERR);
+    mpx_http_destroy(&options.watch.http);
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -44,6 +44,8 @@ typedef struct mpx_peer {
     UT_hash_handle hh;
 } mpx_peer_t;
 
+/* "client", "worker", "tenant"; "" for who is none of these. */
+const char *mpx_peer_role(const mpx_peer_t *self);
 /* The peer of that number, made if need be; NULL: out of memory. */
 mpx_peer_t *mpx_peer_get(mpx_peer_t **peers, uint64_t id);
 mpx_peer_t *mpx_peer_find(mpx_peer_t *peers, uint64_t id);

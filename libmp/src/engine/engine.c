@@ -50,6 +50,7 @@ typedef struct job {
     void *hooks_self;
     mpx_job_spec_t spec; /* its strings are this struct's */
     mpx_tally_t *tally;  /* of its task; NULL: not counted */
+    void *watched;       /* what the watcher calls it */
     knows_t *knows;
     bool unlisted;
     UT_hash_handle hh;
@@ -62,6 +63,7 @@ struct mpx_engine {
     mpx_offers_t *offers;
     worker_t *workers;
     mpx_tallies_t *tallies;
+    mpx_watcher_t watcher; /* self NULL: there is none */
     job_t *jobs;
     knows_t *knows;
     uint64_t last_job;
@@ -162,6 +164,19 @@ static void count_outcomes(const mpx_engine_t *self, const job_t *job, uint64_t 
         mpx_tally_count(job->tally, rc, n, busy_ns);
     if (worker)
         mpx_tally_count(&worker->tally, rc, n, busy_ns);
+    if (self->watcher.self)
+        self->watcher.ended(self->watcher.self, job->watched, rc, n, busy_ns);
+}
+
+void mpx_engine_watch(mpx_engine_t *self, const mpx_watcher_t *watcher)
+{
+    self->watcher = *watcher;
+}
+
+mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t id)
+{
+    const job_t *job = find_job(self, id);
+    return (mpx_engine_view_t){self->sched, self->offers, job ? &job->spec.open : NULL};
 }
 
 bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char **name,
@@ -247,6 +262,9 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
         .attempt = attempt_of(job, effect),
         .item_bytes = inputs.item_bytes,
     };
+    if (self->watcher.self)
+        self->watcher.given(self->watcher.self, job->watched, header.count, header.attempt,
+                            effect->since);
     const mpx_transport_t *transport = &self->transport;
     if (transport->submit)
         transport->submit(transport->self, effect->worker, &header, &inputs);
@@ -639,6 +657,8 @@ static job_t *job_make(mpx_engine_t *self, const mpx_job_spec_t *spec, const mpx
     job->hooks_self = hooks_self;
     job->spec = *spec;
     job->tally = mpx_tallies_of(&self->tallies, spec->open.task);
+    if (self->watcher.self)
+        job->watched = self->watcher.task(self->watcher.self, spec->open.task);
     job->spec.open.task = strdup(spec->open.task);
     job->spec.open.signature = strdup(spec->open.signature);
     job->spec.open.label = strdup(spec->open.label ? spec->open.label : "");

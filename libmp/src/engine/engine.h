@@ -131,6 +131,28 @@ bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char *
 bool mpx_engine_worker_tally(const mpx_engine_t *self, uint64_t worker, uint32_t *given,
                              mpx_tally_t *out);
 
+/* Who counts what becomes of calls; its functions must not call the engine. */
+typedef struct mpx_watcher {
+    void *self;
+    /* What is to be handed on of jobs of that task; may be NULL. */
+    void *(*task)(void *self, const char *name);
+    /* So many calls are given to a worker, the oldest of which was put at `since`. */
+    void (*given)(void *self, void *task, uint32_t count, uint32_t attempt, int64_t since);
+    /* As mpx_tally_count. */
+    void (*ended)(void *self, void *task, mp_rc_t rc, uint32_t count, int64_t busy_ns);
+} mpx_watcher_t;
+/* For jobs that are opened from now on. */
+void mpx_engine_watch(mpx_engine_t *self, const mpx_watcher_t *watcher);
+
+/* The inside of an engine, for those who explain it to people (explain.h, offers.h), and what the
+ * job's OPEN said; NULL: there is no such job. Valid until the engine is called. */
+typedef struct mpx_engine_view {
+    const mpx_sched_t *sched;
+    const struct mpx_offers *offers;
+    const mpx_open_t *open;
+} mpx_engine_view_t;
+mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t job);
+
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
 int64_t mpx_engine_deadline(const mpx_engine_t *self);
 void mpx_engine_counts(const mpx_engine_t *self, mpx_sched_counts_t *out);

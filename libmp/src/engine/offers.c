@@ -233,3 +233,48 @@ mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const cha
                  name);
     return MP_ENOTASK;
 }
+
+const char **mpx_offers_of(const mpx_offers_t *self, uint64_t worker)
+{
+    member_t *member = NULL;
+    HASH_FIND(hh, self->members, &worker, sizeof worker, member);
+    const char **names = member ? calloc(member->offers_count + 1, sizeof *names) : NULL;
+    for (size_t i = 0; names && i < member->offers_count; i++)
+        names[i] = member->offers[i]->key;
+    return names;
+}
+
+/* Levenshtein's distance of two names, as far as their first characters go. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { LOOKED_AT = 64 };
+    unsigned row[LOOKED_AT + 1];
+    size_t width = strnlen(b, LOOKED_AT);
+    for (size_t j = 0; j <= width; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 0; a[i] && i < LOOKED_AT; i++) {
+        unsigned corner = row[0];
+        row[0] = (unsigned)i + 1;
+        for (size_t j = 0; j < width; j++) {
+            unsigned best = corner + (a[i] != b[j]);
+            corner = row[j + 1];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j + 1] = corner + 1 < best ? corner + 1 : best;
+        }
+    }
+    return row[width];
+}
+
+const char *mpx_offers_nearest(const mpx_offers_t *self, const char *name)
+{
+    const char *nearest = NULL;
+    unsigned least = (unsigned)strlen(name) / 3 + 2; /* further away it is another word */
+    for (const offer_t *offer = self->offers; offer; offer = offer->hh.next) {
+        unsigned far = offer->workers ? distance(name, offer->key) : least;
+        if (far < least) {
+            least = far;
+            nearest = offer->key;
+        }
+    }
+    return nearest;
+}

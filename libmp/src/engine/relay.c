@@ -528,3 +528,20 @@ uint64_t mpx_relay_open_calls(const mpx_relay_t *self)
 {
     return self->open_calls;
 }
+
+void mpx_relay_each_job(const mpx_relay_t *self,
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg)
+{
+    for (const rjob_t *job = self->jobs; job; job = job->hh.next)
+        visit(arg, job->id, job->engine_id);
+}
+
+mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self)
+{
+    return (mpx_relay_load_t){
+        .submitted_bytes = self->submitted_bytes,
+        .unacked_bytes = self->unacked_bytes,
+        .result_limit = self->options.result_bytes,
+        .held = self->held,
+    };
+}

@@ -58,6 +58,16 @@ bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t pa
 void mpx_relay_drain(mpx_relay_t *self);
 /* Jobs opened and not yet closed. */
 uint32_t mpx_relay_open_jobs(const mpx_relay_t *self);
+/* Each open job: the peer's number for it, and the engine's. */
+void mpx_relay_each_job(const mpx_relay_t *self,
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg);
+typedef struct mpx_relay_load {
+    uint64_t submitted_bytes; /* not answered yet */
+    uint64_t unacked_bytes;
+    uint64_t result_limit; /* of unacked_bytes; 0: none */
+    bool held;             /* they are over it, and not below half of it again */
+} mpx_relay_load_t;
+mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self);
 /* Calls submitted and not yet answered. */
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
 

@@ -51,6 +51,8 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_SURVEY] = "SURVEY",
     [MPX_OP_CENSUS] = "CENSUS",
     [MPX_OP_KEPT] = "KEPT",
+    [MPX_OP_STAT] = "STAT",
+    [MPX_OP_FACTS] = "FACTS",
 };
 
 /* Not every number has an op. */

@@ -71,6 +71,8 @@ typedef enum mpx_op {
     MPX_OP_SURVEY = 60,
     MPX_OP_CENSUS,
     MPX_OP_KEPT = 64,
+    MPX_OP_STAT = 80,
+    MPX_OP_FACTS,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
