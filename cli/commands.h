@@ -7,11 +7,15 @@ int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);
 int shm_main(int argc, char **argv);
+int stat_main(int argc, char **argv);
+int why_main(int argc, char **argv);
 /* The whole of their --help. */
 void lock_help(void);
 void map_help(void);
 void ping_help(void);
 void queue_help(void);
 void shm_help(void);
+void stat_help(void);
+void why_help(void);
 
 #endif

@@ -22,6 +22,8 @@ static const struct command {
     {"ping", "ask a broker how it is", ping_main, ping_help},
     {"queue", "hold a queue; put lines into it, and get them", queue_main, queue_help},
     {"shm", "list and clear named blocks of shared memory", shm_main, shm_help},
+    {"stat", "show a broker's workers, tasks, clients and jobs", stat_main, stat_help},
+    {"why", "say why calls don't run, and who holds a lock", why_main, why_help},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -41,7 +43,8 @@ static void help(FILE *out)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
     fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
-                 "\nSee mp(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
+                 "\nSee mp(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1),\n"
+                 "mp-stat(1), mp-why(1).\n");
 }
 
 static int unknown(const char *name)

@@ -329,10 +329,11 @@ int mpx_http_fd(const mpx_http_t *self)
 bool mpx_http_is_wanted(mpx_http_t *self)
 {
     eventfd_t count;
-    (void)eventfd_read(self->wanted_fd, &count);
     pthread_mutex_lock(&self->lock);
     bool wanted = self->wanted;
     pthread_mutex_unlock(&self->lock);
+    if (wanted)
+        (void)eventfd_read(self->wanted_fd, &count);
     return wanted;
 }
 
