@@ -102,7 +102,7 @@ static void say_where(const question_t *self, const mpx_reason_t *reason, char *
         say(text, "worker %s has it, behind %" PRIu64 " other calls of its chunk", worker,
             reason->number);
     else
-        say(text, "worker %s has it, and has not said yet that it began", worker);
+        say(text, "worker %s has it: it is next, or runs already", worker);
 }
 
 static void say_rival(const question_t *self, const mpx_reason_t *reason, char *text)
