@@ -232,7 +232,8 @@ void mpx_table_remove(table_t *self, uint64_t id); /* it must be in */
 void mpx_table_free(table_t *self);
 
 /* span.c: the queue of a job's spans. Counts of queued calls are the caller's. */
-mp_rc_t mpx_spans_put(job_t *job, int64_t now, uint64_t first, uint32_t count, uint64_t bytes, uint64_t tag);
+mp_rc_t mpx_spans_put(job_t *job, int64_t now, uint64_t first, uint32_t count, uint64_t bytes,
+                      uint64_t tag);
 /* The next calls of a chunk go back, charged with rc if it isn't MP_OK: in front, among others of
  * their sort in the order of their numbers, or into job.later until `at`, if that isn't 0. */
 mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
