@@ -56,7 +56,9 @@ mp_rc_t mpx_watch_answer(const mpx_scene_t *scene, const mpx_peer_t *client, uin
     asker_t asker = {.relay = client->account->relay,
                      .header = {.op = MPX_OP_FACTS, .nonce = nonce}};
     mpx_facts_t facts = {.arg = &asker, .tell = tell};
-    if (is_why)
+    if (mpx_relay_load(asker.relay).held)
+        facts.rc = MP_ELIMIT; /* who doesn't listen costs us nothing */
+    else if (is_why)
         rc = mpx_why_tell(&facts, scene, name);
     else
         mpx_facts_tell_all(&facts, scene);

@@ -24,6 +24,9 @@ typedef struct question {
     uint64_t job;
     uint64_t call;
     size_t found;
+    mpx_scene_job_t *jobs; /* all there are, by their number on the engine */
+    size_t jobs_count;
+    size_t jobs_room;
 } question_t;
 
 static void say(char *text, const char *format, ...) MP_PRINTF(2, 3);
@@ -46,25 +49,40 @@ static const char *worker_name(const question_t *self, uint64_t worker)
     return "?";
 }
 
-typedef struct search {
-    uint64_t engine;
-    mpx_scene_job_t found;
-} search_t;
-
-static void look_for(void *arg, const mpx_scene_job_t *job)
+static void list_job(void *arg, const mpx_scene_job_t *job)
 {
-    search_t *self = arg;
-    if (job->engine == self->engine)
-        self->found = *job;
+    question_t *self = arg;
+    if (self->jobs_count < self->jobs_room)
+        self->jobs[self->jobs_count++] = *job;
+}
+
+static int compare_jobs(const void *a, const void *b)
+{
+    const mpx_scene_job_t *x = a, *y = b;
+    return (x->engine > y->engine) - (x->engine < y->engine);
+}
+
+/* All jobs by our numbers, once for the question: it may be about many, and each has rivals. */
+static void list_jobs(question_t *self)
+{
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->scene->engine, &counts);
+    self->jobs = calloc((size_t)counts.jobs + 1, sizeof *self->jobs);
+    self->jobs_room = self->jobs ? counts.jobs : 0;
+    mpx_scene_each_job(self->scene, list_job, self);
+    if (self->jobs)
+        qsort(self->jobs, self->jobs_count, sizeof *self->jobs, compare_jobs);
 }
 
 /* How people call another job. */
 static void job_name(const question_t *self, uint64_t engine, char out[64])
 {
-    search_t search = {.engine = engine};
-    mpx_scene_each_job(self->scene, look_for, &search);
-    if (search.found.account)
-        snprintf(out, 64, "%" PRIu64 "/%" PRIu64, search.found.account->serial, search.found.job);
+    const mpx_scene_job_t key = {.engine = engine};
+    const mpx_scene_job_t *found =
+        self->jobs_count ? bsearch(&key, self->jobs, self->jobs_count, sizeof key, compare_jobs)
+                         : NULL;
+    if (found)
+        snprintf(out, 64, "%" PRIu64 "/%" PRIu64, found->account->serial, found->job);
     else
         snprintf(out, 64, "?");
 }
@@ -256,6 +274,8 @@ mp_rc_t mpx_why_tell(mpx_facts_t *facts, const mpx_scene_t *scene, const char *w
 {
     question_t self = {.facts = facts, .scene = scene, .call = MPX_ANY_CALL};
     parse(&self, what);
+    list_jobs(&self);
     mpx_scene_each_job(scene, explain_job, &self);
+    free(self.jobs);
     return self.found || !*what ? MP_OK : MP_ENOTFOUND;
 }
