@@ -338,6 +338,7 @@ static mp_rc_t open_job(map_t *self)
     mp_pool_options_t pool = {
         .processes = options->processes,
         .broker = options->broker,
+        .connect_timeout_ms = options->connect_timeout_ms,
         .load = options->loads ? options->load : NULL,
         .worker_stdout = STDERR_FILENO, /* results only on ours */
     };

@@ -10,6 +10,7 @@
 enum {
     JOBS,
     BROKER,
+    CONNECT,
     LOAD,
     TASK,
     SHELL,
@@ -32,6 +33,8 @@ static const option_spec_t specs[] = {
     [BROKER] = {"broker", 'b', "URL",
                 "run on that broker's workers; default: $MP_BROKER, else\n"
                 "                             here; 'local' is here in any case"},
+    [CONNECT] = {"connect-timeout-ms", 0, "N",
+                 "to find the broker, also when it was lost; default: 10000"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
     [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
     [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
@@ -82,6 +85,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
     switch (index) {
     case JOBS:
         return options_number("map", "jobs", argument, 1, &self->processes);
+    case CONNECT:
+        return options_number("map", "connect-timeout-ms", argument, 1, &self->connect_timeout_ms);
     case TIMEOUT:
         return options_number("map", "timeout-ms", argument, 1, &self->timeout_ms);
     case RETRIES:

@@ -9,6 +9,7 @@
 typedef struct map_options {
     int processes;
     const char *broker;
+    int connect_timeout_ms;
     const char *load[MAP_LOADS_MAX + 1];
     int loads;
     const char *task;
