@@ -198,11 +198,11 @@ static void on_hub_event(mpx_link_t *self, const mpx_monitor_event_t *event)
         break;
     case MPX_MONITOR_FOREIGN:
     case MPX_MONITOR_MISMATCH:
+    case MPX_MONITOR_REFUSED:
         self->failed_handshakes++;
         break;
     case MPX_MONITOR_CONNECTED:
     case MPX_MONITOR_GREETED:
-    case MPX_MONITOR_REFUSED: /* and FOREIGN follows */
     case MPX_MONITOR_OTHER:
         break;
     }
