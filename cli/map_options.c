@@ -11,6 +11,7 @@ enum {
     JOBS,
     BROKER,
     CONNECT,
+    KEY_FILE,
     LOAD,
     TASK,
     SHELL,
@@ -35,6 +36,8 @@ static const option_spec_t specs[] = {
                 "                             here; 'local' is here in any case"},
     [CONNECT] = {"connect-timeout-ms", 0, "N",
                  "to find the broker, also when it was lost; default: 10000"},
+    [KEY_FILE] = {"key-file", 'K', "FILE",
+                  "the key to show to a broker with keys; default: $MP_KEY_FILE"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
     [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
     [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
@@ -95,6 +98,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
         return options_number("map", "chunk", argument, 1, &self->chunksize);
     case LOAD:
         return on_load(self, argument);
+    case KEY_FILE:
+        return options_setenv("map", "MP_KEY_FILE", argument);
     default:
         break;
     }
