@@ -109,10 +109,10 @@ int64_t mpx_recall_deadline(const mpx_sched_t *self)
 mp_rc_t mpx_recall_tick(mpx_sched_t *self, int64_t now)
 {
     mp_rc_t rc = MP_OK;
-    while (rc == MP_OK && mpx_recall_deadline(self) <= now) {
-        mpx_heap_node_t *first = mpx_heap_first(&self->stalls);
+    mpx_heap_node_t *first;
+    while (rc == MP_OK && self->idle > self->recalls && (first = mpx_heap_first(&self->stalls)) &&
+           first->at <= now)
         rc = look_at(self, now, CONTAINER_OF(first, worker_t, stall));
-    }
     return rc;
 }
 
