@@ -94,6 +94,8 @@ static int run(const mpx_settings_t *chosen)
         .log = tell,
         .log_arg = &teller,
     };
+    if (options.key_file) /* for tasks that use the broker's objects */
+        setenv("MP_KEY_FILE", options.key_file, 1);
     mpx_log_init(&teller.log, level, STDERR_FILENO);
     mp_rc_t rc = mpx_signals_open(&options.stop_fd);
     if (rc != MP_OK)
