@@ -24,6 +24,9 @@ typedef struct mpx_broker_options {
     int lease_ms;               /* of who holds an object */
     int session_ms;             /* with data: how long jobs wait for a client that is gone */
     uint64_t object_bytes;      /* of all objects together */
+    uint64_t kept_bytes;        /* of all kept jobs together */
+    int keep_ms;                /* how long a job is kept at most */
+    uint64_t dead_bytes;        /* of dead letters */
     mpx_log_t *log;
 } mpx_broker_options_t;
 
