@@ -52,12 +52,13 @@ static mp_rc_t find(const mpx_archive_t *self, const mpx_keep_t *keep, mpx_kept_
                     bool *may_put)
 {
     mpx_kept_job_t *job = *keep->key ? mpx_archive_find_key(self, keep->key) : NULL;
-    if (job && !keep->attach) {
+    if (job) {
         *may_put = true;
         *out = job;
         return check_same(job, keep);
     }
-    job = mpx_archive_find_id(self, keep->id);
+    if (!*keep->key || !keep->attach)
+        job = mpx_archive_find_id(self, keep->id);
     *may_put = !job || job->keep.token == keep->token;
     *out = job;
     if (job && !keep->attach && !*may_put)
@@ -212,7 +213,8 @@ static mp_rc_t on_free(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     mpx_handle_t *handle = handle_of(self, peer, header, &rc);
     if (!handle)
         return rc;
-    if (!mpx_kept_job_shared(handle->job) && handle->job->taker == handle)
+    const mpx_handle_t *taker = handle->job->taker;
+    if (!mpx_kept_job_shared(handle->job) && (!taker || taker == handle))
         mpx_archive_release(self, handle->job, header->first);
     if (header->kind == MPX_JOB_LEAVE)
         mpx_archive_handle_drop(self, handle);
