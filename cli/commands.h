@@ -2,12 +2,16 @@
 #ifndef MP_CLI_COMMANDS_H
 #define MP_CLI_COMMANDS_H
 
+int dead_main(int argc, char **argv);
+int job_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);
 int shm_main(int argc, char **argv);
 /* The whole of their --help. */
+void dead_help(void);
+void job_help(void);
 void lock_help(void);
 void map_help(void);
 void ping_help(void);

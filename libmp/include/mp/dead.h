@@ -40,14 +40,18 @@ MP_API MP_MUST_CHECK mp_rc_t mp_dead_list(mp_pool_t *pool, const char *task,
                                           unsigned long long after, mp_dead_letter_t *out,
                                           size_t room, size_t *count, int timeout_ms);
 
-/* One of them, in full.
- * input    the caller frees its data with free()
- * outcome  how it ended; its strings are valid until the next mp_dead_show of this thread; NULL: not
- *          wanted
- * MP_OK; MP_ENOTFOUND; the rest as mp_dead_list. */
+/* One of them, in full. */
+typedef struct mp_dead_detail {
+    mp_bytes_t input;
+    mp_outcome_t outcome; /* how it ended; index, task and label are not filled in */
+    void *memory;         /* of both */
+} mp_dead_detail_t;
+
+/* MP_OK, and mp_dead_detail_clear frees what is in out; MP_ENOTFOUND; the rest as mp_dead_list. */
 MP_API MP_MUST_CHECK mp_rc_t mp_dead_show(mp_pool_t *pool, unsigned long long number,
-                                          mp_bytes_t *input, mp_outcome_t *outcome,
-                                          int timeout_ms);
+                                          mp_dead_detail_t *out, int timeout_ms);
+/* NULL-safe, idempotent. */
+MP_API void mp_dead_detail_clear(mp_dead_detail_t *self);
 
 /* Run dead letters again, as a new kept job, with limits and retries as the first one's job had them;
  * its id is written to `id`. The letters are gone then; who fails again comes back.

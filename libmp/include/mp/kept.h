@@ -13,10 +13,13 @@
  * client left. All jobs together are bounded by the broker's --kept-bytes: at the limit inputs are
  * refused with MP_ELIMIT.
  *
- * Outcomes come in the order of inputs. They count as taken when mp_job_next is called again for
- * more than was fetched with them, by mp_job_settle, mp_job_detach and mp_job_destroy; what was not
- * when a client is killed is given again, to the next one. One client at a time takes: when another one
- * begins to, the first gets MP_ESTATE.
+ * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at. They
+ * count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and some when it
+ * is called again; what doesn't when a client ends, or is killed, is given again, to the next one. One
+ * client at a time takes: when another one begins to, the first gets MP_ESTATE.
+ *
+ * mp_job_cancel ends the calls that the broker has; inputs that were not sent yet are no calls.
+ * mp_job_destroy leaves a job that has a name, a key or a keep_ms as it is at the broker.
  *
  * Keys: a job that is made with a key that is in use is that job. Its inputs must be the same, as far
  * as both go, or it is MP_EEXIST; calls run once, and each client gets all outcomes, which are kept

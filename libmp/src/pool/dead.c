@@ -87,9 +87,17 @@ mp_rc_t mp_dead_list(mp_pool_t *pool, const char *task, unsigned long long after
 }
 
 typedef struct shown {
-    mp_bytes_t input;
-    mpx_kept_t kept;
+    mpx_kept_t kept; /* without a value */
+    unsigned char *input;
+    size_t size;
 } shown_t;
+
+static void shown_free(shown_t *shown)
+{
+    mpx_kept_free(&shown->kept);
+    free(shown->input);
+    free(shown);
+}
 
 static mp_rc_t on_shown(mpx_inquiry_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -105,33 +113,43 @@ static mp_rc_t on_shown(mpx_inquiry_t *self, const mpx_header_t *header, mp_byte
         return mpx_fault(MP_ENOMEM, "an input of %zu bytes", record.value.size);
     if (record.value.size)
         memcpy(copy, record.value.data, record.value.size);
-    free((void *)(uintptr_t)shown->input.data);
-    shown->input = (mp_bytes_t){copy, record.value.size};
+    free(shown->input);
+    shown->input = copy;
+    shown->size = record.value.size;
     record.value.size = 0;
     mpx_kept_free(&shown->kept);
     return mpx_kept_fill(&shown->kept, &any, 0, &record);
 }
 
-mp_rc_t mp_dead_show(mp_pool_t *pool, unsigned long long number, mp_bytes_t *input,
-                     mp_outcome_t *outcome, int timeout_ms)
+mp_rc_t mp_dead_show(mp_pool_t *pool, unsigned long long number, mp_dead_detail_t *out,
+                     int timeout_ms)
 {
-    static _Thread_local mpx_kept_t last;
     uint64_t numbers[] = {number};
-    shown_t shown = {0};
-    mpx_inquiry_t inquiry = {.on_row = on_shown, .arg = &shown};
+    shown_t *shown = calloc(1, sizeof *shown);
+    if (!shown)
+        return mpx_fault(MP_ENOMEM, "a dead letter");
+    mpx_inquiry_t inquiry = {.on_row = on_shown, .arg = shown};
     mpx_dead_order_t order = {.what = MPX_DEAD_SHOW, .numbers = numbers, .numbers_count = 1};
     mp_rc_t rc = run_order(&inquiry, pool, &order, timeout_ms);
+    if (rc == MP_OK && !shown->input)
+        rc = mpx_fault(MP_EPROTO, "the broker answers something else");
     if (rc != MP_OK) {
-        free((void *)(uintptr_t)shown.input.data);
-        mpx_kept_free(&shown.kept);
+        shown_free(shown);
         return rc;
     }
-    mpx_kept_free(&last);
-    last = shown.kept;
-    *input = shown.input;
-    if (outcome)
-        *outcome = last.outcome;
+    *out = (mp_dead_detail_t){.input = {shown->input, shown->size},
+                              .outcome = shown->kept.outcome,
+                              .memory = shown};
     return MP_OK;
+}
+
+void mp_dead_detail_clear(mp_dead_detail_t *self)
+{
+    if (!self)
+        return;
+    if (self->memory)
+        shown_free(self->memory);
+    *self = (mp_dead_detail_t){0};
 }
 
 /* ---- to be run again, or dropped -------------------------------------------------------- */

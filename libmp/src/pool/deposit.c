@@ -143,9 +143,9 @@ static void pump(mpx_deposit_t *self)
     }
 }
 
-static void send_free(mpx_deposit_t *self, uint32_t kind)
+static void send_free(mpx_deposit_t *self, uint64_t first, uint32_t kind)
 {
-    send(self, (mpx_header_t){.op = MPX_OP_JOB_FREE, .first = self->next, .kind = kind},
+    send(self, (mpx_header_t){.op = MPX_OP_JOB_FREE, .first = first, .kind = kind},
          (mp_bytes_t){0});
 }
 
@@ -160,7 +160,7 @@ static void ask_again(mpx_deposit_t *self)
     if (self->dropping)
         send(self, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .kind = MPX_JOB_FORGET}, nothing);
     if (self->settling || self->leaving)
-        send_free(self, self->leaving ? MPX_JOB_LEAVE : 0);
+        send_free(self, self->next, self->leaving ? MPX_JOB_LEAVE : 0);
     if (self->awaiting_end)
         send(self, (mpx_header_t){.op = MPX_OP_JOB_TAKE, .kind = MPX_JOB_END}, nothing);
     pump(self);
@@ -490,7 +490,7 @@ void mpx_deposit_free(mpx_deposit_t *self)
             send(self, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .kind = MPX_JOB_FORGET},
                  (mp_bytes_t){0});
         else if (self->known)
-            send_free(self, MPX_JOB_LEAVE);
+            send_free(self, 0, MPX_JOB_LEAVE);
         backend->ops->errand_end(backend, &self->errand);
     }
     free_memory(self);
@@ -568,7 +568,7 @@ mp_rc_t mpx_deposit_settle(mpx_deposit_t *self, int64_t deadline)
         return rc;
     self->settling = true;
     if (self->known)
-        send_free(self, 0);
+        send_free(self, self->next, 0);
     return wait_for(self, is_settled, deadline, "to acknowledge outcomes");
 }
 
@@ -580,7 +580,7 @@ mp_rc_t mpx_deposit_leave(mpx_deposit_t *self, int64_t deadline)
         return rc;
     self->leaving = true;
     if (self->known)
-        send_free(self, MPX_JOB_LEAVE);
+        send_free(self, self->next, MPX_JOB_LEAVE);
     rc = wait_for(self, is_left, deadline, "to let go of the job");
     if (rc == MP_OK)
         self->known = false;
