@@ -36,6 +36,7 @@ struct mpx_deposit {
     uint32_t item_bytes;
 
     uint64_t puts;
+    uint64_t agreed; /* inputs that the broker has as we have them: others' outcomes aren't ours */
     parcel_t filling;
     parcel_t under_way; /* no calls and not the last: none is */
     bool sent;          /* it, on this connection */
@@ -281,6 +282,7 @@ static void on_done(mpx_deposit_t *self, const mpx_header_t *header)
         if (!self->sent || header->first != self->under_way.first + self->under_way.count)
             return;
         self->close_done = self->under_way.last;
+        self->agreed = header->first;
         self->under_way.count = 0;
         self->under_way.last = false;
         pump(self);
@@ -373,7 +375,11 @@ static bool is_dropped(const void *arg)
 static bool has_outcome(const void *arg)
 {
     const mpx_deposit_t *self = arg;
-    return self->rest.size > 0 || self->eof || self->trouble != MP_OK;
+    if (self->trouble != MP_OK)
+        return true;
+    if (self->rest.size > 0)
+        return self->attached || self->next < self->agreed;
+    return self->eof && (self->attached || self->close_done);
 }
 
 static bool has_room(const void *arg)
@@ -539,6 +545,7 @@ void mpx_deposit_cancel(mpx_deposit_t *self)
 {
     self->closed = true;
     self->close_done = true;
+    self->agreed = UINT64_MAX;
     self->filling.count = 0;
     mpx_buf_clear(&self->filling.items);
     self->cancelling = true;
@@ -548,14 +555,12 @@ void mpx_deposit_cancel(mpx_deposit_t *self)
 
 mp_rc_t mpx_deposit_next(mpx_deposit_t *self, mpx_record_t *out, uint64_t *index, int64_t deadline)
 {
-    if (self->rest.size == 0 && !self->eof) {
-        self->wants = true;
-        pump(self);
-        mp_rc_t rc = wait_for(self, has_outcome, deadline, NULL);
-        if (rc != MP_OK)
-            return rc;
-    }
-    mp_rc_t rc = mpx_record_next(&self->rest, out);
+    self->wants = self->rest.size == 0 && !self->eof;
+    pump(self);
+    mp_rc_t rc = wait_for(self, has_outcome, deadline, NULL);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_record_next(&self->rest, out);
     if (rc == MP_OK)
         *index = self->next++;
     return rc;
