@@ -1,5 +1,6 @@
 #include "broker.h"
 
+#include "archive.h"
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
@@ -27,6 +28,7 @@ struct mpx_broker {
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
+    mpx_archive_t *archive;
     mpx_peer_t *peers;
     mpx_survey_t *surveys;
     uint64_t last_survey;
@@ -97,6 +99,11 @@ static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_
     return send_to(peer->broker, peer->id, header, payload);
 }
 
+static bool to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return peer->account && mpx_relay_tell(peer->account->relay, header, payload);
+}
+
 static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *peer, uint64_t nonce)
 {
     mpx_sched_counts_t counts;
@@ -143,6 +150,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
+        mpx_archive_gone(self->archive, peer);
         mpx_ledger_gone(self->ledger, now, peer, for_good);
         self->clients--;
     } else if (peer->state == MPX_PEER_WORKER) {
@@ -439,6 +447,12 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         return in_survey(self, now, peer, header->nonce);
     if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
         return judge(self, now, peer, MP_EPERM);
+    if (mpx_archive_wants(header->op)) {
+        mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+        if (rc == MP_OK)
+            rc = mpx_archive_message(self->archive, now, peer, header, payload);
+        return judge(self, now, peer, rc);
+    }
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
@@ -556,6 +570,7 @@ static void start_to_drain(mpx_broker_t *self)
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     mpx_ledger_drain(self->ledger);
+    mpx_archive_drain(self->archive);
     for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
         if (peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER)
             (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
@@ -569,7 +584,7 @@ static bool is_drained(const mpx_broker_t *self, int64_t now)
         return false;
     if (now >= self->drain_until)
         return true;
-    return mpx_ledger_open_jobs(self->ledger) == 0;
+    return mpx_ledger_open_jobs(self->ledger) == 0 && mpx_archive_open_jobs(self->archive) == 0;
 }
 
 static void say_bye(mpx_broker_t *self)
@@ -632,8 +647,12 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = mpx_engine_tick(self->engine, now);
     if (rc == MP_OK)
         rc = mpx_ledger_flush(self->ledger, now);
+    if (rc == MP_OK)
+        rc = mpx_archive_flush(self->archive, now);
     mp_rc_t kept = mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
     mpx_ledger_settle(self->ledger, now, kept);
+    if (rc == MP_OK)
+        rc = mpx_archive_settle(self->archive, now, kept);
     if (rc == MP_OK)
         rc = tell_executors(self, now);
     mpx_gate_note_failed(self->gate, now, mpx_link_failed_handshakes(self->link));
@@ -655,6 +674,7 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
         until = mpx_earlier(until, self->drain_until);
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
+    until = mpx_earlier(until, mpx_archive_deadline(self->archive));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
     struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
@@ -706,6 +726,21 @@ static mp_rc_t open_ledger(mpx_broker_t *self)
     return mpx_ledger_new(&options, mpx_now(), &self->ledger);
 }
 
+static mp_rc_t open_archive(mpx_broker_t *self)
+{
+    mpx_archive_options_t options = {
+        .engine = self->engine,
+        .store = mpx_keeper_store(self->keeper),
+        .kept_bytes = self->options.kept_bytes,
+        .keep_ms = self->options.keep_ms,
+        .dead_bytes = self->options.dead_bytes,
+        .log = self->options.log,
+        .send = to_client,
+        .tell = to_client_on_credit,
+    };
+    return mpx_archive_new(&options, mpx_now(), &self->archive);
+}
+
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
 {
     mp_rc_t rc = mpx_broker_check(options);
@@ -737,6 +772,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     if (rc == MP_OK)
         rc = open_ledger(self);
     if (rc == MP_OK)
+        rc = open_archive(self);
+    if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
     if (rc != MP_OK) {
@@ -759,6 +796,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
         return;
     while (self->surveys)
         mpx_survey_free(&self->surveys, self->surveys);
+    mpx_archive_destroy(&self->archive);
     while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
     mpx_ledger_destroy(&self->ledger);

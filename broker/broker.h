@@ -27,6 +27,9 @@ typedef struct mpx_broker_options {
     const char *keys;           /* folder with certificate and list of clients; NULL: no keys */
     uint64_t max_operations;    /* of one peer in a second; 0: no limit */
     int reload_fd;              /* readable: read the list again; drained by us. 0: none */
+    uint64_t kept_bytes;        /* of all kept jobs together */
+    int keep_ms;                /* how long a job is kept at most */
+    uint64_t dead_bytes;        /* of dead letters */
     mpx_log_t *log;
 } mpx_broker_options_t;
 

@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include "archive_disk.h"
 #include "clock.h"
 #include "fault.h"
 
@@ -125,6 +126,8 @@ static mp_rc_t load_one(void *arg, mp_bytes_t key, mp_bytes_t value)
 {
     reading_t *reading = arg;
     uint64_t number = mpx_account_number_of(key);
+    if (mpx_archive_disk_owns(key) && reading->bucket == MPX_BUCKET_JOB)
+        return MP_OK;
     if (reading->bucket == MPX_BUCKET_JOB && mpx_account_is_head(key))
         return load_head(reading, key, value);
     if (!reading->last || reading->last->number != number)

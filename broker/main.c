@@ -34,6 +34,13 @@ static const mpx_setting_t settings[] = {
      "how long a silent client keeps its locks and other holds"},
     {"object-bytes", "MP_OBJECT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
      "most that all objects together may take"},
+    {"kept-bytes", "MP_KEPT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
+     "most that jobs kept for clients that come back may take;\n"
+     "                             more is refused"},
+    {"keep-ms", "MP_KEEP_MS", MPX_NUMBER, "3600000", 1, INT32_MAX, "MS",
+     "how long such a job waits for somebody, at most"},
+    {"dead-bytes", "MP_DEAD_BYTES", MPX_BYTES, "64M", 0, INT64_C(1) << 40, "BYTES",
+     "most that dead letters may take; above it the oldest go"},
     {"types", "MP_TYPES", MPX_TEXT, NULL, 0, 0, "FILE",
      "a module with custom types of objects; its code runs in the broker"},
     {"keys", "MP_KEYS", MPX_TEXT, NULL, 0, 0, "DIR",
@@ -124,6 +131,9 @@ static int run(const mpx_settings_t *chosen)
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .keys = mpx_settings_text(chosen, "keys"),
         .max_operations = (uint64_t)mpx_settings_number(chosen, "max-operations"),
+        .kept_bytes = (uint64_t)mpx_settings_number(chosen, "kept-bytes"),
+        .keep_ms = (int)mpx_settings_number(chosen, "keep-ms"),
+        .dead_bytes = (uint64_t)mpx_settings_number(chosen, "dead-bytes"),
         .log = &log,
     };
     options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);

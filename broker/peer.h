@@ -34,6 +34,7 @@ typedef struct mpx_peer {
     struct mpx_broker *broker;
     struct mpx_account *account; /* of a client; NULL: it came back by another connection */
     struct mpx_tenant *tenant;   /* of one of objects; NULL: it is over */
+    uint32_t job_handles;        /* on kept jobs */
     bool said_bye;
     bool over_network;
     bool joined;      /* a worker that the engine knows */

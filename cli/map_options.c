@@ -26,6 +26,11 @@ enum {
     RESUME,
     PROGRESS,
     NO_PROGRESS,
+    DETACH,
+    ID,
+    KEY,
+    KEEP,
+    DEAD,
     HELP
 };
 
@@ -52,6 +57,13 @@ static const option_spec_t specs[] = {
     [RESUME] = {"resume", 0, NULL, "skip lines that the job log says ended well"},
     [PROGRESS] = {"progress", 0, NULL, "show progress on stderr even if it is no terminal"},
     [NO_PROGRESS] = {"no-progress", 0, NULL, "show none"},
+    [DETACH] = {"detach", 'd', NULL,
+                "leave the lines to the broker, print the job's id, and end;\n"
+                "                             mp job fetch ID has the results"},
+    [ID] = {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance"},
+    [KEY] = {"key", 0, "TEXT", "the same key again is the same job: lines run only once"},
+    [KEEP] = {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows"},
+    [DEAD] = {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},
 };
 
@@ -96,6 +108,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
         return options_number("map", "retries", argument, 0, &self->retries);
     case CHUNK:
         return options_number("map", "chunk", argument, 1, &self->chunksize);
+    case KEEP:
+        return options_number("map", "keep-ms", argument, 1, &self->keep_ms);
     case LOAD:
         return on_load(self, argument);
     case KEY_FILE:
@@ -104,7 +118,7 @@ static bool on_option(void *arg, size_t index, const char *argument)
         break;
     }
     const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog};
+        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog, [ID] = &self->id, [KEY] = &self->key};
     bool *switches[SPECS] = {[SHELL] = &self->shell,
                              [UNORDERED] = &self->unordered,
                              [HALT] = &self->halt_on_error,
@@ -112,6 +126,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
                              [RESUME] = &self->resume,
                              [PROGRESS] = &self->progress,
                              [NO_PROGRESS] = &self->no_progress,
+                             [DETACH] = &self->detach,
+                             [DEAD] = &self->dead_letters,
                              [HELP] = &self->help};
     if (texts[index])
         *texts[index] = argument;
@@ -120,6 +136,18 @@ static bool on_option(void *arg, size_t index, const char *argument)
     if (index == KEEP_GOING)
         self->halt_on_error = false;
     return true;
+}
+
+static const char *contradiction_of_kept(const map_options_t *self)
+{
+    bool kept = self->detach || self->id || self->key || self->keep_ms || self->dead_letters;
+    if (kept && !map_options_remote(self))
+        return "jobs are kept by a broker: --broker URL";
+    if (kept && self->unordered)
+        return "a job that is kept has its results in input order: no --unordered";
+    if (self->detach && (self->joblog || self->halt_on_error))
+        return "with --detach nobody sees results: no --joblog and no --halt-on-error";
+    return NULL;
 }
 
 /* What is wrong with the whole of it, or NULL. */
@@ -138,7 +166,7 @@ static const char *contradiction(const map_options_t *self)
                             : "-j is for local workers, and MP_BROKER is set; add --broker local";
     if (self->task && !self->loads && !map_options_remote(self))
         return "--task needs the module that has it: --load LIB.so";
-    return NULL;
+    return contradiction_of_kept(self);
 }
 
 bool map_options_parse(map_options_t *self, int argc, char **argv)

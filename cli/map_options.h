@@ -26,6 +26,11 @@ typedef struct map_options {
     bool resume;
     bool progress;
     bool no_progress;
+    bool detach;
+    const char *id;
+    const char *key;
+    int keep_ms;
+    bool dead_letters;
     bool help;
 } map_options_t;
 

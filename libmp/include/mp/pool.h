@@ -121,6 +121,11 @@ typedef struct mp_call_options {
      * not wanted. See progress.h for a bar. */
     void (*progress)(void *arg, const mp_progress_t *progress);
     void *progress_arg;
+    /* With any of these a job is kept by its broker, see kept.h: */
+    const char *name; /* of the job; NULL: one that nobody else has */
+    const char *key;  /* of idempotency: who submits with the same one again gets what there is */
+    int keep_ms;      /* how long it waits for somebody; 0: as long as the broker allows */
+    int dead_letters; /* calls that end badly are kept as dead letters, see dead.h */
 } mp_call_options_t;
 
 /* How one call ended. Strings and value belong to the giver: see mp_job_next. */

@@ -489,7 +489,8 @@ static mp_rc_t check_call_options(const mp_call_options_t *options)
                               options->soft_timeout_ms, options->stop_grace_ms,
                               options->retries,         options->retry_on,
                               options->retry_delay_ms,  options->max_crashes,
-                              options->window,          options->worker_wait_ms};
+                              options->window,          options->worker_wait_ms,
+                              options->keep_ms};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
         if (at_least_0[i] < 0)
             return mpx_fault(MP_EINVAL,
@@ -509,17 +510,22 @@ static int bounded_priority(int priority)
                                          : priority;
 }
 
-mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
-                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+bool mpx_call_options_keep(const mp_call_options_t *options)
+{
+    return options->name || options->key || options->keep_ms || options->dead_letters;
+}
+
+mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
+                          const mp_call_options_t *options,
+                          char signature[MPX_SIGNATURE_MAX], mpx_job_spec_t *out)
 {
     mp_rc_t rc = check_call_options(options);
     if (rc == MP_OK && (self->closed || !self->backend))
         rc = mpx_fault(MP_ECLOSED, "the pool is closed");
     if (rc != MP_OK)
         return rc;
-    char signature[512];
-    mpx_backend_t *backend = self->backend;
-    mp_task_signature(task, signature, sizeof signature);
+    const mpx_backend_t *backend = self->backend;
+    mp_task_signature(task, signature, MPX_SIGNATURE_MAX);
     mpx_job_spec_t spec = {
         .open = {.task = task->name,
                  .signature = signature,
@@ -539,5 +545,20 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
     };
     if (options->call_timeout_ms || options->soft_timeout_ms)
         spec.chunk_calls = 1;
-    return mpx_engine_job_open(backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
+    *out = spec;
+    return MP_OK;
+}
+
+mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
+                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+{
+    char signature[MPX_SIGNATURE_MAX];
+    mpx_job_spec_t spec;
+    if (mpx_call_options_keep(options))
+        return mpx_fault(MP_EINVAL, "only jobs (mp_job_new, mp_imap) can be kept: `name`, `key`, "
+                                    "`keep_ms` and `dead_letters` are for those");
+    mp_rc_t rc = mpx_pool_job_spec(self, task, options, signature, &spec);
+    if (rc != MP_OK)
+        return rc;
+    return mpx_engine_job_open(self->backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
 }

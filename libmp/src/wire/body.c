@@ -6,6 +6,7 @@
  */
 #include "wire.h"
 
+#include "body_private.h"
 #include "fault.h"
 #include "utf8.h"
 
@@ -18,10 +19,7 @@ enum { BUDGET_BYTES = 4 * 1024 * 1024, ALLOC_HEAD = 16 };
 
 /* ---- unpacking within a budget ---------------------------------------------------------- */
 
-typedef struct budget {
-    size_t left;
-    bool no_memory; /* malloc failed, so the body need not be malformed */
-} budget_t;
+typedef mpx_body_budget_t budget_t;
 
 static void *budget_alloc(void *data, size_t size)
 {
@@ -735,4 +733,36 @@ mp_rc_t mpx_queue_stat_unpack(mp_bytes_t body, mpx_queue_stat_t *out, void **are
     UNPACK_END();
     *arena = NULL;
     return MP_OK;
+}
+
+/* ---- for the bodies of other files ----------------------------------------------------------- */
+
+mp_rc_t mpx_body_pack(const ProtobufCMessage *message, mpx_buf_t *out)
+{
+    return pack(message, out);
+}
+
+void *mpx_body_open(mpx_body_t *self, const ProtobufCMessageDescriptor *type, mp_bytes_t body,
+                    const char *what)
+{
+    self->budget = (budget_t){.left = BUDGET_BYTES};
+    self->allocator = (ProtobufCAllocator){budget_alloc, budget_free, &self->budget};
+    self->message = unpack(type, body, &self->allocator);
+    self->rc = self->message ? MP_OK : malformed(&self->budget, what);
+    return self->message;
+}
+
+void mpx_body_close(mpx_body_t *self)
+{
+    protobuf_c_message_free_unpacked(self->message, &self->allocator);
+}
+
+char *mpx_body_text(const char *string)
+{
+    return text(string);
+}
+
+mp_rc_t mpx_body_strings(const char **strings, size_t count, void **arena)
+{
+    return copy_strings(strings, count, arena);
 }

@@ -51,6 +51,16 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_SURVEY] = "SURVEY",
     [MPX_OP_CENSUS] = "CENSUS",
     [MPX_OP_KEPT] = "KEPT",
+    [MPX_OP_JOB_KEEP] = "JOB_KEEP",
+    [MPX_OP_JOB_INFO] = "JOB_INFO",
+    [MPX_OP_JOB_PUT] = "JOB_PUT",
+    [MPX_OP_JOB_TAKE] = "JOB_TAKE",
+    [MPX_OP_JOB_GIVE] = "JOB_GIVE",
+    [MPX_OP_JOB_FREE] = "JOB_FREE",
+    [MPX_OP_JOB_DONE] = "JOB_DONE",
+    [MPX_OP_JOB_CANCEL] = "JOB_CANCEL",
+    [MPX_OP_JOB_LIST] = "JOB_LIST",
+    [MPX_OP_JOB_DEAD] = "JOB_DEAD",
 };
 
 /* Not every number has an op. */

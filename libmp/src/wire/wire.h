@@ -71,6 +71,16 @@ typedef enum mpx_op {
     MPX_OP_SURVEY = 60,
     MPX_OP_CENSUS,
     MPX_OP_KEPT = 64,
+    MPX_OP_JOB_KEEP = 66,
+    MPX_OP_JOB_INFO,
+    MPX_OP_JOB_PUT,
+    MPX_OP_JOB_TAKE,
+    MPX_OP_JOB_GIVE,
+    MPX_OP_JOB_FREE,
+    MPX_OP_JOB_DONE,
+    MPX_OP_JOB_CANCEL,
+    MPX_OP_JOB_LIST,
+    MPX_OP_JOB_DEAD,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
