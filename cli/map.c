@@ -346,6 +346,10 @@ static mp_rc_t open_job(map_t *self)
         .call_timeout_ms = options->timeout_ms,
         .retries = options->retries,
         .unordered = options->unordered,
+        .needs = options->needs,
+        .weight = options->weight,
+        .delay_ms = options->delay_ms,
+        .deadline_ms = options->deadline_ms,
     };
     self->task = command_task;
     if (options->task)

@@ -25,6 +25,10 @@ typedef struct map_options {
     bool resume;
     bool progress;
     bool no_progress;
+    const char *needs;
+    int weight;
+    int delay_ms;
+    int deadline_ms;
     bool help;
 } map_options_t;
 

@@ -28,6 +28,8 @@ static const mpx_setting_t settings[] = {
      "let any client run any command here (mp.exec)"},
     {"name", "MP_WORKER_NAME", MPX_TEXT, NULL, 0, 0, "NAME",
      "how errors call it; default: HOST:PID"},
+    {"have", "MP_HAVE", MPX_TEXT, NULL, 0, 0, "LIST",
+     "what calls may need of this host: gpu=1,memory=8G,zone=a"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -90,6 +92,7 @@ static int run(const mpx_settings_t *chosen)
         .name = mpx_settings_text(chosen, "name"),
         .log = tell,
         .log_arg = &teller,
+        .have = mpx_settings_text(chosen, "have"),
     };
     mpx_log_init(&teller.log, level, STDERR_FILENO);
     mp_rc_t rc = mpx_signals_open(&options.stop_fd);
