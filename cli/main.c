@@ -43,17 +43,11 @@ static void help(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
-    fprintf(out, "
-  --help     print this and exit
-  --version  print the version and exit
-"
-                 "
-See mp(1)");
+    fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
+                 "\nSee mp(1)");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "%s mp-%s(1)", i % 6 == 5 ? ",
-   " : ",", commands[i].name);
-    fprintf(out, ".
-");
+        fprintf(out, ",%s mp-%s(1)", i % 6 == 5 ? "\n   " : "", commands[i].name);
+    fprintf(out, ".\n");
 }
 
 static int unknown(const char *name)
