@@ -94,6 +94,13 @@ static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }
 
+static bool recall_from(void *arg, uint64_t worker, uint64_t job, uint64_t chunk)
+{
+    mpx_header_t header = {.op = MPX_OP_RECALL, .job = job, .chunk = chunk};
+    (void)send_to(arg, worker, &header, (mp_bytes_t){0});
+    return false;
+}
+
 static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     return send_to(peer->broker, peer->id, header, payload);
@@ -260,6 +267,12 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         .horizon_ns = HORIZON_MS * MPX_MS,
         .credit_bytes = CREDIT_BYTES,
     };
+    mpx_traits_t have;
+    if (mpx_traits_parse(hello->have, &have) != MP_OK) {
+        char why[512];
+        snprintf(why, sizeof why, "what the worker has: %s", mp_errmsg());
+        return dismiss(self, now, peer, MP_EINVAL, why);
+    }
     peer->state = MPX_PEER_WORKER;
     peer->slots = hello->slots;
     self->workers++;
@@ -751,7 +764,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
         return mpx_fault(MP_ENOMEM, "a broker");
     self->options = *options;
     self->started_at = mpx_now();
-    mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
+    mpx_transport_t transport = {
+        .self = self, .send = to_worker, .stop = stop_worker, .recall = recall_from};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
                                .max_peers = options->max_peers,
                                .linger_us = LINGER_US};
@@ -767,6 +781,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     link.admit_arg = self->gate;
     if (rc == MP_OK)
         rc = mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK)
+        mpx_engine_seed(self->engine, (uint64_t)self->started_at);
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)

@@ -39,6 +39,7 @@ static mp_rc_t relay_make(mpx_ledger_t *self, mpx_account_t *account)
     mpx_relay_options_t options = self->options.relay;
     options.send_self = account;
     options.send = mpx_account_send;
+    options.client = (uint64_t)(uintptr_t)account;
     if (account->loaded)
         options.absent_ns = JOIN_AGAIN_MS * MPX_MS;
     return mpx_relay_new(self->options.engine, &options, &account->relay);

@@ -401,6 +401,10 @@ static mp_rc_t open_job(map_t *self)
         .key = options->key,
         .keep_ms = options->detach && !options->keep_ms ? INT_MAX : options->keep_ms,
         .dead_letters = options->dead_letters,
+        .needs = options->needs,
+        .weight = options->weight,
+        .delay_ms = options->delay_ms,
+        .deadline_ms = options->deadline_ms,
     };
     self->task = command_task;
     if (options->task)

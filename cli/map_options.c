@@ -31,6 +31,10 @@ enum {
     KEY,
     KEEP,
     DEAD,
+    NEEDS,
+    WEIGHT,
+    DELAY,
+    DEADLINE,
     HELP
 };
 
@@ -64,6 +68,10 @@ static const option_spec_t specs[] = {
     [KEY] = {"key", 0, "TEXT", "the same key again is the same job: lines run only once"},
     [KEEP] = {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows"},
     [DEAD] = {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead"},
+    [NEEDS] = {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a"},
+    [WEIGHT] = {"weight", 0, "N", "share among this client's maps; default: 1"},
+    [DELAY] = {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest"},
+    [DEADLINE] = {"deadline-ms", 0, "N", "give a line up so long after it was read"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},
 };
 
@@ -110,6 +118,12 @@ static bool on_option(void *arg, size_t index, const char *argument)
         return options_number("map", "chunk", argument, 1, &self->chunksize);
     case KEEP:
         return options_number("map", "keep-ms", argument, 1, &self->keep_ms);
+    case WEIGHT:
+        return options_number("map", "weight", argument, 1, &self->weight);
+    case DELAY:
+        return options_number("map", "delay-ms", argument, 0, &self->delay_ms);
+    case DEADLINE:
+        return options_number("map", "deadline-ms", argument, 1, &self->deadline_ms);
     case LOAD:
         return on_load(self, argument);
     case KEY_FILE:
@@ -118,7 +132,9 @@ static bool on_option(void *arg, size_t index, const char *argument)
         break;
     }
     const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog, [ID] = &self->id, [KEY] = &self->key};
+        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog,
+        [ID] = &self->id,         [KEY] = &self->key,   [NEEDS] = &self->needs,
+    };
     bool *switches[SPECS] = {[SHELL] = &self->shell,
                              [UNORDERED] = &self->unordered,
                              [HALT] = &self->halt_on_error,
@@ -161,6 +177,8 @@ static const char *contradiction(const map_options_t *self)
         return "--shell needs a command";
     if (self->resume && !self->joblog)
         return "--resume needs the --joblog FILE of the run that it resumes";
+    if (self->needs && !map_options_remote(self))
+        return "--needs are met by a broker's workers: give --broker URL";
     if (self->processes && map_options_remote(self))
         return self->broker ? "-j is for local workers; how many a broker has is up to mp-worker"
                             : "-j is for local workers, and MP_BROKER is set; add --broker local";

@@ -31,6 +31,10 @@ typedef struct map_options {
     const char *key;
     int keep_ms;
     bool dead_letters;
+    const char *needs;
+    int weight;
+    int delay_ms;
+    int deadline_ms;
     bool help;
 } map_options_t;
 

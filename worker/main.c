@@ -30,6 +30,8 @@ static const mpx_setting_t settings[] = {
      "how errors call it; default: HOST:PID"},
     {"key-file", "MP_KEY_FILE", MPX_TEXT, NULL, 0, 0, "FILE",
      "the certificate to show to a broker with keys; mp keygen makes it"},
+    {"have", "MP_HAVE", MPX_TEXT, NULL, 0, 0, "LIST",
+     "what calls may need of this host: gpu=1,memory=8G,zone=a"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -93,6 +95,7 @@ static int run(const mpx_settings_t *chosen)
         .name = mpx_settings_text(chosen, "name"),
         .log = tell,
         .log_arg = &teller,
+        .have = mpx_settings_text(chosen, "have"),
     };
     if (options.key_file) /* for tasks that use the broker's objects */
         setenv("MP_KEY_FILE", options.key_file, 1);

@@ -37,6 +37,9 @@ typedef struct mp_worker_options {
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
     void *log_arg;
+    const char *have; /* what calls may need of this host, such as "gpu=1,memory=8G,zone=a": numbers
+                         are capacities, which the calls that run share; others are labels. See
+                         mp_call_options_t.needs. NULL: nothing */
 } mp_worker_options_t;
 
 /* Offer this process's tasks and those of `load` to a broker, run what it sends,

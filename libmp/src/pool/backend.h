@@ -71,6 +71,7 @@ struct mpx_backend {
     const mpx_backend_ops_t *ops;
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
+    bool matches;     /* its workers are looked at for what calls need */
     int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */
     int processes;    /* workers, as far as is known */

@@ -350,6 +350,7 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
     if (!self)
         return mpx_fault(MP_ENOMEM, "a pool");
     self->base.ops = &ops;
+    self->base.matches = true;
     snprintf(self->name, sizeof self->name, "broker %s", endpoint);
 
     char host[256] = "localhost";
