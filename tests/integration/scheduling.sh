@@ -13,7 +13,7 @@ says err 'position 12'
 start_worker gpu --procs 4 --allow-exec --have gpu=1,zone=a
 gpu=$worker
 start_worker plain --procs 2 --allow-exec --have zone=b
-status 3 map --needs 'gpu=1 zone=a' -- echo <<<x
+status 2 map --needs 'gpu=1 zone=a' -- echo <<<x
 says err 'position 7'
 status 2 "$MP" map --broker local --needs gpu=1 -- echo <<<x
 says err 'broker'
