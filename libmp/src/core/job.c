@@ -159,7 +159,10 @@ mp_rc_t mpx_job_lapse(mpx_sched_t *self, int64_t now, span_t *span)
     job_t *job = span->job;
     uint64_t queued = span->delay.slot ? 0 : span->count; /* delayed ones are counted apart */
     mp_rc_t rc = mpx_spans_lapse(self, span);
-    return rc == MP_OK && queued ? mpx_job_queue_changed(self, now, job, -queued) : rc;
+    if (rc != MP_OK || !queued)
+        return rc;
+    rc = mpx_job_queue_changed(self, now, job, -queued);
+    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
 }
 
 static bool lies_within(const chunk_t *chunk, uint64_t first, uint64_t end)
