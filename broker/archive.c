@@ -155,8 +155,8 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_
 static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
 {
     mpx_fault(MP_ENOTFOUND, "job %s is not kept any more", handle->job->keep.id);
-    note_trouble(self, mpx_archive_refuse(self, handle->peer, MPX_NOT_ASKED,
-                                          handle->name.nonce, MP_ENOTFOUND));
+    note_trouble(self, mpx_archive_refuse(self, handle->peer, MPX_NOT_ASKED, handle->name.nonce,
+                                          MP_ENOTFOUND));
 }
 
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
@@ -553,7 +553,8 @@ static void expire(mpx_archive_t *self, int64_t now)
 mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
 {
     mpx_kept_job_t *job, *next;
-    DL_FOREACH_SAFE2 (self->touched, job, next, touched_next) {
+    DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
+    {
         note_trouble(self, job->trouble);
         set_expiry(self, now, job);
         if (is_used_up(job) && !job->handles) {
@@ -636,8 +637,8 @@ static mp_rc_t give(mpx_archive_t *self, mpx_handle_t *handle)
         return MP_OK;
     }
     mpx_buf_clear(&self->scratch);
-    mp_rc_t rc = mpx_kept_job_gather(job, handle->want_first, handle->want_bytes, &self->scratch,
-                                     &count);
+    mp_rc_t rc =
+        mpx_kept_job_gather(job, handle->want_first, handle->want_bytes, &self->scratch, &count);
     if (rc != MP_OK)
         return rc;
     if (count == 0) {
@@ -684,7 +685,8 @@ static mp_rc_t serve_touched(mpx_archive_t *self)
 {
     mp_rc_t rc = MP_OK;
     mpx_kept_job_t *job, *next;
-    DL_FOREACH_SAFE2 (self->touched, job, next, touched_next) {
+    DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
+    {
         self->starved = false;
         if (rc == MP_OK)
             rc = serve(self, job);

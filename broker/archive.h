@@ -23,10 +23,10 @@ typedef struct mpx_archive mpx_archive_t;
 
 typedef struct mpx_archive_options {
     mpx_engine_t *engine;
-    mpx_store_t *store;    /* NULL: in memory */
-    uint64_t kept_bytes;   /* of all kept jobs */
-    int keep_ms;           /* the most, and what a job has that doesn't ask */
-    uint64_t dead_bytes;   /* of dead letters; above it the oldest go */
+    mpx_store_t *store;  /* NULL: in memory */
+    uint64_t kept_bytes; /* of all kept jobs */
+    int keep_ms;         /* the most, and what a job has that doesn't ask */
+    uint64_t dead_bytes; /* of dead letters; above it the oldest go */
     mpx_log_t *log;
     mp_rc_t (*send)(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
     /* The same at the cost of its credit for results; false: it has none left. */

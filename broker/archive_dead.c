@@ -126,8 +126,8 @@ static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_dead_order_t *order,
             first = letter;
         if (strcmp(first->task, letter->task) != 0 || first->item_bytes != letter->item_bytes)
             return mpx_fault(MP_EINVAL,
-                             "these dead letters are of several tasks (%s, %s): choose one", first->task,
-                             letter->task);
+                             "these dead letters are of several tasks (%s, %s): choose one",
+                             first->task, letter->task);
         bytes += letter->input.size + sizeof(mpx_kept_call_t) + MPX_KEPT_BATCH_COST;
     }
     if (!first)

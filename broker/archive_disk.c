@@ -192,9 +192,8 @@ static mp_rc_t read_outcome(mpx_kept_job_t *job, uint64_t index, mp_bytes_t valu
     if (value.size < OUTCOME_HEAD)
         return corrupt();
     uint64_t hash = mpx_load_u32(at) | (uint64_t)mpx_load_u32(at + 4) << 32;
-    return mpx_kept_job_load_outcome(
-        job, index, hash, mpx_load_u32(at + 8),
-        (mp_bytes_t){at + OUTCOME_HEAD, value.size - OUTCOME_HEAD});
+    return mpx_kept_job_load_outcome(job, index, hash, mpx_load_u32(at + 8),
+                                     (mp_bytes_t){at + OUTCOME_HEAD, value.size - OUTCOME_HEAD});
 }
 
 static mp_rc_t read_one(void *arg, mp_bytes_t key, mp_bytes_t value)

@@ -31,8 +31,8 @@ void mpx_archive_del_job(mpx_store_t *store, const mpx_kept_job_t *job);
 void mpx_archive_del_letter(mpx_store_t *store, uint64_t number);
 void mpx_archive_del_all(mpx_store_t *store);
 
-/* What is read, in this order: letters, jobs, batches, outcomes. Their functions say MP_ENOTFOUND for
- * a job that they don't know. MP_OK; MP_ECORRUPT; MP_ENOMEM; MP_ESYSTEM. */
+/* What is read, in this order: letters, jobs, batches, outcomes. Their functions say MP_ENOTFOUND
+ * for a job that they don't know. MP_OK; MP_ECORRUPT; MP_ENOMEM; MP_ESYSTEM. */
 typedef struct mpx_archive_reader {
     void *self;
     mp_rc_t (*letter)(void *self, uint64_t number, mp_bytes_t block);

@@ -116,9 +116,9 @@ static mpx_handle_t *handle_of(mpx_archive_t *self, mpx_peer_t *peer, const mpx_
     mpx_handle_t *handle = mpx_archive_handle(self, peer, header->nonce);
     if (handle && mpx_archive_permits(peer, header->op))
         return handle;
-    mp_rc_t why = handle ? mpx_fault(MP_EPERM, "this client may not do that to job %s",
-                                     handle->job->keep.id)
-                         : mpx_fault(MP_ENOTFOUND, "the job is not kept any more");
+    mp_rc_t why =
+        handle ? mpx_fault(MP_EPERM, "this client may not do that to job %s", handle->job->keep.id)
+               : mpx_fault(MP_ENOTFOUND, "the job is not kept any more");
     *rc = mpx_archive_refuse(self, peer, header->op, header->nonce, why);
     return NULL;
 }
@@ -288,8 +288,9 @@ typedef mp_rc_t handler_t(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
                           const mpx_header_t *header, mp_bytes_t payload);
 
 static handler_t *const handlers[MPX_OP_END] = {
-    [MPX_OP_JOB_KEEP] = on_keep, [MPX_OP_JOB_PUT] = on_put,       [MPX_OP_JOB_TAKE] = on_take,
-    [MPX_OP_JOB_FREE] = on_free, [MPX_OP_JOB_CANCEL] = on_cancel, [MPX_OP_JOB_LIST] = on_list,
+    [MPX_OP_JOB_KEEP] = on_keep,          [MPX_OP_JOB_PUT] = on_put,
+    [MPX_OP_JOB_TAKE] = on_take,          [MPX_OP_JOB_FREE] = on_free,
+    [MPX_OP_JOB_CANCEL] = on_cancel,      [MPX_OP_JOB_LIST] = on_list,
     [MPX_OP_JOB_DEAD] = mpx_archive_dead,
 };
 

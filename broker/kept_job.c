@@ -317,7 +317,8 @@ mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t first, uint
                          uint32_t item_bytes, mp_bytes_t payload, mpx_kept_batch_t **added)
 {
     *added = NULL;
-    if (first > self->count || first + count > CALLS_MAX || !mpx_items_valid(payload, item_bytes, count))
+    if (first > self->count || first + count > CALLS_MAX ||
+        !mpx_items_valid(payload, item_bytes, count))
         return mpx_fault(MP_EPROTO, "a JOB_PUT's inputs are not those that are due");
     uint64_t there = self->count - first;
     mp_rc_t rc = compare(self, first, count, item_bytes, &payload);
@@ -373,7 +374,8 @@ mp_rc_t mpx_kept_job_load_batch(mpx_kept_job_t *self, uint64_t first, uint32_t c
                                 uint32_t item_bytes, mp_bytes_t payload)
 {
     mpx_kept_batch_t *batch;
-    if (count == 0 || first + count < first || first + count > self->count || !mpx_items_valid(payload, item_bytes, count))
+    if (count == 0 || first + count < first || first + count > self->count ||
+        !mpx_items_valid(payload, item_bytes, count))
         return corrupt(self);
     return batch_add(self, first, count, item_bytes, payload, &batch);
 }

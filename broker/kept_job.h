@@ -2,8 +2,9 @@
  *
  *     put -> batches -> engine -> outcomes -> gather ... freed
  *
- * Calls are numbered from 0. A batch is the inputs of one message; it goes when all of its calls have
- * ended. What is put again is compared, and passed over. Nothing here knows who asks, or the disk.
+ * Calls are numbered from 0. A batch is the inputs of one message; it goes when all of its calls
+ * have ended. What is put again is compared, and passed over. Nothing here knows who asks, or the
+ * disk.
  */
 #ifndef MPX_KEPT_JOB_H
 #define MPX_KEPT_JOB_H
@@ -107,8 +108,8 @@ bool mpx_kept_job_shared(const mpx_kept_job_t *self);
 
 /* Inputs from call `first` on. Of those that are there already only the others count.
  * added  the batch of new ones, or NULL
- * MP_OK; MP_EPROTO a gap, or a payload that isn't what is said; MP_EEXIST they differ from those that
- * are there, or it is closed; MP_ENOMEM. */
+ * MP_OK; MP_EPROTO a gap, or a payload that isn't what is said; MP_EEXIST they differ from those
+ * that are there, or it is closed; MP_ENOMEM. */
 mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t first, uint32_t count,
                          uint32_t item_bytes, mp_bytes_t payload, mpx_kept_batch_t **added);
 /* It has so many calls, and no more will come. MP_OK; MP_EEXIST it has others. */

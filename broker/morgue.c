@@ -12,16 +12,15 @@ enum { HEAD_WORDS = 9, HEAD_BYTES = HEAD_WORDS * 4, LETTER_COST = 192 };
 mp_rc_t mpx_letter_pack(const mpx_letter_t *letter, mpx_buf_t *out)
 {
     size_t task_size = strlen(letter->task) + 1;
-    uint32_t words[HEAD_WORDS] = {(uint32_t)letter->time_ms,     (uint32_t)(letter->time_ms >> 32),
-                                  (uint32_t)letter->index,       (uint32_t)(letter->index >> 32),
-                                  letter->item_bytes,            (uint32_t)task_size,
-                                  (uint32_t)letter->keep.size,   (uint32_t)letter->input.size,
+    uint32_t words[HEAD_WORDS] = {(uint32_t)letter->time_ms,    (uint32_t)(letter->time_ms >> 32),
+                                  (uint32_t)letter->index,      (uint32_t)(letter->index >> 32),
+                                  letter->item_bytes,           (uint32_t)task_size,
+                                  (uint32_t)letter->keep.size,  (uint32_t)letter->input.size,
                                   (uint32_t)letter->record.size};
     mp_rc_t rc = MP_OK;
     for (size_t i = 0; i < HEAD_WORDS && rc == MP_OK; i++)
         rc = mpx_buf_add_u32(out, words[i]);
-    mp_bytes_t parts[] = {
-        {letter->task, task_size}, letter->keep, letter->input, letter->record};
+    mp_bytes_t parts[] = {{letter->task, task_size}, letter->keep, letter->input, letter->record};
     for (size_t i = 0; i < 4 && rc == MP_OK; i++)
         if (parts[i].size)
             rc = mpx_buf_add(out, parts[i].data, parts[i].size);

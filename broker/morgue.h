@@ -48,7 +48,8 @@ mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const ch
 void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter);
 void mpx_morgue_free(mpx_morgue_t *self);
 
-/* What is told of it. Strings are valid until both arenas are freed. MP_OK; MP_EPROTO; MP_ENOMEM. */
+/* What is told of it. Strings are valid until both arenas are freed. MP_OK; MP_EPROTO; MP_ENOMEM.
+ */
 typedef struct mpx_letter_arenas {
     void *keep;
     void *open;

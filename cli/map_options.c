@@ -107,8 +107,11 @@ static bool on_option(void *arg, size_t index, const char *argument)
     default:
         break;
     }
-    const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog, [ID] = &self->id, [KEY] = &self->key};
+    const char **texts[SPECS] = {[BROKER] = &self->broker,
+                                 [TASK] = &self->task,
+                                 [JOBLOG] = &self->joblog,
+                                 [ID] = &self->id,
+                                 [KEY] = &self->key};
     bool *switches[SPECS] = {[SHELL] = &self->shell,
                              [UNORDERED] = &self->unordered,
                              [HALT] = &self->halt_on_error,

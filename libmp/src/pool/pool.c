@@ -485,12 +485,11 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 
 static mp_rc_t check_call_options(const mp_call_options_t *options)
 {
-    const int at_least_0[] = {options->chunksize,       options->call_timeout_ms,
-                              options->soft_timeout_ms, options->stop_grace_ms,
-                              options->retries,         options->retry_on,
-                              options->retry_delay_ms,  options->max_crashes,
-                              options->window,          options->worker_wait_ms,
-                              options->keep_ms};
+    const int at_least_0[] = {
+        options->chunksize,      options->call_timeout_ms, options->soft_timeout_ms,
+        options->stop_grace_ms,  options->retries,         options->retry_on,
+        options->retry_delay_ms, options->max_crashes,     options->window,
+        options->worker_wait_ms, options->keep_ms};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
         if (at_least_0[i] < 0)
             return mpx_fault(MP_EINVAL,
@@ -516,8 +515,8 @@ bool mpx_call_options_keep(const mp_call_options_t *options)
 }
 
 mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
-                          const mp_call_options_t *options,
-                          char signature[MPX_SIGNATURE_MAX], mpx_job_spec_t *out)
+                          const mp_call_options_t *options, char signature[MPX_SIGNATURE_MAX],
+                          mpx_job_spec_t *out)
 {
     mp_rc_t rc = check_call_options(options);
     if (rc == MP_OK && (self->closed || !self->backend))
