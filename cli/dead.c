@@ -77,8 +77,9 @@ static void print_fields(output_t *out, const mp_dead_letter_t *letter)
     output_json(out, letter->label, strlen(letter->label));
     output_text(out, ",\"task\":");
     output_json(out, letter->task, strlen(letter->task));
-    output_printf(out, ",\"index\":%llu,\"time_ms\":%llu,\"error\":\"%s\",\"message\":",
-                  letter->index, letter->time_ms, mp_errname(letter->rc));
+    output_printf(out,
+                  ",\"index\":%llu,\"time_ms\":%llu,\"error\":\"%s\",\"message\":", letter->index,
+                  letter->time_ms, mp_errname(letter->rc));
     output_json(out, letter->message, strlen(letter->message));
     output_text(out, ",\"host\":");
     output_json(out, letter->host, strlen(letter->host));
@@ -166,8 +167,8 @@ static mp_rc_t show(dead_t *self)
 static mp_rc_t requeue(dead_t *self)
 {
     char id[MP_JOB_ID_MAX + 1];
-    mp_rc_t rc = mp_dead_requeue(self->pool, self->task, self->numbers, self->count, id,
-                                 KEPT_TIMEOUT_MS);
+    mp_rc_t rc =
+        mp_dead_requeue(self->pool, self->task, self->numbers, self->count, id, KEPT_TIMEOUT_MS);
     if (rc == MP_OK)
         output_printf(&self->out, "%s\n", id);
     return rc;
@@ -176,8 +177,8 @@ static mp_rc_t requeue(dead_t *self)
 static mp_rc_t drop(dead_t *self)
 {
     size_t dropped;
-    mp_rc_t rc = mp_dead_drop(self->pool, self->task, self->numbers, self->count, &dropped,
-                              KEPT_TIMEOUT_MS);
+    mp_rc_t rc =
+        mp_dead_drop(self->pool, self->task, self->numbers, self->count, &dropped, KEPT_TIMEOUT_MS);
     if (rc == MP_OK)
         output_printf(&self->out, "%zu dropped\n", dropped);
     return rc;
@@ -222,7 +223,8 @@ static bool add_number(dead_t *self, const char *word)
     errno = 0;
     unsigned long long number = strtoull(word, &end, 10);
     if (errno || *end || *word < '0' || *word > '9' || self->count == NUMBERS_MAX) {
-        fprintf(stderr, "mp dead: '%s' is no number of a dead letter, or there are too many\n", word);
+        fprintf(stderr, "mp dead: '%s' is no number of a dead letter, or there are too many\n",
+                word);
         return false;
     }
     self->numbers[self->count++] = number;

@@ -35,17 +35,18 @@ enum { SPECS = sizeof specs / sizeof *specs };
 
 void job_help(void)
 {
-    printf("Usage: mp job list [OPTION]...\n"
-           "       mp job wait|fetch|cancel|drop ID [OPTION]...\n\n"
-           "Jobs that a broker keeps, such as those of mp map --detach:\n\n"
-           "  list    one a line: id, task, how many calls have ended, how many failed\n"
-           "  wait    until all calls have ended, and print that line\n"
-           "  fetch   print results in input order, as mp map does; what was printed is not\n"
-           "          kept any longer, unless the job has a key\n"
-           "  cancel  end the calls that have not ended; results stay\n"
-           "  drop    cancel, and forget the job\n\n"
-           "Exit status 0: done; 1: calls failed, or not in time, or there is no such job;\n"
-           "2: wrong usage; 3: no broker; 4: results could not be written, and stay.\n\nOptions:\n");
+    printf(
+        "Usage: mp job list [OPTION]...\n"
+        "       mp job wait|fetch|cancel|drop ID [OPTION]...\n\n"
+        "Jobs that a broker keeps, such as those of mp map --detach:\n\n"
+        "  list    one a line: id, task, how many calls have ended, how many failed\n"
+        "  wait    until all calls have ended, and print that line\n"
+        "  fetch   print results in input order, as mp map does; what was printed is not\n"
+        "          kept any longer, unless the job has a key\n"
+        "  cancel  end the calls that have not ended; results stay\n"
+        "  drop    cancel, and forget the job\n\n"
+        "Exit status 0: done; 1: calls failed, or not in time, or there is no such job;\n"
+        "2: wrong usage; 3: no broker; 4: results could not be written, and stay.\n\nOptions:\n");
     options_print(specs, SPECS);
 }
 
@@ -188,7 +189,8 @@ static int fetch(job_t *self, mp_job_t *job, report_t *report)
     return failed ? EXIT_FAILED : 0;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------------------------------
+ */
 
 static int with_job(job_t *self, const char *verb, report_t *report)
 {

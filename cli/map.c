@@ -358,6 +358,17 @@ static void give_away(map_t *self)
     }
 }
 
+static void hand_over(map_t *self)
+{
+    char id[MP_JOB_ID_MAX + 1];
+    snprintf(id, sizeof id, "%s", mp_job_id(self->job));
+    mp_rc_t rc = mp_job_detach(&self->job, DETACH_MS);
+    if (rc == MP_OK)
+        output_printf(&self->report.out, "%s\n", id);
+    else
+        give_up(self, EXIT_UNABLE, "", words_for(rc));
+}
+
 static void detach(map_t *self)
 {
     while (!self->stop && !input_done(&self->input)) {
@@ -367,16 +378,8 @@ static void detach(map_t *self)
         if (!self->stop && !input_done(&self->input))
             wait(self, false);
     }
-    if (self->stop)
-        return;
-    char id[MP_JOB_ID_MAX + 1];
-    snprintf(id, sizeof id, "%s", mp_job_id(self->job));
-    mp_rc_t rc = mp_job_detach(&self->job, DETACH_MS);
-    if (rc != MP_OK) {
-        give_up(self, EXIT_UNABLE, "", words_for(rc));
-        return;
-    }
-    output_printf(&self->report.out, "%s\n", id);
+    if (!self->stop)
+        hand_over(self);
     flush(self);
 }
 

@@ -53,17 +53,17 @@ MP_API MP_MUST_CHECK mp_rc_t mp_dead_show(mp_pool_t *pool, unsigned long long nu
 /* NULL-safe, idempotent. */
 MP_API void mp_dead_detail_clear(mp_dead_detail_t *self);
 
-/* Run dead letters again, as a new kept job, with limits and retries as the first one's job had them;
- * its id is written to `id`. The letters are gone then; who fails again comes back.
- * numbers  which, in rising order, at most 4096; count 0: all
- * task     only those of it; NULL: any, but all must be of one task, else MP_EINVAL
- * MP_OK; MP_ENOTFOUND there are none; MP_EINVAL; MP_ELIMIT; MP_ENOSPACE; MP_EDRAINING; the rest as
- * mp_dead_list. */
+/* Run dead letters again, as a new kept job, with limits and retries as the first one's job had
+ * them; its id is written to `id`. The letters are gone then; who fails again comes back. numbers
+ * which, in rising order, at most 4096; count 0: all task     only those of it; NULL: any, but all
+ * must be of one task, else MP_EINVAL MP_OK; MP_ENOTFOUND there are none; MP_EINVAL; MP_ELIMIT;
+ * MP_ENOSPACE; MP_EDRAINING; the rest as mp_dead_list. */
 MP_API MP_MUST_CHECK mp_rc_t mp_dead_requeue(mp_pool_t *pool, const char *task,
                                              const unsigned long long *numbers, size_t count,
                                              char id[MP_JOB_ID_MAX + 1], int timeout_ms);
 
-/* Forget them. dropped: how many there were; NULL: not wanted. As mp_dead_requeue; there may be none. */
+/* Forget them. dropped: how many there were; NULL: not wanted. As mp_dead_requeue; there may be
+ * none. */
 MP_API MP_MUST_CHECK mp_rc_t mp_dead_drop(mp_pool_t *pool, const char *task,
                                           const unsigned long long *numbers, size_t count,
                                           size_t *dropped, int timeout_ms);

@@ -137,9 +137,8 @@ mp_rc_t mp_dead_show(mp_pool_t *pool, unsigned long long number, mp_dead_detail_
         shown_free(shown);
         return rc;
     }
-    *out = (mp_dead_detail_t){.input = {shown->input, shown->size},
-                              .outcome = shown->kept.outcome,
-                              .memory = shown};
+    *out = (mp_dead_detail_t){
+        .input = {shown->input, shown->size}, .outcome = shown->kept.outcome, .memory = shown};
     return MP_OK;
 }
 

@@ -25,10 +25,10 @@ struct mpx_deposit {
     mpx_keep_t keep;
     char id[MP_JOB_ID_MAX + 1];
     char key[MP_JOB_KEY_MAX + 1];
-    bool attached; /* by id: it takes no inputs */
+    bool attached;  /* by id: it takes no inputs */
     bool transient; /* nobody will come back for it */
-    bool known;    /* we have a handle, on this connection */
-    bool had;      /* we have had one */
+    bool known;     /* we have a handle, on this connection */
+    bool had;       /* we have had one */
     mp_rc_t trouble;
     char problem[512];
     mp_task_t task; /* of one that was attached */
@@ -138,8 +138,7 @@ static void pump(mpx_deposit_t *self)
     if (!self->attached)
         pump_inputs(self);
     if (self->wants && !self->asked && !self->eof) {
-        mpx_header_t take = {
-            .op = MPX_OP_JOB_TAKE, .first = self->next, .bytes = TAKE_BYTES};
+        mpx_header_t take = {.op = MPX_OP_JOB_TAKE, .first = self->next, .bytes = TAKE_BYTES};
         self->asked = send(self, take, (mp_bytes_t){0});
     }
 }

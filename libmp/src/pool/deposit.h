@@ -4,8 +4,8 @@
  *     next <- batch <- JOB_GIVE                              meanwhile travels in the next one
  *
  * Every request can be made again, so a connection that was lost costs nothing: the handle is taken
- * anew, and what was not answered is asked again. All functions are called with the pool's lock, and
- * those with a deadline leave it while they wait.
+ * anew, and what was not answered is asked again. All functions are called with the pool's lock,
+ * and those with a deadline leave it while they wait.
  */
 #ifndef MPX_DEPOSIT_H
 #define MPX_DEPOSIT_H

@@ -21,8 +21,8 @@ typedef struct mpx_inquiry {
 } mpx_inquiry_t;
 
 /* Ask, and wait. Takes the pool's lock. A question may be asked twice, when the connection is lost
- * before its answer has come. MP_OK; MP_EINVAL no broker's; MP_ETIMEDOUT; MP_ECLOSED; MP_EFORKED; what the
- * broker says; what on_row says. */
+ * before its answer has come. MP_OK; MP_EINVAL no broker's; MP_ETIMEDOUT; MP_ECLOSED; MP_EFORKED;
+ * what the broker says; what on_row says. */
 mp_rc_t mpx_inquiry_run(mpx_inquiry_t *self, mp_pool_t *pool, int timeout_ms);
 
 #endif

@@ -48,8 +48,9 @@ struct mp_job {
     size_t value_bytes;
     mp_rc_t trouble; /* a hook ran out of memory */
     mpx_buf_t scratch;
-    mpx_deposit_t *deposit; /* the broker keeps it; then of the rest only the pool, task, label, and: */
-    mpx_kept_t given;       /* what next handed out */
+    mpx_deposit_t
+        *deposit;     /* the broker keeps it; then of the rest only the pool, task, label, and: */
+    mpx_kept_t given; /* what next handed out */
 };
 
 enum { WINDOW_PER_WORKER = 64, WINDOW_BYTES = 64 * 1024 * 1024 };
@@ -459,8 +460,7 @@ mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms, mp_job_t 
     self->label = label;
     self->closed = true;
     pthread_mutex_lock(&pool->lock);
-    rc = mpx_deposit_new(pool, NULL, NULL, id, mpx_deadline(mpx_now(), timeout_ms),
-                         &self->deposit);
+    rc = mpx_deposit_new(pool, NULL, NULL, id, mpx_deadline(mpx_now(), timeout_ms), &self->deposit);
     if (rc == MP_OK) {
         self->task = mpx_deposit_task(self->deposit);
         DL_APPEND(pool->jobs, self);

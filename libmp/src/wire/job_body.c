@@ -201,8 +201,7 @@ mp_rc_t mpx_dead_order_unpack(mp_bytes_t body, mpx_dead_order_t *out, void **are
     return rc;
 }
 
-#define LETTER_NUMBERS(X)                                                                          \
-    X(number) X(index) X(time_ms) X(code) X(pid) X(attempt) X(input_bytes)
+#define LETTER_NUMBERS(X) X(number) X(index) X(time_ms) X(code) X(pid) X(attempt) X(input_bytes)
 
 mp_rc_t mpx_dead_letter_pack(const mpx_dead_letter_t *self, mpx_buf_t *out)
 {

@@ -64,7 +64,7 @@ typedef struct mpx_dead_order {
     uint64_t after;
     uint32_t count;
     const uint64_t *numbers; /* that rise */
-    size_t numbers_count; /* 0: all */
+    size_t numbers_count;    /* 0: all */
     const char *task;
     const char *id;
     uint64_t token;
