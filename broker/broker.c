@@ -1,8 +1,10 @@
 #include "broker.h"
 
+#include "archive.h"
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
+#include "gate.h"
 #include "keeper.h"
 #include "ledger.h"
 #include "link.h"
@@ -22,10 +24,12 @@ typedef enum state { SERVING, DRAINING, OVER } state_t;
 
 struct mpx_broker {
     mpx_broker_options_t options;
+    mpx_gate_t *gate;
     mpx_link_t *link;
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
+    mpx_archive_t *archive;
     mpx_peer_t *peers;
     mpx_metrics_t *metrics;
     mpx_survey_t *surveys;
@@ -92,9 +96,21 @@ static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }
 
+static bool recall_from(void *arg, uint64_t worker, uint64_t job, uint64_t chunk)
+{
+    mpx_header_t header = {.op = MPX_OP_RECALL, .job = job, .chunk = chunk};
+    (void)send_to(arg, worker, &header, (mp_bytes_t){0});
+    return false;
+}
+
 static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     return send_to(peer->broker, peer->id, header, payload);
+}
+
+static bool to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return peer->account && mpx_relay_tell(peer->account->relay, header, payload);
 }
 
 static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *peer, uint64_t nonce)
@@ -143,6 +159,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
+        mpx_archive_gone(self->archive, peer);
         mpx_ledger_gone(self->ledger, now, peer, for_good);
         self->clients--;
     } else if (peer->state == MPX_PEER_WORKER) {
@@ -255,6 +272,12 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         .horizon_ns = HORIZON_MS * MPX_MS,
         .credit_bytes = CREDIT_BYTES,
     };
+    mpx_traits_t have;
+    if (mpx_traits_parse(hello->have, &have) != MP_OK) {
+        char why[512];
+        snprintf(why, sizeof why, "what the worker has: %s", mp_errmsg());
+        return dismiss(self, now, peer, MP_EINVAL, why);
+    }
     peer->state = MPX_PEER_WORKER;
     peer->slots = hello->slots;
     self->workers++;
@@ -263,6 +286,8 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     mp_rc_t rc = welcome(self, peer, &(mpx_welcome_t){0});
     return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
 }
+
+static mp_rc_t judge(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t rc);
 
 static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mpx_hello_t *hello)
 {
@@ -273,10 +298,10 @@ static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mp
         return dismiss(self, now, peer, MP_EDRAINING, "the broker is shutting down");
     peer->pid = hello->pid;
     snprintf(peer->host, sizeof peer->host, "%s", hello->host);
-    if (*hello->name)
-        snprintf(peer->name, sizeof peer->name, "%s", hello->name);
-    else
-        snprintf(peer->name, sizeof peer->name, "%.100s:%u", hello->host, hello->pid);
+    mpx_gate_name(peer, hello->name, hello->host, hello->pid);
+    bool works = hello->role == MPX_ROLE_WORKER;
+    if (mpx_peer_require(peer, works ? MPX_MAY_WORK : MPX_MAY_SUBMIT | MPX_MAY_ADMIN) != MP_OK)
+        return judge(self, now, peer, MP_EPERM);
     if (hello->role == MPX_ROLE_CLIENT)
         return admit_client(self, now, peer, hello);
     if (hello->role == MPX_ROLE_WORKER && hello->slots >= 1 && hello->slots <= SLOTS_MAX)
@@ -295,13 +320,13 @@ static mp_rc_t on_knock(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_by
         return dismiss(self, now, peer, rc, mp_errmsg());
     if (rc != MP_OK)
         return rc;
-    snprintf(peer->name, sizeof peer->name, "%.100s:%u", knock.host, knock.pid);
+    mpx_gate_name(peer, "", knock.host, knock.pid);
     peer->over_network = strcmp(mpx_link_carrier(self->link, peer->id), "tcp") == 0;
     if (knock.version_min > MPX_WIRE_VERSION || knock.version_max < MPX_WIRE_VERSION)
         rc = mpx_fault(MP_EVERSION, "this broker speaks protocol version 1 only");
     else if (self->state != SERVING)
         rc = mpx_fault(MP_EDRAINING, "the broker is shutting down");
-    else
+    else if ((rc = mpx_peer_require(peer, MPX_MAY_READ)) == MP_OK)
         rc = mpx_keeper_let_in(self->keeper, now, peer, &knock, &admit);
     free(arena);
     if (rc != MP_OK) {
@@ -469,6 +494,14 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         return in_survey(self, now, peer, header->nonce);
     if (header->op == MPX_OP_STAT)
         return judge(self, now, peer, in_stat(self, now, peer, header->nonce, payload));
+    if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
+        return judge(self, now, peer, MP_EPERM);
+    if (mpx_archive_wants(header->op)) {
+        mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+        if (rc == MP_OK)
+            rc = mpx_archive_message(self->archive, now, peer, header, payload);
+        return judge(self, now, peer, rc);
+    }
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
@@ -527,11 +560,19 @@ static mp_rc_t on_message(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     bool apart = false;
     if (peer->state == MPX_PEER_LEAVING)
         return MP_OK;
+    if (!*peer->name)
+        mpx_gate_recognise(self->gate, peer, event->user);
     mp_rc_t rc = mpx_head_unpack(event->frames[0], &header, &payload, &apart);
     if (rc == MP_OK && apart != (event->frames_count == 2))
         rc = mpx_fault(MP_EPROTO, "the number of frames is not what the head says");
     if (rc != MP_OK)
         return judge(self, now, peer, rc);
+    uint64_t operations = header.op == MPX_OP_CALL && header.count ? header.count : 1;
+    if (!mpx_peer_spends(peer, now, operations, self->options.max_operations))
+        return judge(self, now, peer,
+                     mpx_fault(MP_ELIMIT,
+                               "more than %llu operations in a second (--max-operations)",
+                               (unsigned long long)self->options.max_operations));
     return dispatch(self, now, peer, &header, apart ? event->frames[1] : payload);
 }
 
@@ -548,6 +589,27 @@ static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t 
     return on_message(self, now, peer, event);
 }
 
+/* ---- keys ------------------------------------------------------------------------- */
+
+/* Whose key is gone, or may no longer do what it is here for, has to go; the others go on with the
+ * roles that they have now. */
+static mp_rc_t reload_keys(mpx_broker_t *self, int64_t now)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(self->options.reload_fd, bytes, sizeof bytes);
+    mp_rc_t rc = MP_OK;
+    if (!mpx_gate_reload(self->gate))
+        return rc;
+    for (mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next) {
+        if (peer->state == MPX_PEER_LEAVING)
+            continue;
+        rc = judge(self, now, peer, mpx_gate_review(self->gate, peer));
+        if (peer->state == MPX_PEER_TENANT)
+            mpx_keeper_restrict(self->keeper, peer);
+    }
+    return rc;
+}
+
 /* ---- draining --------------------------------------------------------------------- */
 
 static void start_to_drain(mpx_broker_t *self)
@@ -558,6 +620,7 @@ static void start_to_drain(mpx_broker_t *self)
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     mpx_ledger_drain(self->ledger);
+    mpx_archive_drain(self->archive);
     for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
         if (peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER)
             (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
@@ -571,7 +634,7 @@ static bool is_drained(const mpx_broker_t *self, int64_t now)
         return false;
     if (now >= self->drain_until)
         return true;
-    return mpx_ledger_open_jobs(self->ledger) == 0;
+    return mpx_ledger_open_jobs(self->ledger) == 0 && mpx_archive_open_jobs(self->archive) == 0;
 }
 
 static void say_bye(mpx_broker_t *self)
@@ -635,10 +698,15 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = mpx_engine_tick(self->engine, now);
     if (rc == MP_OK)
         rc = mpx_ledger_flush(self->ledger, now);
+    if (rc == MP_OK)
+        rc = mpx_archive_flush(self->archive, now);
     mp_rc_t kept = mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
     mpx_ledger_settle(self->ledger, now, kept);
     if (rc == MP_OK)
+        rc = mpx_archive_settle(self->archive, now, kept);
+    if (rc == MP_OK)
         rc = tell_executors(self, now);
+    mpx_gate_note_failed(self->gate, now, mpx_link_failed_handshakes(self->link));
     end_surveys(self, now);
     cut_off_leaving(self, now);
     if (mpx_watch_is_due(&self->options.watch, now)) {
@@ -661,17 +729,20 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
         until = mpx_earlier(until, self->drain_until);
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
+    until = mpx_earlier(until, mpx_archive_deadline(self->archive));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     until = mpx_earlier(until, mpx_watch_deadline(&self->options.watch, now));
-    struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
+    int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
+    struct pollfd fds[4] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN},
+                            {.fd = reload_fd, .events = POLLIN},
                             {.fd = mpx_watch_fd(&self->options.watch), .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);
-    if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+    if (poll(fds, 4, wait_ms) < 0 && errno != EINTR)
         return mpx_fault_errno("the broker's loop");
     if (fds[1].revents)
         on_stop(self, stop_fd);
-    return MP_OK;
+    return fds[2].revents ? reload_keys(self, mpx_now()) : MP_OK;
 }
 
 mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
@@ -690,17 +761,7 @@ mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
 
 mp_rc_t mpx_broker_check(const mpx_broker_options_t *options)
 {
-    for (size_t i = 0; i < options->listen_count; i++) {
-        mp_rc_t rc = mpx_endpoint_check(options->listen[i], true);
-        if (rc != MP_OK)
-            return rc;
-        if (!mpx_endpoint_is_local(options->listen[i]))
-            return mpx_fault(MP_EPERM,
-                             "%s can be reached from other hosts, and without keys anybody there "
-                             "could use this broker; listen on tcp://127.0.0.1:PORT or ipc:///PATH",
-                             options->listen[i]);
-    }
-    return MP_OK;
+    return mpx_gate_check(options->listen, options->listen_count, options->keys, options->log);
 }
 
 static mp_rc_t open_ledger(mpx_broker_t *self)
@@ -722,6 +783,21 @@ static mp_rc_t open_ledger(mpx_broker_t *self)
     return mpx_ledger_new(&options, mpx_now(), &self->ledger);
 }
 
+static mp_rc_t open_archive(mpx_broker_t *self)
+{
+    mpx_archive_options_t options = {
+        .engine = self->engine,
+        .store = mpx_keeper_store(self->keeper),
+        .kept_bytes = self->options.kept_bytes,
+        .keep_ms = self->options.keep_ms,
+        .dead_bytes = self->options.dead_bytes,
+        .log = self->options.log,
+        .send = to_client,
+        .tell = to_client_on_credit,
+    };
+    return mpx_archive_new(&options, mpx_now(), &self->archive);
+}
+
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
 {
     mp_rc_t rc = mpx_broker_check(options);
@@ -733,7 +809,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     self->options = *options;
     self->started_at = mpx_now();
     self->metrics = mpx_metrics_new();
-    mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
+    mpx_transport_t transport = {
+        .self = self, .send = to_worker, .stop = stop_worker, .recall = recall_from};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
                                .max_peers = options->max_peers,
                                .linger_us = LINGER_US};
@@ -744,16 +821,25 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
                                    .log = options->log,
                                    .committed = mpx_metrics_committed,
                                    .committed_arg = self->metrics};
-    rc = !self->metrics ? mpx_fault(MP_ENOMEM, "a broker's metrics")
-                        : mpx_engine_new(&transport, "broker", &self->engine);
+    rc = self->metrics ? mpx_gate_new(options->keys, options->log, &self->gate)
+                       : mpx_fault(MP_ENOMEM, "a broker's metrics");
+    if (rc == MP_OK)
+        link.curve = mpx_gate_curve(self->gate);
+    link.admit = mpx_gate_admit;
+    link.admit_arg = self->gate;
+    if (rc == MP_OK)
+        rc = mpx_engine_new(&transport, "broker", &self->engine);
     if (rc == MP_OK) {
         mpx_watcher_t watcher = mpx_metrics_watcher(self->metrics);
+        mpx_engine_seed(self->engine, (uint64_t)self->started_at);
         mpx_engine_watch(self->engine, &watcher);
     }
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
         rc = open_ledger(self);
+    if (rc == MP_OK)
+        rc = open_archive(self);
     if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
@@ -777,12 +863,14 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
         return;
     while (self->surveys)
         mpx_survey_free(&self->surveys, self->surveys);
+    mpx_archive_destroy(&self->archive);
     while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
     mpx_ledger_destroy(&self->ledger);
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);
+    mpx_gate_free(&self->gate);
     mpx_metrics_free(&self->metrics);
     mpx_buf_free(&self->scratch);
     free(self);

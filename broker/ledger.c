@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include "archive_disk.h"
 #include "clock.h"
 #include "fault.h"
 
@@ -39,6 +40,7 @@ static mp_rc_t relay_make(mpx_ledger_t *self, mpx_account_t *account)
     mpx_relay_options_t options = self->options.relay;
     options.send_self = account;
     options.send = mpx_account_send;
+    options.client = (uint64_t)(uintptr_t)account;
     if (account->loaded)
         options.absent_ns = JOIN_AGAIN_MS * MPX_MS;
     return mpx_relay_new(self->options.engine, &options, &account->relay);
@@ -127,6 +129,8 @@ static mp_rc_t load_one(void *arg, mp_bytes_t key, mp_bytes_t value)
 {
     reading_t *reading = arg;
     uint64_t number = mpx_account_number_of(key);
+    if (mpx_archive_disk_owns(key) && reading->bucket == MPX_BUCKET_JOB)
+        return MP_OK;
     if (reading->bucket == MPX_BUCKET_JOB && mpx_account_is_head(key))
         return load_head(reading, key, value);
     if (!reading->last || reading->last->number != number)

@@ -169,6 +169,9 @@ static void say_reason(const question_t *self, const mpx_open_t *open, const mpx
         say(text, "workers with an idle slot, but no credit for %" PRIu64 " bytes more: %" PRIu64,
             reason->bytes, reason->number);
         break;
+    case MPX_WHY_NEEDS:
+        say(text, "workers that have too little left of what it needs: %" PRIu64, reason->number);
+        break;
     case MPX_WHY_PRIORITY:
     case MPX_WHY_TURN:
         say_rival(self, reason, text);
@@ -182,13 +185,13 @@ static void say_reason(const question_t *self, const mpx_open_t *open, const mpx
 static const char *kind_name(mpx_reason_kind_t kind)
 {
     static const char *const names[] = {
-        [MPX_WHY_OVER] = "over",         [MPX_WHY_RUNNING] = "running",
-        [MPX_WHY_GIVEN] = "given",       [MPX_WHY_DELAYED] = "delayed",
-        [MPX_WHY_HELD] = "window_full",  [MPX_WHY_NO_WORKER] = "no_worker",
-        [MPX_WHY_NO_TASK] = "no_task",   [MPX_WHY_DRAINING] = "draining",
-        [MPX_WHY_BUSY] = "busy",         [MPX_WHY_NO_CREDIT] = "no_credit",
-        [MPX_WHY_PRIORITY] = "priority", [MPX_WHY_TURN] = "turn",
-        [MPX_WHY_BEHIND] = "behind",
+        [MPX_WHY_OVER] = "over",        [MPX_WHY_RUNNING] = "running",
+        [MPX_WHY_GIVEN] = "given",      [MPX_WHY_DELAYED] = "delayed",
+        [MPX_WHY_HELD] = "window_full", [MPX_WHY_NO_WORKER] = "no_worker",
+        [MPX_WHY_NO_TASK] = "no_task",  [MPX_WHY_DRAINING] = "draining",
+        [MPX_WHY_BUSY] = "busy",        [MPX_WHY_NO_CREDIT] = "no_credit",
+        [MPX_WHY_NEEDS] = "needs",      [MPX_WHY_PRIORITY] = "priority",
+        [MPX_WHY_TURN] = "turn",        [MPX_WHY_BEHIND] = "behind",
     };
     return names[kind];
 }

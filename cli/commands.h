@@ -2,6 +2,9 @@
 #ifndef MP_CLI_COMMANDS_H
 #define MP_CLI_COMMANDS_H
 
+int keygen_main(int argc, char **argv);
+int dead_main(int argc, char **argv);
+int job_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
@@ -10,6 +13,9 @@ int shm_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int why_main(int argc, char **argv);
 /* The whole of their --help. */
+void keygen_help(void);
+void dead_help(void);
+void job_help(void);
 void lock_help(void);
 void map_help(void);
 void ping_help(void);

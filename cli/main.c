@@ -16,6 +16,9 @@ static const struct command {
     int (*run)(int argc, char **argv);
     void (*help)(void);
 } commands[] = {
+    {"dead", "list calls that ended badly at a broker, and run them again", dead_main, dead_help},
+    {"job", "list, await, fetch and cancel jobs that a broker keeps", job_main, job_help},
+    {"keygen", "make keys for a broker and for those who use it", keygen_main, keygen_help},
     {"lock", "show who holds and awaits a manager's locks", lock_main, lock_help},
     {"map", "run a command or a task once for each input line, on all cores or by a broker",
      map_main, map_help},
@@ -43,8 +46,10 @@ static void help(FILE *out)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
     fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
-                 "\nSee mp(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1),\n"
-                 "mp-stat(1), mp-why(1).\n");
+                 "\nSee mp(1)");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, ",%s mp-%s(1)", i % 6 == 5 ? "\n   " : "", commands[i].name);
+    fprintf(out, ".\n");
 }
 
 static int unknown(const char *name)

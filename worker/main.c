@@ -32,6 +32,10 @@ static const mpx_setting_t settings[] = {
      "let any client run any command here (mp.exec)"},
     {"name", "MP_WORKER_NAME", MPX_TEXT, NULL, 0, 0, "NAME",
      "how errors call it; default: HOST:PID"},
+    {"key-file", "MP_KEY_FILE", MPX_TEXT, NULL, 0, 0, "FILE",
+     "the certificate to show to a broker with keys; mp keygen makes it"},
+    {"have", "MP_HAVE", MPX_TEXT, NULL, 0, 0, "LIST",
+     "what calls may need of this host: gpu=1,memory=8G,zone=a"},
     {"http", "MP_WORKER_HTTP", MPX_TEXT, NULL, 0, 0, "ADDR",
      "serve /healthz, /readyz and /metrics at PORT on\n"
      "                             loopback, or at HOST:PORT"},
@@ -229,6 +233,7 @@ static int run(const mpx_settings_t *chosen)
     size_t modules = 0;
     mp_worker_options_t options = {
         .broker = teller.broker,
+        .key_file = mpx_settings_text(chosen, "key-file"),
         .processes = (int)mpx_settings_number(chosen, "procs"),
         .load = mpx_settings_list(chosen, "load", &modules),
         .max_calls_per_worker = (int)mpx_settings_number(chosen, "max-calls"),
@@ -238,7 +243,10 @@ static int run(const mpx_settings_t *chosen)
         .name = mpx_settings_text(chosen, "name"),
         .log = tell,
         .log_arg = &teller,
+        .have = mpx_settings_text(chosen, "have"),
     };
+    if (options.key_file) /* for tasks that use the broker's objects */
+        setenv("MP_KEY_FILE", options.key_file, 1);
     mpx_log_init(&teller.log, level, STDERR_FILENO);
     if (mpx_notify_init(&teller.notify) != MP_OK)
         mpx_log(&teller.log, MP_LOG_WARNING, "not_notified", "why", mp_errmsg(), NULL);

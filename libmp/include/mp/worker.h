@@ -42,6 +42,8 @@ typedef struct mp_worker_status {
 /* All zero but `broker` is the default. */
 typedef struct mp_worker_options {
     const char *broker;            /* endpoint; required */
+    const char *key_file;          /* for a broker with keys: the certificate to show, see key.h;
+                                      NULL: that of the environment's MP_KEY_FILE, if any */
     int processes;                 /* executors; 0: mp_cpu_count() */
     const char *const *load;       /* shared objects that each executor loads; ends with NULL */
     int (*initializer)(void *arg); /* called by each executor before its first call; if it returns
@@ -60,6 +62,9 @@ typedef struct mp_worker_options {
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
     void *log_arg;
+    const char *have; /* what calls may need of this host, such as "gpu=1,memory=8G,zone=a": numbers
+                         are capacities, which the calls that run share; others are labels. See
+                         mp_call_options_t.needs. NULL: nothing */
     /* Told how it is when its state changes, and every tick_ms by its loop: if that hangs there is
      * silence. NULL: not. Must not block; called in the same thread. */
     void (*tick)(void *arg, const mp_worker_status_t *status);

@@ -134,10 +134,13 @@ static void explain_workers(inquiry_t *self)
 {
     uint64_t busy = 0;
     uint64_t cramped = 0;
+    uint64_t lacking = 0;
     for (const worker_t *worker = self->sched->workers; worker; worker = worker->hh.next) {
         if (worker->draining || !mpx_kind_can(worker->kind, self->job->need))
             continue;
-        if (worker->list == &self->sched->cramped)
+        if (mpx_worker_lacks(worker, self->job->need))
+            lacking++;
+        else if (worker->list == &self->sched->cramped)
             cramped++;
         else if (worker->chunks_count > 0)
             busy++;
@@ -147,6 +150,8 @@ static void explain_workers(inquiry_t *self)
                                  .number = cramped,
                                  .bytes = self->span->bytes,
                                  .at = MPX_NEVER});
+    if (lacking)
+        add(self, (mpx_reason_t){.kind = MPX_WHY_NEEDS, .number = lacking, .at = MPX_NEVER});
     if (busy)
         add(self, (mpx_reason_t){.kind = MPX_WHY_BUSY, .number = busy, .at = MPX_NEVER});
 }
@@ -167,7 +172,7 @@ static void explain_rival(inquiry_t *self, const job_t *rival)
     int difference = rival->policy.priority - self->job->policy.priority;
     if (rival == self->job || difference < 0)
         return;
-    if (difference == 0 && (!self->job->in_ring || rival->turn > self->job->turn))
+    if (difference == 0 && (!self->job->in_ring || !mpx_share_precedes(rival, self->job)))
         return;
     add(self, (mpx_reason_t){.kind = difference ? MPX_WHY_PRIORITY : MPX_WHY_TURN,
                              .job = rival->id,
@@ -180,8 +185,8 @@ static void explain_rivals(inquiry_t *self)
     for (const need_t *need = self->sched->ready; need; need = need->ready_next) {
         if (!compete(self->sched, self->job->need, need))
             continue;
-        for (const level_t *level = need->levels; level; level = level->next)
-            for (const job_t *rival = level->ring; rival; rival = rival->ring_next)
+        for (const job_t *rival = need->jobs; rival; rival = rival->need_next)
+            if (rival->in_ring)
                 explain_rival(self, rival);
     }
 }

@@ -42,6 +42,7 @@ typedef enum mpx_reason_kind {
     MPX_WHY_DRAINING,  /* `number` workers could, but drain or are paused */
     MPX_WHY_BUSY,      /* the `number` workers that could have work for all their slots */
     MPX_WHY_NO_CREDIT, /* `number` workers have an idle slot, but not room for `bytes` more */
+    MPX_WHY_NEEDS,     /* `number` workers have too little left of what it needs of them */
     MPX_WHY_PRIORITY,  /* `job` has a higher priority, and `number` calls queued */
     MPX_WHY_TURN,      /* it is `job`'s turn, which has `number` calls queued */
     MPX_WHY_BEHIND     /* `number` calls of its own job come first */

@@ -84,8 +84,8 @@ static mp_rc_t parse(const char *address, struct sockaddr_storage *out, socklen_
 
 mp_rc_t mpx_http_check(const char *address)
 {
-    struct sockaddr_storage parsed;
-    socklen_t size;
+    struct sockaddr_storage parsed = {0};
+    socklen_t size = 0;
     return parse(address, &parsed, &size);
 }
 
@@ -230,7 +230,7 @@ static mp_rc_t bind_to(const char *address, int *out)
 
 static void name_address(mpx_http_t *self, int fd)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     char host[64] = "?", port[8] = "?";
     (void)getsockname(fd, (struct sockaddr *)&bound, &size);

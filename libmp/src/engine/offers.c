@@ -206,6 +206,17 @@ static bool is_refused(const mpx_offers_t *self, const char *name)
     return false;
 }
 
+bool mpx_offers_has(const mpx_offers_t *self, const char *name, const char *signature)
+{
+    size_t size = 0;
+    char *key = key_of(name, signature, &size);
+    const offer_t *offer = NULL;
+    if (key)
+        HASH_FIND(hh, self->offers, key, size, offer);
+    free(key);
+    return offer && offer->workers > 0;
+}
+
 mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const char *signature,
                            char *text, size_t text_size)
 {

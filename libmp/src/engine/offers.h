@@ -22,6 +22,9 @@ mp_rc_t mpx_offers_join(mpx_offers_t *self, uint64_t worker, const mpx_hello_t *
                         uint64_t *numbers);
 void mpx_offers_leave(mpx_offers_t *self, uint64_t worker);
 
+/* Whether a worker offers that very task now. */
+bool mpx_offers_has(const mpx_offers_t *self, const char *name, const char *signature);
+
 /* Nobody offers the task: why? Returns MP_ENOWORKER, MP_ESIGNATURE (another signature is
  * offered), MP_EPERM (it is built in, and refused) or MP_ENOTASK, and writes a sentence. */
 mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const char *signature,
