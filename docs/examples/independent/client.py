@@ -76,7 +76,7 @@ class Broker:
         self.dealer = zmq.Context.instance().socket(zmq.DEALER)
         for option, value in ((zmq.RECONNECT_IVL, -1), (zmq.IMMEDIATE, 1), (zmq.SNDHWM, 0),
                               (zmq.RCVHWM, 0), (zmq.HANDSHAKE_IVL, 2500), (zmq.LINGER, 1000),
-                              (zmq.HEARTBEAT_IVL, 800), (zmq.HEARTBEAT_TIMEOUT, 2400)):
+                              (zmq.HEARTBEAT_IVL, 700), (zmq.HEARTBEAT_TIMEOUT, 2100)):
             self.dealer.setsockopt(option, value)
         # A socket that doesn't reconnect is silent for ever: its monitor tells.
         self.monitor = self.dealer.get_monitor_socket(
