@@ -10,7 +10,8 @@ protobuf-c-compiler libjansson-dev libsodium-dev liblmdb-dev uthash-dev libssl-d
 test="$build g++ clang libclang-rt-14-dev clang-format clang-tidy check mandoc shellcheck python3
 universal-ctags procps binutils iproute2 nftables protobuf-compiler python3-protobuf python3-zmq"
 # redis-server would start one; its program is redis-tools' redis-check-rdb by another name.
-bench="$test redis-tools libhiredis-dev gearman-job-server libgearman-dev"
+bench="$test redis-tools libhiredis-dev gearman-job-server libgearman-dev
+python3-distributed"
 
 case "${1:-}" in
 build) packages=$build ;;
