@@ -1,8 +1,8 @@
-/* bench_remote: what a broker's numbers cost, by peers that speak the protocol of proto/ themselves:
- * a crowd of idle workers, and a client that queues all of its calls at once, one in each message.
- * Usage: bench_remote crowd ENDPOINT N            until it is killed; says "ready" when all are in
- *        bench_remote queued ENDPOINT BROKER_PID N   calls of 16 bytes of bench_pool's task
- *                                                 take16, whose workers may come at the word "queued" */
+/* bench_remote: what a broker's numbers cost, by peers that speak the protocol of proto/
+ * themselves: a crowd of idle workers, and a client that queues all of its calls at once, one in
+ * each message. Usage: bench_remote crowd ENDPOINT N            until it is killed; says "ready"
+ * when all are in bench_remote queued ENDPOINT BROKER_PID N   calls of 16 bytes of bench_pool's
+ * task take16, whose workers may come at the word "queued" */
 #include "bench.h"
 
 #include <stdint.h>
