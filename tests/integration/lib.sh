@@ -136,6 +136,9 @@ leftovers() {
     done
 }
 
+# What is to be done when all that was started has ended: for others to redefine.
+tear_down() { :; }
+
 finish() {
     local result=$? pid left
     trap - EXIT
@@ -153,6 +156,7 @@ finish() {
         done
     fi
     for pid in $left; do kill -KILL "$pid" 2>/dev/null || true; done
+    tear_down
     cd /
     rm -rf "$work"
     [ $result != 0 ] || echo "$checks checks passed"
