@@ -129,8 +129,8 @@ says err "the key 'night run: 7' was used for the task mp.exec"
 head -10 numbers >fewer
 status 3 "$MP" map --key 'night run: 7' -- ./gate.sh <fewer
 says err 'has 24 inputs, not 10'
-cat numbers fewer >more
-status 3 "$MP" map --key 'night run: 7' -- ./gate.sh <more
+cat numbers fewer >longer
+status 3 "$MP" map --key 'night run: 7' -- ./gate.sh <longer
 says err 'no more can come'
 
 # -- names
