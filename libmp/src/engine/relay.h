@@ -60,5 +60,7 @@ void mpx_relay_drain(mpx_relay_t *self);
 uint32_t mpx_relay_open_jobs(const mpx_relay_t *self);
 /* Calls submitted and not yet answered. */
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_relay_check(const mpx_relay_t *self);
 
 #endif
