@@ -594,14 +594,19 @@ static void say_bye(mpx_broker_t *self)
         (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
 }
 
-static void on_stop(mpx_broker_t *self, int stop_fd)
+void mpx_broker_stop(mpx_broker_t *self)
 {
-    char bytes[STOP_READ_BYTES];
-    (void)!read(stop_fd, bytes, sizeof bytes);
     if (self->state == SERVING)
         start_to_drain(self);
     else
         self->state = OVER;
+}
+
+static void on_stop(mpx_broker_t *self, int stop_fd)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(stop_fd, bytes, sizeof bytes);
+    mpx_broker_stop(self);
 }
 
 /* ---- the loop --------------------------------------------------------------------- */
@@ -637,7 +642,7 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
-static mp_rc_t turn(mpx_broker_t *self)
+mp_rc_t mpx_broker_turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
     mp_rc_t rc = read_all(self, now);
@@ -660,12 +665,14 @@ static mp_rc_t turn(mpx_broker_t *self)
     cut_off_leaving(self, now);
     if (is_drained(self, now))
         self->state = OVER;
-    return rc;
+    if (rc != MP_OK || self->state != OVER)
+        return rc;
+    say_bye(self);
+    return MP_EOF;
 }
 
-static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
+int64_t mpx_broker_deadline(const mpx_broker_t *self, int64_t now)
 {
-    int64_t now = mpx_now();
     int64_t until = mpx_engine_deadline(self->engine);
     until = mpx_earlier(until, mpx_survey_deadline(self->surveys));
     if (self->leaving)
@@ -675,7 +682,13 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_archive_deadline(self->archive));
-    until = mpx_earlier(until, mpx_link_patrol(self->link, now));
+    return mpx_earlier(until, mpx_link_patrol(self->link, now));
+}
+
+static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
+{
+    int64_t now = mpx_now();
+    int64_t until = mpx_broker_deadline(self, now);
     int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
     struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN},
@@ -692,12 +705,27 @@ mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
 {
     mp_rc_t rc = MP_OK;
     while (rc == MP_OK && self->state != OVER) {
-        rc = turn(self);
-        if (rc == MP_OK && self->state != OVER)
+        rc = mpx_broker_turn(self);
+        if (rc == MP_OK)
             rc = wait(self, stop_fd);
     }
+    if (rc == MP_EOF)
+        return MP_OK;
     say_bye(self);
     return rc;
+}
+
+const char *mpx_broker_check_state(const mpx_broker_t *self)
+{
+    const char *wrong = mpx_engine_check(self->engine);
+    return wrong ? wrong : mpx_ledger_check(self->ledger);
+}
+
+uint64_t mpx_broker_open_calls(const mpx_broker_t *self)
+{
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->engine, &counts);
+    return counts.queued + counts.given;
 }
 
 /* ---- life ------------------------------------------------------------------------- */
