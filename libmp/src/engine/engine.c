@@ -344,6 +344,8 @@ static mp_rc_t carry_out(mpx_engine_t *self)
         case MPX_END:
             rc = end(self, &effect);
             break;
+        case MPX_RECALL: /* no worker of ours returns chunks yet */
+            break;
         }
         if (rc != MP_OK)
             return rc;
