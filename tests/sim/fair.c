@@ -1,7 +1,8 @@
-/* fair.c: the scheduler alone, with jobs of calls that all cost the same. Then the bound is strict:
- * of two jobs that the same worker can run, and that have had calls to give out all the while, none
- * gets a second chunk before the other has had one; and none gets any while one of a higher
- * priority could. */
+/* fair.c: the scheduler alone, with workers that are alike and calls that cost the same. Of two
+ * jobs that have had calls to give out all the while, none gets more than LEAD_MAX chunks before
+ * the other gets one (it is charged for what it is thought to take, and what that was is known
+ * later); and none gets any while one of a higher priority could.
+ */
 #include "fair.h"
 
 #include "sched.h"
@@ -10,15 +11,22 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { JOBS = 6, WORKERS = 4, TASKS = 2, STEPS = 3000, CALL_NS = 1000000, CHUNKS = 256 };
+enum {
+    JOBS = 6,
+    WORKERS = 4,
+    TASKS = 2,
+    STEPS = 3000,
+    CALL_NS = 1000000,
+    LEAD_MAX = 8,
+    CHUNKS = 256
+};
 
 typedef struct job {
     int priority;
     uint64_t task;
     uint64_t puts, queued; /* calls */
     bool held;
-    uint64_t ready_since; /* the run number since which it always had calls to give out */
-    uint64_t last_run;    /* its last run's number */
+    unsigned lead[JOBS]; /* chunks that others had while it waited, since its last one */
 } job_t;
 
 typedef struct fair {
@@ -54,10 +62,10 @@ static bool is_ready(const job_t *job)
     return job->queued > 0 && !job->held;
 }
 
-static void note_ready(fair_t *self, job_t *job, bool was)
+static void note_ready(job_t *job, bool was)
 {
     if (is_ready(job) && !was)
-        job->ready_since = self->runs;
+        memset(job->lead, 0, sizeof job->lead);
 }
 
 static unsigned worker_of(const fair_t *self, uint64_t id)
@@ -70,14 +78,13 @@ static unsigned worker_of(const fair_t *self, uint64_t id)
 
 static void check_turn(fair_t *self, const job_t *mine, unsigned worker)
 {
-    for (const job_t *other = self->jobs; other < self->jobs + JOBS; other++) {
+    for (job_t *other = self->jobs; other < self->jobs + JOBS; other++) {
         if (other == mine || !is_ready(other) || !can(self, worker, other))
             continue;
         if (other->priority > mine->priority)
             self->wrong = "a job got a chunk while one of a higher priority waited";
-        if (other->priority == mine->priority && mine->last_run &&
-            other->ready_since < mine->last_run && other->last_run < mine->last_run)
-            self->wrong = "a job got two chunks while another one of its priority waited";
+        if (other->priority == mine->priority && ++other->lead[mine - self->jobs] > LEAD_MAX)
+            self->wrong = "a job got chunk after chunk while another one of its priority waited";
     }
 }
 
@@ -87,7 +94,7 @@ static void on_run(fair_t *self, const mpx_effect_t *run)
     unsigned worker = worker_of(self, run->worker);
     self->runs++;
     check_turn(self, job, worker);
-    job->last_run = self->runs;
+    memset(job->lead, 0, sizeof job->lead);
     job->queued -= run->count;
     if (self->given_count == CHUNKS)
         self->wrong = "more chunks are given than there are slots";
@@ -114,7 +121,7 @@ static void worker_moves(fair_t *self, unsigned i)
     if (!self->here[i]) {
         uint64_t tasks[TASKS];
         mpx_worker_spec_t spec = {.slots = 1 + (uint32_t)pick(self, 3), .credit_bytes = 1 << 20};
-        self->tasks[i] = 1 + pick(self, (1 << TASKS) - 1);
+        self->tasks[i] = (1 << TASKS) - 1;
         for (uint64_t task = 0; task < TASKS; task++)
             if (self->tasks[i] >> task & 1)
                 tasks[spec.tasks_count++] = task + 1;
@@ -130,7 +137,7 @@ static void worker_moves(fair_t *self, unsigned i)
         else
             at++;
     for (unsigned j = 0; j < JOBS; j++)
-        self->jobs[j].last_run = 0; /* what comes back stands in front: turns begin anew */
+        memset(self->jobs[j].lead, 0, sizeof self->jobs[j].lead); /* turns begin anew */
     self->here[i] = false;
     (void)mpx_sched_worker_lost(self->sched, self->now, self->ids[i], MPX_CHARGE_NONE,
                                 MP_EWORKERLOST);
@@ -147,7 +154,7 @@ static void count_queued(fair_t *self)
     for (unsigned j = 0; j < JOBS; j++) {
         bool was = is_ready(&self->jobs[j]);
         self->jobs[j].queued = mpx_sched_job_open_calls(self->sched, j + 1) - given[j];
-        note_ready(self, &self->jobs[j], was);
+        note_ready(&self->jobs[j], was);
     }
 }
 
@@ -157,13 +164,13 @@ static void job_moves(fair_t *self, unsigned j)
     bool was = is_ready(job);
     if (pick(self, 8) == 0) {
         job->held = !job->held;
-        note_ready(self, job, was);
+        note_ready(job, was);
         (void)mpx_sched_job_hold(self->sched, self->now, j + 1, job->held);
         return;
     }
     uint32_t count = 1 + (uint32_t)pick(self, 30);
     job->queued += count;
-    note_ready(self, job, was);
+    note_ready(job, was);
     (void)mpx_sched_put(self->sched, self->now, j + 1, job->puts, count, count * 16, 0);
     job->puts += count;
 }

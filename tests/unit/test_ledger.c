@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* There is no archive beside this ledger. */
+bool mpx_archive_disk_owns(mp_bytes_t key);
+bool mpx_archive_disk_owns(mp_bytes_t key)
+{
+    (void)key;
+    return false;
+}
+
 static char directory[64];
 static mpx_store_t *store;
 static mpx_engine_t *engine;
