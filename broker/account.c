@@ -32,7 +32,8 @@ enum {
     KEY_MAX = 17,
     ANSWERED = 0,
     SUBMITTED = 1,
-    HEAD_BYTES = 24,
+    HEAD_BYTES = 32,
+    HEAD_BYTES_ONCE = 24, /* before there was `heard` */
     LETTERS_MAX = 1 << 18
 };
 
@@ -129,13 +130,30 @@ static void put_letter(mpx_account_t *self, const mpx_aletter_t *letter)
                 &letter->header, (mp_bytes_t){letter->payload, letter->size});
 }
 
+static uint64_t letters_sent(const mpx_account_t *self)
+{
+    return self->unsent ? self->unsent->number - 1 : self->told;
+}
+
+/* A client may have had letters that never came to the disk, which was full; the next broker gives
+ * their numbers to others. So it must know how far a client can have heard just those that it has.
+ */
+static void note_heard(mpx_account_t *self)
+{
+    uint64_t heard = self->peer ? self->told : letters_sent(self);
+    if (self->heard < heard)
+        self->heard = heard;
+}
+
 static void put_head(mpx_account_t *self)
 {
     place_t key;
     unsigned char head[HEAD_BYTES];
+    note_heard(self);
     put_number(head, self->secret);
     put_number(head + 8, self->kept);
     put_number(head + 16, self->told);
+    put_number(head + 24, self->heard);
     (void)mpx_store_put(self->store, MPX_BUCKET_JOB, key_of(&key, self, 0, KEY_SESSION),
                         (mp_bytes_t){head, sizeof head});
 }
@@ -331,11 +349,6 @@ mp_rc_t mpx_account_send(void *arg, const mpx_header_t *header, mp_bytes_t paylo
     return MP_OK;
 }
 
-static uint64_t letters_sent(const mpx_account_t *self)
-{
-    return self->unsent ? self->unsent->number - 1 : self->told;
-}
-
 static void had(mpx_account_t *self, uint64_t number)
 {
     while (self->letters && self->letters->number <= number)
@@ -344,7 +357,7 @@ static void had(mpx_account_t *self, uint64_t number)
 
 bool mpx_account_can_resume(const mpx_account_t *self, uint64_t kept, uint64_t number)
 {
-    uint64_t sent = self->loaded ? self->told_loaded : letters_sent(self);
+    uint64_t sent = self->loaded ? self->heard : letters_sent(self);
     return kept <= self->kept_sure && number <= sent;
 }
 
@@ -358,6 +371,8 @@ void mpx_account_resume(mpx_account_t *self, uint64_t number)
             bytes += letter->size;
     self->loaded = false;
     self->unsent = self->letters;
+    if (self->letters)
+        (void)is_put_down(self); /* that it has heard them, before they are sent */
     self->kept_said = self->kept_sure;
     self->skip = self->kept - self->kept_sure;
     mpx_relay_resume(self->relay, bytes);
@@ -497,7 +512,7 @@ void mpx_account_clear(mpx_account_t *self, int64_t now)
     if (self->store && (self->written || self->stale) && is_put_down(self))
         delete_all(self);
     self->kept = self->kept_sure = self->kept_said = 0;
-    self->told = self->told_sure = 0;
+    self->told = self->told_sure = self->heard = 0;
     self->skip = 0;
     self->loaded = false;
 }
@@ -506,6 +521,33 @@ void mpx_account_free(mpx_account_t *self, int64_t now)
 {
     forget(self, now);
     free(self);
+}
+
+/* Between turns, when what the relay gathers is sent. */
+const char *mpx_account_check(const mpx_account_t *self)
+{
+    uint64_t number = self->letters ? self->letters->number : 0;
+    const mpx_aletter_t *letter;
+    if (self->kept_said > self->kept_sure || self->kept_sure > self->kept)
+        return "a client was told of more than was kept";
+    if (self->told_sure > self->told)
+        return "more letters are sure than were made";
+    DL_FOREACH (self->letters, letter)
+        if (letter->number != number++)
+            return "letters are not in a row";
+    if (self->letters && number != self->told + 1)
+        return "the last letter is missing";
+    if (!self->relay)
+        return NULL;
+    for (const achunk_t *chunk = self->chunks; chunk; chunk = chunk->hh.next) {
+        mpx_header_t header;
+        mp_bytes_t payload;
+        if (chunk->answered >= chunk->count)
+            return "a chunk that is answered in full is still noted";
+        if (!mpx_relay_chunk(self->relay, chunk->id, &header, &payload))
+            return "a chunk is noted that the relay doesn't have";
+    }
+    return mpx_relay_check(self->relay);
 }
 
 /* ---- from the disk ---------------------------------------------------------------- */
@@ -528,12 +570,14 @@ uint64_t mpx_account_number_of(mp_bytes_t key)
 mp_rc_t mpx_account_load_head(mpx_account_t *self, mp_bytes_t key, mp_bytes_t value)
 {
     const unsigned char *at = value.data;
-    if (value.size != HEAD_BYTES || !get_number(key.data))
+    bool old = value.size == HEAD_BYTES_ONCE;
+    if ((value.size != HEAD_BYTES && !old) || !get_number(key.data))
         return corrupt();
     self->number = get_number(key.data);
     self->secret = get_number(at);
     self->kept = self->kept_sure = get_number(at + 8);
-    self->told = self->told_sure = self->told_loaded = get_number(at + 16);
+    self->told = self->told_sure = get_number(at + 16);
+    self->heard = old ? self->told : get_number(at + 24);
     self->loaded = true;
     self->written = true;
     return MP_OK;

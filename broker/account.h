@@ -10,7 +10,7 @@
  *
  * On the disk, numbers with the highest byte first:
  *
- *     JOB     session                        secret, kept, told
+ *     JOB     session                        secret, kept, told, heard
  *     JOB     session, job                   the OPEN's body
  *     CALL    session, chunk, 0              how many of its calls are answered, if any
  *     CALL    session, chunk, 1              the SUBMIT
@@ -51,10 +51,10 @@ typedef struct mpx_account {
     struct mpx_achunk *chunks;
     uint64_t kept, kept_sure, kept_said; /* messages of the client: had, committed, told about */
     uint64_t told, told_sure;            /* letters: made, committed */
-    uint64_t told_loaded; /* letters as of the start, until the client has come; else as told */
-    uint64_t skip;        /* messages that the client repeats */
-    bool written;         /* there may be something of it on the disk */
-    bool changed;         /* since the last commit */
+    uint64_t heard; /* letters that the client may have been sent, as the disk has it */
+    uint64_t skip;  /* messages that the client repeats */
+    bool written;   /* there may be something of it on the disk */
+    bool changed;   /* since the last commit */
     bool stale;
     bool loaded;     /* from the disk, and nobody has come */
     mp_rc_t trouble; /* a letter could not be made */
@@ -85,6 +85,8 @@ void mpx_account_tell(mpx_account_t *self);
 void mpx_account_clear(mpx_account_t *self, int64_t now);
 /* The memory only. */
 void mpx_account_free(mpx_account_t *self, int64_t now);
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_account_check(const mpx_account_t *self);
 
 /* Records of a store, in the order of buckets and keys. `find` knows the account of a number.
  * MP_OK; MP_ECORRUPT; MP_ENOMEM. */

@@ -1,16 +1,7 @@
-#include "broker.h"
+#include "broker_private.h"
 
-#include "archive.h"
 #include "clock.h"
-#include "engine.h"
 #include "fault.h"
-#include "gate.h"
-#include "keeper.h"
-#include "ledger.h"
-#include "link.h"
-#include "peer.h"
-#include "survey.h"
-#include "watch.h"
 
 #include <errno.h>
 #include <mp/version.h>
@@ -20,42 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum state { SERVING, DRAINING, OVER } state_t;
-
-struct mpx_broker {
-    mpx_broker_options_t options;
-    mpx_gate_t *gate;
-    mpx_link_t *link;
-    mpx_engine_t *engine;
-    mpx_keeper_t *keeper;
-    mpx_ledger_t *ledger;
-    mpx_archive_t *archive;
-    mpx_peer_t *peers;
-    mpx_metrics_t *metrics;
-    mpx_survey_t *surveys;
-    uint64_t last_survey;
-    state_t state;
-    int64_t started_at;
-    int64_t drain_until;
-    uint32_t clients;
-    uint32_t workers;
-    uint32_t executors;
-    uint32_t executors_told; /* what clients were last told */
-    uint32_t leaving;
-    mpx_buf_t scratch; /* packed bodies */
-};
-
 enum {
     HORIZON_MS = 5,          /* work that waits at a worker covers the way there and back */
     CREDIT_BYTES = 64 << 20, /* most payload bytes at one worker */
-    ABSENT_MS = 2000,        /* workers of a task may be about to join */
     LEAVE_MS = 500,          /* to read why one must go */
-    JOBS_MAX = 4096,         /* open jobs of one client */
     SURVEYS_MAX = 64,        /* open questions of one client */
     SURVEY_MS = 2000,        /* for workers to answer them */
     SLOTS_MAX = 65536,       /* executors of one worker */
-    LINGER_MS = 500,         /* for last words at the end */
-    LINGER_US = 20,          /* a client of objects that was just heard isn't slept for */
     BURST = 1024,            /* messages before what they changed is stored and answered */
     LOOKS = 8,               /* without anything new, before that */
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
@@ -80,14 +42,15 @@ static mp_rc_t send_to(mpx_broker_t *self, uint64_t peer, const mpx_header_t *he
                          (mp_bytes_t){0});
 }
 
-static mp_rc_t to_worker(void *arg, uint64_t worker, const mpx_header_t *header, mp_bytes_t payload)
+mp_rc_t mpx_broker_to_worker(void *arg, uint64_t worker, const mpx_header_t *header,
+                             mp_bytes_t payload)
 {
     return send_to(arg, worker, header, payload);
 }
 
 /* What follows upon a CANCEL is the worker's business. */
-static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk,
-                        mpx_stop_stage_t stage, mp_rc_t why)
+void mpx_broker_stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk,
+                            mpx_stop_stage_t stage, mp_rc_t why)
 {
     (void)why;
     if (stage != MPX_STOP_ASK)
@@ -96,19 +59,20 @@ static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }
 
-static bool recall_from(void *arg, uint64_t worker, uint64_t job, uint64_t chunk)
+bool mpx_broker_recall(void *broker, uint64_t worker, uint64_t job, uint64_t chunk)
 {
     mpx_header_t header = {.op = MPX_OP_RECALL, .job = job, .chunk = chunk};
-    (void)send_to(arg, worker, &header, (mp_bytes_t){0});
+    (void)send_to(broker, worker, &header, (mp_bytes_t){0});
     return false;
 }
 
-static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+mp_rc_t mpx_broker_to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     return send_to(peer->broker, peer->id, header, payload);
 }
 
-static bool to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+bool mpx_broker_to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header,
+                                    mp_bytes_t payload)
 {
     return peer->account && mpx_relay_tell(peer->account->relay, header, payload);
 }
@@ -644,14 +608,19 @@ static void say_bye(mpx_broker_t *self)
         (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
 }
 
-static void on_stop(mpx_broker_t *self, int stop_fd)
+void mpx_broker_stop(mpx_broker_t *self)
 {
-    char bytes[STOP_READ_BYTES];
-    (void)!read(stop_fd, bytes, sizeof bytes);
     if (self->state == SERVING)
         start_to_drain(self);
     else
         self->state = OVER;
+}
+
+static void on_stop(mpx_broker_t *self, int stop_fd)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(stop_fd, bytes, sizeof bytes);
+    mpx_broker_stop(self);
 }
 
 /* ---- the loop --------------------------------------------------------------------- */
@@ -687,7 +656,7 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
-static mp_rc_t turn(mpx_broker_t *self)
+mp_rc_t mpx_broker_turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
     mpx_metrics_at(self->metrics, now);
@@ -715,12 +684,14 @@ static mp_rc_t turn(mpx_broker_t *self)
     }
     if (is_drained(self, now))
         self->state = OVER;
-    return rc;
+    if (rc != MP_OK || self->state != OVER)
+        return rc;
+    say_bye(self);
+    return MP_EOF;
 }
 
-static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
+int64_t mpx_broker_deadline(const mpx_broker_t *self, int64_t now)
 {
-    int64_t now = mpx_now();
     int64_t until = mpx_engine_deadline(self->engine);
     until = mpx_earlier(until, mpx_survey_deadline(self->surveys));
     if (self->leaving)
@@ -731,7 +702,13 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_archive_deadline(self->archive));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
-    until = mpx_earlier(until, mpx_watch_deadline(&self->options.watch, now));
+    return mpx_earlier(until, mpx_watch_deadline(&self->options.watch, now));
+}
+
+static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
+{
+    int64_t now = mpx_now();
+    int64_t until = mpx_broker_deadline(self, now);
     int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
     struct pollfd fds[4] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN},
@@ -749,130 +726,12 @@ mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
 {
     mp_rc_t rc = MP_OK;
     while (rc == MP_OK && self->state != OVER) {
-        rc = turn(self);
-        if (rc == MP_OK && self->state != OVER)
+        rc = mpx_broker_turn(self);
+        if (rc == MP_OK)
             rc = wait(self, stop_fd);
     }
+    if (rc == MP_EOF)
+        return MP_OK;
     say_bye(self);
     return rc;
-}
-
-/* ---- life ------------------------------------------------------------------------- */
-
-mp_rc_t mpx_broker_check(const mpx_broker_options_t *options)
-{
-    return mpx_gate_check(options->listen, options->listen_count, options->keys, options->log);
-}
-
-static mp_rc_t open_ledger(mpx_broker_t *self)
-{
-    mpx_ledger_options_t options = {
-        .engine = self->engine,
-        .store = mpx_keeper_store(self->keeper),
-        .relay = {.match = true,
-                  .wait_ns = self->options.worker_wait_ms * MPX_MS,
-                  .absent_ns = ABSENT_MS * MPX_MS,
-                  .submit_bytes = self->options.submit_bytes,
-                  .result_bytes = self->options.result_bytes,
-                  .max_jobs = JOBS_MAX},
-        .session_ms = self->options.session_ms,
-        .max_sessions = self->options.max_peers,
-        .log = self->options.log,
-        .send = to_client,
-    };
-    return mpx_ledger_new(&options, mpx_now(), &self->ledger);
-}
-
-static mp_rc_t open_archive(mpx_broker_t *self)
-{
-    mpx_archive_options_t options = {
-        .engine = self->engine,
-        .store = mpx_keeper_store(self->keeper),
-        .kept_bytes = self->options.kept_bytes,
-        .keep_ms = self->options.keep_ms,
-        .dead_bytes = self->options.dead_bytes,
-        .log = self->options.log,
-        .send = to_client,
-        .tell = to_client_on_credit,
-    };
-    return mpx_archive_new(&options, mpx_now(), &self->archive);
-}
-
-mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
-{
-    mp_rc_t rc = mpx_broker_check(options);
-    if (rc != MP_OK)
-        return rc;
-    mpx_broker_t *self = calloc(1, sizeof *self);
-    if (!self)
-        return mpx_fault(MP_ENOMEM, "a broker");
-    self->options = *options;
-    self->started_at = mpx_now();
-    self->metrics = mpx_metrics_new();
-    mpx_transport_t transport = {
-        .self = self, .send = to_worker, .stop = stop_worker, .recall = recall_from};
-    mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
-                               .max_peers = options->max_peers,
-                               .linger_us = LINGER_US};
-    mpx_keeper_options_t keeper = {.data = options->data,
-                                   .types = options->types,
-                                   .lease_ms = options->lease_ms,
-                                   .max_bytes = options->object_bytes,
-                                   .log = options->log,
-                                   .committed = mpx_metrics_committed,
-                                   .committed_arg = self->metrics};
-    rc = self->metrics ? mpx_gate_new(options->keys, options->log, &self->gate)
-                       : mpx_fault(MP_ENOMEM, "a broker's metrics");
-    if (rc == MP_OK)
-        link.curve = mpx_gate_curve(self->gate);
-    link.admit = mpx_gate_admit;
-    link.admit_arg = self->gate;
-    if (rc == MP_OK)
-        rc = mpx_engine_new(&transport, "broker", &self->engine);
-    if (rc == MP_OK) {
-        mpx_watcher_t watcher = mpx_metrics_watcher(self->metrics);
-        mpx_engine_seed(self->engine, (uint64_t)self->started_at);
-        mpx_engine_watch(self->engine, &watcher);
-    }
-    if (rc == MP_OK)
-        rc = mpx_keeper_new(&keeper, &self->keeper);
-    if (rc == MP_OK)
-        rc = open_ledger(self);
-    if (rc == MP_OK)
-        rc = open_archive(self);
-    if (rc == MP_OK)
-        rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
-                             &self->link);
-    if (rc != MP_OK) {
-        mpx_broker_destroy(&self);
-        return rc;
-    }
-    *out = self;
-    return MP_OK;
-}
-
-const char *mpx_broker_endpoint(const mpx_broker_t *self, size_t i)
-{
-    return mpx_link_endpoint(self->link, i);
-}
-
-void mpx_broker_destroy(mpx_broker_t **self_p)
-{
-    mpx_broker_t *self = *self_p;
-    if (!self)
-        return;
-    while (self->surveys)
-        mpx_survey_free(&self->surveys, self->surveys);
-    mpx_archive_destroy(&self->archive);
-    while (self->peers)
-        mpx_peer_free(&self->peers, self->peers);
-    mpx_ledger_destroy(&self->ledger);
-    mpx_engine_destroy(&self->engine);
-    mpx_keeper_destroy(&self->keeper);
-    mpx_link_destroy(&self->link, LINGER_MS);
-    mpx_gate_free(&self->gate);
-    mpx_metrics_free(&self->metrics);
-    mpx_buf_free(&self->scratch);
-    free(self);
-    *self_p = NULL;
 }

@@ -54,4 +54,16 @@ const char *mpx_broker_endpoint(const mpx_broker_t *self, size_t i);
  * MP_OK stopped; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd);
 
+/* What run does, for a loop of another's: take all that is there and do what is due at mpx_now,
+ * and when to call it again at the latest. MP_OK; MP_EOF it is over; MP_ESYSTEM; MP_ENOMEM. */
+mp_rc_t mpx_broker_turn(mpx_broker_t *self);
+int64_t mpx_broker_deadline(const mpx_broker_t *self, int64_t now);
+/* As stop_fd readable once. */
+void mpx_broker_stop(mpx_broker_t *self);
+
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_broker_check_state(const mpx_broker_t *self);
+/* Calls that it has: queued and given. */
+uint64_t mpx_broker_open_calls(const mpx_broker_t *self);
+
 #endif

@@ -370,3 +370,18 @@ const mpx_account_t *mpx_ledger_accounts(const mpx_ledger_t *self)
 {
     return self->accounts;
 }
+
+const char *mpx_ledger_check(const mpx_ledger_t *self)
+{
+    const mpx_account_t *account;
+    const char *wrong = NULL;
+    uint32_t count = 0;
+    DL_FOREACH (self->accounts, account) {
+        count++;
+        if (!wrong && account->peer && account->peer->account != account)
+            wrong = "a session's connection is another's";
+        if (!wrong)
+            wrong = mpx_account_check(account);
+    }
+    return !wrong && count != self->count ? "the sessions are miscounted" : wrong;
+}

@@ -52,5 +52,7 @@ void mpx_ledger_drain(mpx_ledger_t *self);
 const mpx_account_t *mpx_ledger_accounts(const mpx_ledger_t *self);
 /* Of clients that are connected, jobs that are open. */
 uint64_t mpx_ledger_open_jobs(const mpx_ledger_t *self);
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_ledger_check(const mpx_ledger_t *self);
 
 #endif

@@ -88,6 +88,28 @@ START_TEST(a_call_that_our_own_kill_hits_is_not_charged)
 }
 END_TEST
 
+/* It had already begun another one when the signal came. */
+START_TEST(a_call_that_our_own_terminate_hits_is_not_charged)
+{
+    mpx_sched_t *sched = with_worker((mpx_policy_t){.grace_ns = 10 * MS});
+    mpx_sched_put(sched, 0, 1, 0, 2, 8, 0);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    mpx_sched_started(sched, 0, run.chunk);
+    mpx_sched_cancel(sched, 0, 1, 0, 1, MP_ECANCELLED);
+    expect(sched, MPX_END);
+    expect_stop(sched, MPX_STOP_ASK, MP_ECANCELLED);
+    mpx_sched_tick(sched, 10 * MS);
+    expect_stop(sched, MPX_STOP_TERMINATE, MP_ECANCELLED);
+    mpx_sched_done(sched, 10 * MS, run.chunk, 1, 1);
+    mpx_effect_t next = expect(sched, MPX_RUN);
+    mpx_sched_started(sched, 10 * MS, next.chunk);
+    mpx_sched_worker_lost(sched, 10 * MS, 1, MPX_CHARGE_RUNNING, MP_ECRASHED);
+    expect_nothing(sched);
+    ck_assert_uint_eq(mpx_sched_job_open_calls(sched, 1), 1);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(a_soft_limit_warns_each_call_once_and_a_hard_one_kills)
 {
     mpx_sched_t *sched = with_worker((mpx_policy_t){.soft_limit_ns = 100, .call_limit_ns = 300});
@@ -242,6 +264,7 @@ int main(void)
         a_cancelled_call_is_asked_then_terminated_then_killed,
         a_call_that_ends_when_it_is_asked_keeps_its_worker,
         a_call_that_our_own_kill_hits_is_not_charged,
+        a_call_that_our_own_terminate_hits_is_not_charged,
         a_soft_limit_warns_each_call_once_and_a_hard_one_kills,
         retries_wait_twice_as_long_each_time,
         a_delayed_call_can_be_cancelled,

@@ -315,6 +315,51 @@ START_TEST(a_small_job_does_not_wait_behind_a_large_one)
 }
 END_TEST
 
+/* Small inputs beside large ones: who counts their mean takes more credit than there is. */
+START_TEST(inputs_of_all_sizes_stay_within_the_credit)
+{
+    enum { CALLS = 60 };
+    mpx_sched_t *sched = make();
+    mpx_worker_spec_t spec = any(CALLS);
+    spec.credit_bytes = 40000;
+    mpx_sched_worker_join(sched, 0, 1, &spec);
+    open_job(sched, 1, (mpx_policy_t){.chunk_calls = 2});
+    mpx_sched_job_hold(sched, 0, 1, true);
+    for (uint64_t i = 0; i < CALLS; i++)
+        mpx_sched_put(sched, 0, 1, i, 1, i < 10 ? 9000 : 16, 0);
+    mpx_sched_job_hold(sched, 0, 1, false);
+    uint64_t bytes = 0;
+    mpx_effect_t effect;
+    while (mpx_sched_effect(sched, &effect))
+        for (uint64_t i = effect.first; i < effect.first + effect.count; i++)
+            bytes += i < 10 ? 9000 : 16;
+    ck_assert_uint_ge(bytes, 9000);
+    ck_assert_uint_le(bytes, spec.credit_bytes);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
+/* What one may have there does not shrink to a few because one is huge. */
+START_TEST(a_huge_input_does_not_count_for_small_ones)
+{
+    enum { CALLS = 64, HUGE_BYTES = 1000000 };
+    mpx_sched_t *sched = make();
+    mpx_worker_spec_t spec = any(CALLS);
+    spec.credit_bytes = HUGE_BYTES + 100000;
+    mpx_sched_worker_join(sched, 0, 1, &spec);
+    open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
+    mpx_sched_job_hold(sched, 0, 1, true);
+    for (uint64_t i = 0; i < CALLS; i++)
+        mpx_sched_put(sched, 0, 1, i, 1, i ? 100 : HUGE_BYTES, 0);
+    mpx_sched_job_hold(sched, 0, 1, false);
+    for (int i = 0; i < CALLS; i++)
+        expect(sched, MPX_RUN);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(held_jobs_and_draining_workers_get_nothing)
 {
     mpx_sched_t *sched = make();
@@ -606,6 +651,8 @@ int main(void)
         a_range_can_be_cancelled,
         calls_that_nobody_can_run_are_given_up_in_time,
         a_small_job_does_not_wait_behind_a_large_one,
+        inputs_of_all_sizes_stay_within_the_credit,
+        a_huge_input_does_not_count_for_small_ones,
         held_jobs_and_draining_workers_get_nothing,
         wrong_events_change_nothing,
         every_call_ends_exactly_once_whatever_happens,

@@ -258,7 +258,7 @@ static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t 
     if (!chunk->orphan)
         mpx_chunk_take_back(self, chunk, n);
     chunk->done += n;
-    if (chunk->killed)
+    if (chunk->killed || chunk->stage == MPX_STOP_TERMINATE)
         chunk->worker->excused = true;
     mpx_recall_moved(chunk->worker, now);
     if (rest_of(chunk) == 0) {

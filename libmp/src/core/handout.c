@@ -80,7 +80,7 @@ static bool has_room(const worker_t *worker, const job_t *job, uint32_t size)
 {
     if (worker->chunks_count == 0)
         return true;
-    uint64_t bytes = mpx_span_share(job->spans, size);
+    uint64_t bytes = job->spans->call_bytes * size;
     if (bytes > worker->credit_bytes || worker->bytes > worker->credit_bytes - bytes)
         return false;
     uint64_t slow = smaller(worker->slow_count, worker->slots);

@@ -163,8 +163,8 @@ mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t worker, m
 
 mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
                            const mpx_policy_t *policy);
-/* Add calls [first, first+count), of `bytes` together. Neighbours with the same tag
- * grow into one span, unless the policy keeps spans whole. */
+/* Add calls [first, first+count), of `bytes` together, each of about the same. Neighbours with the
+ * same tag and of like sizes grow into one span, unless the policy keeps spans whole. */
 mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first, uint32_t count,
                       uint64_t bytes, uint64_t tag);
 /* The same with a deadline of their own, if that is sooner than the job's. They aren't delayed. */

@@ -55,6 +55,7 @@ typedef struct span {
     uint32_t attempt;
     uint32_t crashes; /* workers that it cost so far */
     uint64_t bytes;
+    uint64_t call_bytes; /* at most, of one of its calls */
     uint64_t tag;
     int64_t since;    /* when the oldest of them was put */
     uint32_t losses;  /* of its attempts, those that were lost or drained */
@@ -220,7 +221,7 @@ typedef struct worker {
     uint64_t credit_bytes;
     bool draining; /* for good or for now: */
     bool paused;
-    bool excused;    /* was to be killed for a call that ended after all: its loss is our doing */
+    bool excused;    /* was to be ended for a call that ended after all: its loss is our doing */
     chunk_t *chunks; /* oldest first */
     uint32_t chunks_count;
     uint32_t slow_count; /* of those, the slow ones */

@@ -11,6 +11,9 @@
 
 #include <stdlib.h>
 
+/* Calls up to here may be joined with others of any such size. */
+enum { ALIKE_BYTES = 16 * 1024 };
+
 static void span_free(mpx_sched_t *self, job_t *job, span_t *span)
 {
     mpx_heap_remove(&self->lapses, &span->lapse);
@@ -20,13 +23,23 @@ static void span_free(mpx_sched_t *self, job_t *job, span_t *span)
     free(span);
 }
 
+/* A chunk counts as if each of its calls had the bytes of its span's largest, since those of each
+ * one aren't known: a peer's credit must not be passed. So small calls are not joined with large
+ * ones, or too little of it would be used. */
+static bool are_alike(uint64_t call_bytes, uint64_t other_bytes)
+{
+    uint64_t more = call_bytes > other_bytes ? call_bytes : other_bytes;
+    uint64_t less = call_bytes > other_bytes ? other_bytes : call_bytes;
+    return more <= ALIKE_BYTES || less >= more / 2;
+}
+
 /* Whether the one could be part of the other, right behind it. */
 static bool follows(const span_t *span, const span_t *next)
 {
     return span->job->policy.chunk_calls != MPX_CHUNK_WHOLE && span->attempt == next->attempt &&
            span->losses == next->losses && span->tag == next->tag &&
            span->deadline == next->deadline && span->first + span->count == next->first &&
-           next->count <= UINT32_MAX - span->count;
+           next->count <= UINT32_MAX - span->count && are_alike(span->call_bytes, next->call_bytes);
 }
 
 /* NULL: no memory. */
@@ -50,6 +63,8 @@ static void grow(span_t *span, const span_t *next)
     span->count += next->count;
     span->bytes += next->bytes;
     span->since = mpx_earlier(span->since, next->since);
+    if (span->call_bytes < next->call_bytes)
+        span->call_bytes = next->call_bytes;
 }
 
 static span_t fresh(const mpx_sched_t *self, job_t *job, uint64_t first, uint32_t count,
@@ -59,6 +74,7 @@ static span_t fresh(const mpx_sched_t *self, job_t *job, uint64_t first, uint32_
                     .count = count,
                     .attempt = 1,
                     .bytes = bytes,
+                    .call_bytes = bytes / count + (bytes % count != 0),
                     .tag = tag,
                     .deadline = deadline,
                     .since = self->now,
@@ -171,6 +187,7 @@ mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count
         .losses = chunk->losses + (rc != MP_OK && mpx_retry_is_free(rc, chunk->losses)),
         .deadline = chunk->deadline,
         .bytes = chunk->bytes / chunk->count * count,
+        .call_bytes = chunk->bytes / chunk->count,
         .tag = chunk->tag,
         .since = chunk->since,
         .returned = true,
@@ -203,6 +220,7 @@ uint64_t mpx_span_share(const span_t *span, uint32_t count)
 void mpx_spans_cut(mpx_sched_t *self, job_t *job, chunk_t *chunk, uint32_t size)
 {
     span_t *span = job->spans;
+    uint64_t share = mpx_span_share(span, size);
     chunk->first = span->first;
     chunk->count = size;
     chunk->attempt = span->attempt;
@@ -211,10 +229,10 @@ void mpx_spans_cut(mpx_sched_t *self, job_t *job, chunk_t *chunk, uint32_t size)
     chunk->deadline = span->deadline;
     chunk->tag = span->tag;
     chunk->since = span->since;
-    chunk->bytes = mpx_span_share(span, size);
+    chunk->bytes = span->call_bytes * size;
     span->first += size;
     span->count -= size;
-    span->bytes -= chunk->bytes;
+    span->bytes -= share;
     if (span->count == 0)
         span_free(self, job, span);
 }

@@ -432,6 +432,7 @@ mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t id, ui
 mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t id)
 {
     self->now = now;
+    mpx_offers_leave(self->offers, id); /* to new calls it offers nothing */
     return settle(self, mpx_sched_worker_drain(self->sched, now, id));
 }
 
@@ -603,13 +604,24 @@ static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
     return MP_OK;
 }
 
+/* Calls that are put from now on need another OPEN: its answer says what they end with. */
+static void forget_introduction(mpx_engine_t *self, uint64_t worker, job_t *job)
+{
+    struct knows_key key = {.worker = worker, .job = job->id};
+    knows_t *knows = NULL;
+    HASH_FIND(hh, self->knows, &key, sizeof key, knows);
+    if (knows)
+        knows_forget(self, knows, find_worker(self, worker), job);
+}
+
 /* A worker can't run the job at all. */
 static mp_rc_t on_error(mpx_engine_t *self, int64_t now, uint64_t worker,
                         const mpx_header_t *header, mp_bytes_t payload)
 {
-    (void)worker;
-    if (!find_job(self, header->job))
+    job_t *job = find_job(self, header->job);
+    if (!job)
         return MP_OK;
+    forget_introduction(self, worker, job);
     mpx_problem_t problem;
     void *arena = NULL;
     mp_rc_t rc = mpx_problem_unpack(payload, &problem, &arena);
@@ -813,4 +825,9 @@ int64_t mpx_engine_deadline(const mpx_engine_t *self)
 void mpx_engine_counts(const mpx_engine_t *self, mpx_sched_counts_t *out)
 {
     mpx_sched_counts(self->sched, out);
+}
+
+const char *mpx_engine_check(const mpx_engine_t *self)
+{
+    return mpx_sched_check(self->sched);
 }

@@ -175,5 +175,7 @@ mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t job);
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
 int64_t mpx_engine_deadline(const mpx_engine_t *self);
 void mpx_engine_counts(const mpx_engine_t *self, mpx_sched_counts_t *out);
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_engine_check(const mpx_engine_t *self);
 
 #endif

@@ -473,7 +473,9 @@ static mp_rc_t on_cancel(mpx_relay_t *self, int64_t now, const mpx_header_t *hea
     const submit_t *submit = find_submit(self, header->chunk);
     if (!submit || submit->job != job)
         return MP_OK;
-    return mpx_engine_cancel(self->engine, now, job->engine_id, submit->first, submit->count);
+    /* Those that are answered may be in another chunk by now: tried again. */
+    return mpx_engine_cancel(self->engine, now, job->engine_id, submit->first + submit->answered,
+                             submit->count - submit->answered);
 }
 
 static mp_rc_t on_close(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
@@ -570,4 +572,27 @@ mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self)
         .result_limit = self->options.result_bytes,
         .held = self->held,
     };
+}
+
+/* Counts anew, and believes no field. Only one chunk, or what one of them ends with, may be over
+ * a limit. */
+const char *mpx_relay_check(const mpx_relay_t *self)
+{
+    uint64_t bytes = 0, calls = 0, jobs_calls = 0, largest = 0;
+    for (const submit_t *submit = self->submits; submit; submit = submit->hh.next) {
+        if (submit->answered >= submit->count)
+            return "a chunk that is answered in full is still there";
+        bytes += submit->size;
+        calls += submit->count - submit->answered;
+        largest = submit->size > largest ? submit->size : largest;
+    }
+    for (const rjob_t *job = self->jobs; job; job = job->hh.next)
+        jobs_calls += mpx_engine_job_open_calls(self->engine, job->engine_id);
+    if (bytes != self->submitted_bytes)
+        return "a client's submitted bytes are miscounted";
+    if (calls != self->open_calls || calls != jobs_calls)
+        return "a client's open calls are miscounted";
+    if (self->options.submit_bytes && bytes > self->options.submit_bytes && bytes != largest)
+        return "a client has submitted more than its credit";
+    return self->unacked_bytes > UINT64_MAX / 2 ? "credit for results is negative" : NULL;
 }

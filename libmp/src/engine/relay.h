@@ -71,5 +71,7 @@ typedef struct mpx_relay_load {
 mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self);
 /* Calls submitted and not yet answered. */
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
+/* For tests: NULL when every invariant holds, else the one that doesn't. */
+const char *mpx_relay_check(const mpx_relay_t *self);
 
 #endif

@@ -184,7 +184,7 @@ mp_rc_t mpx_calls_put(mp_pool_t *pool, const mp_task_t *task, const mp_call_opti
     call->stream = stream;
     stream->puts++;
     rc = mpx_engine_put(pool->backend->engine, mpx_now(), stream->job, call->index, 1,
-                        call->input.size, 0);
+                        mpx_kept_input_bytes(task, call->input.size), 0);
     if (rc != MP_OK && call->stream) {
         HASH_DEL(stream->open, call);
         call->stream = NULL;

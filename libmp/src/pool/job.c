@@ -270,7 +270,7 @@ static mp_rc_t put_locked(mp_job_t *self, mp_bytes_t input)
     self->puts++;
     self->input_bytes += input.size;
     mp_rc_t rc = mpx_engine_put(self->pool->backend->engine, mpx_now(), self->id, entry->index, 1,
-                                input.size, 0);
+                                mpx_kept_input_bytes(self->task, input.size), 0);
     return rc == MP_OK ? mpx_pool_settle(self->pool) : rc;
 }
 

@@ -8,6 +8,11 @@ mp_rc_t mpx_kept_input(mpx_buf_t *out, const mp_task_t *task, mp_bytes_t input)
     return task->in.bytes ? mpx_buf_add(out, input.data, input.size) : mpx_item_add(out, input);
 }
 
+size_t mpx_kept_input_bytes(const mp_task_t *task, size_t input_bytes)
+{
+    return task->in.bytes ? input_bytes : sizeof(uint32_t) + input_bytes;
+}
+
 static void keep_failure(mpx_kept_t *self, mp_bytes_t detail)
 {
     mp_outcome_t *outcome = &self->outcome;

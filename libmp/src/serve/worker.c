@@ -7,14 +7,14 @@
  * executors that still run one of their calls are replaced: nobody waits for the results.
  */
 #include <mp/pool.h>
-#include <mp/worker.h>
+
+#include "serve.h"
 
 #include "clock.h"
 #include "fault.h"
 #include "link.h"
 #include "relay.h"
 #include "session.h"
-#include "workshop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -32,10 +32,9 @@ typedef enum state {
     OVER
 } state_t;
 
-typedef struct worker {
+struct mpx_serve {
     const mp_worker_options_t *options;
     state_t state;
-    mp_rc_t rc; /* what mp_worker_run returns */
     uint32_t processes;
     mpx_workshop_t *workshop;
     mpx_engine_t *engine; /* the workshop's */
@@ -44,7 +43,8 @@ typedef struct worker {
     mp_worker_state_t told; /* by the last tick */
     int64_t tick_at;
     char name[300];
-} worker_t;
+};
+typedef struct mpx_serve worker_t;
 
 enum { STOP_READ_BYTES = 128 };
 
@@ -61,12 +61,6 @@ static void say(const worker_t *self, mp_log_level_t level, const char *format, 
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     self->options->log(self->options->log_arg, level, line);
-}
-
-static void end(worker_t *self, mp_rc_t rc)
-{
-    self->rc = rc;
-    self->state = OVER;
 }
 
 /* ---- towards the executors -------------------------------------------------------- */
@@ -220,12 +214,10 @@ static mp_rc_t take_session_events(worker_t *self, int64_t now)
 
 /* ---- stopping --------------------------------------------------------------------- */
 
-static void on_stop(worker_t *self)
+void mpx_serve_stop(worker_t *self)
 {
-    char bytes[STOP_READ_BYTES];
-    (void)!read(self->options->stop_fd, bytes, sizeof bytes);
     if (self->state != SERVING) {
-        end(self, MP_OK);
+        self->state = OVER;
         return;
     }
     self->state = DRAINING;
@@ -233,6 +225,13 @@ static void on_stop(worker_t *self)
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     if (self->relay)
         (void)to_broker(self, &header, (mp_bytes_t){0});
+}
+
+static void on_stop(worker_t *self)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(self->options->stop_fd, bytes, sizeof bytes);
+    mpx_serve_stop(self);
 }
 
 static bool is_drained(const worker_t *self)
@@ -292,9 +291,11 @@ static void tick(worker_t *self, int64_t now)
 
 /* ---- the loop --------------------------------------------------------------------- */
 
-static mp_rc_t turn(worker_t *self)
+mp_rc_t mpx_serve_turn(worker_t *self)
 {
     int64_t now = mpx_now();
+    if (self->state == OVER)
+        return MP_EOF;
     mp_rc_t rc = take_session_events(self, now);
     if (rc == MP_OK)
         rc = mpx_workshop_turn(self->workshop, now);
@@ -302,27 +303,36 @@ static mp_rc_t turn(worker_t *self)
         rc = mpx_relay_flush(self->relay, now);
     mpx_workshop_wake(self->workshop);
     if (rc == MP_OK && is_drained(self))
-        end(self, MP_OK);
+        self->state = OVER;
     if (rc == MP_OK)
         tick(self, now);
-    return rc;
+    return rc == MP_OK && self->state == OVER ? MP_EOF : rc;
+}
+
+int64_t mpx_serve_deadline(const worker_t *self)
+{
+    int64_t until = mpx_engine_deadline(self->engine);
+    if (self->session)
+        until = mpx_earlier(until, mpx_session_deadline(self->session));
+    return self->options->tick ? mpx_earlier(until, self->tick_at) : until;
+}
+
+const mpx_workshop_t *mpx_serve_workshop(const worker_t *self)
+{
+    return self->workshop;
 }
 
 static mp_rc_t wait(worker_t *self)
 {
     bool busy =
         !mpx_workshop_sleep(self->workshop) || (self->session && mpx_session_ready(self->session));
-    int64_t until = mpx_engine_deadline(self->engine);
-    if (self->session)
-        until = mpx_earlier(until, mpx_session_deadline(self->session));
-    if (self->options->tick)
-        until = mpx_earlier(until, self->tick_at);
     struct pollfd fds[3] = {
         {.fd = mpx_workshop_fd(self->workshop), .events = POLLIN},
         {.fd = self->session ? mpx_session_fd(self->session) : -1, .events = POLLIN},
         {.fd = self->options->stop_fd > 0 ? self->options->stop_fd : -1, .events = POLLIN},
     };
-    if (poll(fds, 3, busy ? 0 : mpx_poll_ms(mpx_now(), until)) < 0 && errno != EINTR)
+    if (poll(fds, 3, busy ? 0 : mpx_poll_ms(mpx_now(), mpx_serve_deadline(self))) < 0 &&
+        errno != EINTR)
         return mpx_fault_errno("a worker's loop");
     if (fds[2].revents)
         on_stop(self);
@@ -376,23 +386,51 @@ static mp_rc_t check(const mp_worker_options_t *options)
     return rc == MP_OK ? mpx_endpoint_check(options->broker, false) : rc;
 }
 
+mp_rc_t mpx_serve_new(const mp_worker_options_t *options, mpx_serve_t **out)
+{
+    mp_rc_t rc = check(options);
+    if (rc != MP_OK)
+        return rc;
+    worker_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "a worker");
+    self->options = options;
+    rc = start(self);
+    if (rc == MP_OK)
+        *out = self;
+    else
+        mpx_serve_destroy(&self);
+    return rc;
+}
+
+void mpx_serve_destroy(mpx_serve_t **self_p)
+{
+    worker_t *self = *self_p;
+    if (!self)
+        return;
+    mpx_relay_destroy(&self->relay, mpx_now());
+    mpx_session_destroy(&self->session);
+    mpx_workshop_destroy(&self->workshop);
+    free(self);
+    *self_p = NULL;
+}
+
 mp_rc_t mp_worker_run(const mp_worker_options_t *options)
 {
     if (!options)
         return mpx_fault(MP_EINVAL, "a worker needs options");
-    worker_t self = {.options = options, .state = STARTING};
-    mp_rc_t rc = check(options);
-    if (rc == MP_OK)
-        rc = start(&self);
-    while (rc == MP_OK && self.state != OVER) {
-        rc = turn(&self);
-        if (rc == MP_OK && self.state != OVER)
-            rc = wait(&self);
+    worker_t nobody = {.options = options};
+    worker_t *self = NULL;
+    mp_rc_t rc = mpx_serve_new(options, &self);
+    while (rc == MP_OK) {
+        rc = mpx_serve_turn(self);
+        if (rc == MP_OK)
+            rc = wait(self);
     }
+    if (rc == MP_EOF)
+        rc = MP_OK;
     if (rc != MP_OK)
-        say(&self, MP_LOG_ERROR, "%s", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
-    mpx_relay_destroy(&self.relay, mpx_now());
-    mpx_session_destroy(&self.session);
-    mpx_workshop_destroy(&self.workshop);
-    return rc == MP_OK ? self.rc : rc;
+        say(&nobody, MP_LOG_ERROR, "%s", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
+    mpx_serve_destroy(&self);
+    return rc;
 }

@@ -36,7 +36,6 @@ struct mpx_session {
     uint64_t had;    /* kept messages of the broker's */
     bool durable;    /* the broker said so */
     bool away;       /* AWAY was told, and neither BACK nor LOST */
-    bool up_untold;  /* WELCOME has come, but LOST had to be told first */
     mp_rc_t trouble; /* a message could not be noted: it can't go on */
     int give_up_ms;
     int epoll;
@@ -280,8 +279,8 @@ static mp_rc_t go_on(mpx_session_t *self)
     return rc == MP_ENOMEM || rc == MP_EPROTO ? rc : MP_OK; /* a loss will be told of */
 }
 
-/* Nothing is left of what was there. The number is the broker's from now on, if it keeps it. */
-static mp_rc_t begin_anew(mpx_session_t *self)
+/* The number is the broker's from now on, if it keeps it. */
+static mp_rc_t begin(mpx_session_t *self)
 {
     self->durable = self->welcome.durable;
     self->had = 0;
@@ -293,22 +292,38 @@ static mp_rc_t begin_anew(mpx_session_t *self)
     return self->welcome.kept == 0 ? MP_OK : mpx_fault(MP_EPROTO, "it takes us for another client");
 }
 
-static mp_rc_t settle_in(mpx_session_t *self, mpx_session_event_t *out)
+/* Nothing is left of what was there; but the broker's disk, if it is full, may still have an old
+ * state under our number, which the next broker would take for ours. So that number is used up. */
+static mp_rc_t come_as_another(mpx_session_t *self, int64_t now, mpx_session_event_t *out)
+{
+    mpx_header_t bye = {.op = MPX_OP_BYE};
+    (void)send_now(self, &bye, (mp_bytes_t){0});
+    drop_link(self, LINGER_MS);
+    mpx_notes_clear(self->notes);
+    self->had = 0;
+    self->durable = false;
+    self->state = WAITING;
+    self->retry_at = now;
+    self->give_up_at = mpx_deadline(now, self->give_up_ms);
+    *out = (mpx_session_event_t){.kind = MPX_SESSION_LOST, .rc = self->parting};
+    return name_session(self);
+}
+
+static mp_rc_t settle_in(mpx_session_t *self, int64_t now, mpx_session_event_t *out)
 {
     bool away = self->away;
     self->away = false;
     *out = (mpx_session_event_t){.kind = MPX_SESSION_UP, .welcome = &self->welcome};
-    if (away && self->welcome.durable && self->welcome.resumed) {
-        out->kind = MPX_SESSION_BACK;
-        return go_on(self);
-    }
-    self->up_untold = away;
-    if (away)
-        *out = (mpx_session_event_t){.kind = MPX_SESSION_LOST, .rc = self->parting};
-    return begin_anew(self);
+    if (!away)
+        return begin(self);
+    out->kind = MPX_SESSION_BACK;
+    bool resumed = self->welcome.durable && self->welcome.resumed;
+    mp_rc_t rc = resumed ? go_on(self) : MP_EPROTO;
+    return rc == MP_EPROTO ? come_as_another(self, now, out) : rc;
 }
 
-static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_event_t *out)
+static mp_rc_t on_welcome(mpx_session_t *self, int64_t now, mp_bytes_t payload,
+                          mpx_session_event_t *out)
 {
     mpx_welcome_t welcome;
     void *arena = NULL;
@@ -320,7 +335,7 @@ static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_e
     self->welcome_arena = arena;
     self->state = READY;
     self->was_ready = true;
-    rc = settle_in(self, out);
+    rc = settle_in(self, now, out);
     self->parting = MP_EBROKERLOST;
     self->backoff_ms = BACKOFF_MIN_MS;
     self->problem[0] = '\0';
@@ -357,7 +372,7 @@ static mp_rc_t in_greeting(mpx_session_t *self, int64_t now, const mpx_header_t 
                            mp_bytes_t payload, mpx_session_event_t *out)
 {
     if (header->op == MPX_OP_WELCOME)
-        return on_welcome(self, payload, out);
+        return on_welcome(self, now, payload, out);
     if (header->op == MPX_OP_ERROR)
         return on_refusal(self, now, header, payload);
     return mpx_fault(MP_EPROTO, "its first message is a %s", mpx_op_name(header->op));
@@ -478,11 +493,6 @@ mp_rc_t mpx_session_next(mpx_session_t *self, int64_t now, mpx_session_event_t *
 {
     if (self->trouble != MP_OK)
         return mpx_fault(self->trouble, "a message to the broker");
-    if (self->up_untold) {
-        self->up_untold = false;
-        *out = (mpx_session_event_t){.kind = MPX_SESSION_UP, .welcome = &self->welcome};
-        return MP_OK;
-    }
     mp_rc_t rc = on_time(self, now);
     if (rc != MP_OK)
         return rc;

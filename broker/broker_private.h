@@ -1,0 +1,52 @@
+/* broker_private.h: what the broker knows. Only for broker.c, which is its loop, and life.c, which
+ * makes and ends it. */
+#ifndef MPX_BROKER_PRIVATE_H
+#define MPX_BROKER_PRIVATE_H
+
+#include "archive.h"
+#include "broker.h"
+#include "engine.h"
+#include "gate.h"
+#include "keeper.h"
+#include "ledger.h"
+#include "link.h"
+#include "peer.h"
+#include "survey.h"
+#include "watch.h"
+
+typedef enum state { SERVING, DRAINING, OVER } state_t;
+
+struct mpx_broker {
+    mpx_broker_options_t options;
+    mpx_gate_t *gate;
+    mpx_link_t *link;
+    mpx_engine_t *engine;
+    mpx_keeper_t *keeper;
+    mpx_ledger_t *ledger;
+    mpx_archive_t *archive;
+    mpx_peer_t *peers;
+    mpx_metrics_t *metrics;
+    mpx_survey_t *surveys;
+    uint64_t last_survey;
+    state_t state;
+    int64_t started_at;
+    int64_t drain_until;
+    uint32_t clients;
+    uint32_t workers;
+    uint32_t executors;
+    uint32_t executors_told; /* what clients were last told */
+    uint32_t leaving;
+    mpx_buf_t scratch; /* packed bodies */
+};
+
+/* What its parts send by: an engine's transport, and the ways to a client. */
+mp_rc_t mpx_broker_to_worker(void *broker, uint64_t worker, const mpx_header_t *header,
+                             mp_bytes_t payload);
+void mpx_broker_stop_worker(void *broker, uint64_t worker, uint64_t job, uint64_t chunk,
+                            mpx_stop_stage_t stage, mp_rc_t why);
+bool mpx_broker_recall(void *broker, uint64_t worker, uint64_t job, uint64_t chunk);
+mp_rc_t mpx_broker_to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
+bool mpx_broker_to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header,
+                                    mp_bytes_t payload);
+
+#endif

@@ -1,0 +1,188 @@
+/* calls.c: the history of a run: what was asked for, how often it was begun, what its client was
+ * told; and what of that can't be. */
+#include "world.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+typedef struct call {
+    order_t order;
+    uint64_t key;
+    unsigned begun;
+    bool ended, cancelled;
+    mp_rc_t rc;
+    UT_hash_handle hh;
+} call_t;
+
+static struct {
+    call_t *all;
+    uint64_t open, count;
+} calls;
+
+static uint64_t key_of(const order_t *order)
+{
+    return (uint64_t)order->client << 32 | (uint64_t)order->job << 16 | order->index;
+}
+
+static call_t *find(const order_t *order)
+{
+    call_t *call = NULL;
+    uint64_t key = key_of(order);
+    HASH_FIND(hh, calls.all, &key, sizeof key, call);
+    return call;
+}
+
+static uint16_t mark_of(const order_t *order)
+{
+    return (uint16_t)((key_of(order) * UINT64_C(0x9E3779B97F4A7C15)) >> 48 ^ order->run_us);
+}
+
+uint64_t order_value(const order_t *order)
+{
+    return key_of(order) * UINT64_C(0xC2B2AE3D27D4EB4F) + order->deed;
+}
+
+bool order_read(mp_bytes_t input, order_t *out)
+{
+    if (input.size < sizeof *out)
+        return false;
+    memcpy(out, input.data, sizeof *out);
+    return out->mark == mark_of(out) && out->deed < DEEDS;
+}
+
+void calls_reset(void)
+{
+    memset(&calls, 0, sizeof calls);
+}
+
+static void take_out(call_t *call)
+{
+    calls.open -= !call->ended;
+    HASH_DEL(calls.all, call);
+    free(call);
+}
+
+void calls_free(void)
+{
+    call_t *call, *next;
+    HASH_ITER (hh, calls.all, call, next)
+        take_out(call);
+}
+
+void calls_asked(order_t *order)
+{
+    call_t *call = calloc(1, sizeof *call);
+    MUST(call, "no memory");
+    order->mark = mark_of(order);
+    call->order = *order;
+    call->key = key_of(order);
+    HASH_ADD(hh, calls.all, key, sizeof call->key, call);
+    calls.open++;
+    calls.count++;
+}
+
+void calls_begun(const order_t *order, uint32_t attempt)
+{
+    call_t *call = find(order);
+    trace("%s begins call %u of job %u of client life %u, attempt %u", name_of(world->current),
+          order->index, order->job, order->client, attempt);
+    if (!call)
+        return; /* its client is dead */
+    MUST(memcmp(&call->order, order, sizeof *order) == 0, "an input was changed on its way");
+    call->begun++;
+    MUST(world->faults || attempt > 1 || call->begun == 1, "a call was begun twice for nothing");
+}
+
+/* What can have brought that about. */
+static bool may_end_with(const call_t *call, mp_rc_t rc)
+{
+    const unsigned breaks = CUT | SILENCE | KILL_WORKER | KILL_BROKER | PAUSE | JUMP | DRAIN;
+    deed_t deed = (deed_t)call->order.deed;
+    switch (rc) {
+    case MP_OK:
+        return call->begun && (deed == WELL || deed == CRASHES_ONCE);
+    case MP_EFAILED:
+        return call->begun && (deed == FAILS || deed == HANGS);
+    case MP_ECRASHED:
+        return call->begun && (deed == CRASHES || deed == CRASHES_ONCE);
+    case MP_ETIMEDOUT:
+        return deed == HANGS || (world->faults & (PAUSE | JUMP));
+    case MP_ECANCELLED:
+        return call->cancelled;
+    case MP_EWORKERLOST:
+        return (world->faults & breaks) != 0;
+    case MP_EBROKERLOST:
+        return !world->strict && (world->faults & (breaks | DISK)) != 0;
+    case MP_ENOWORKER:
+    case MP_ENOTASK:
+        return (world->faults & breaks) != 0;
+    case MP_EDRAINING:
+        return (world->faults & DRAIN) != 0;
+    case MP_ENOSPACE:
+        return (world->faults & DISK) != 0;
+    default:
+        return false;
+    }
+}
+
+void calls_ended(const order_t *order, mp_rc_t rc, mp_bytes_t value)
+{
+    call_t *call = find(order);
+    trace("client life %u: call %u of job %u has ended: %s", order->client, order->index,
+          order->job, mp_errname(rc));
+    MUST(call, "a call has ended that nobody asked for");
+    MUST(!call->ended, "call %u of job %u has two outcomes: %s, and now %s", order->index,
+         order->job, mp_errname(call->rc), mp_errname(rc));
+    MUST(may_end_with(call, rc), "call %u of job %u (deed %u, begun %u times) can't end with %s",
+         order->index, order->job, order->deed, call->begun, mp_errname(rc));
+    uint64_t expected = order_value(order);
+    MUST(rc != MP_OK ||
+             (value.size == sizeof expected && memcmp(value.data, &expected, sizeof expected) == 0),
+         "call %u of job %u has another one's value", order->index, order->job);
+    call->ended = true;
+    call->rc = rc;
+    calls.open--;
+}
+
+void calls_cancelled(const order_t *order)
+{
+    call_t *call = find(order);
+    if (call)
+        call->cancelled = true;
+}
+
+void calls_dropped(const order_t *order)
+{
+    call_t *call = find(order);
+    if (call)
+        take_out(call);
+}
+
+void calls_forget(uint32_t client)
+{
+    call_t *call, *next;
+    HASH_ITER (hh, calls.all, call, next)
+        if (call->order.client == client)
+            take_out(call);
+}
+
+uint64_t calls_open(void)
+{
+    return calls.open;
+}
+
+uint64_t calls_count(void)
+{
+    return calls.count;
+}
+
+void calls_list_open(void)
+{
+    unsigned shown = 0;
+    for (const call_t *call = calls.all; call && shown < 8; call = call->hh.next)
+        if (!call->ended && ++shown)
+            trace("still open: call %u of job %u of client life %u, deed %u, begun %u times",
+                  call->order.index, call->order.job, call->order.client, call->order.deed,
+                  call->begun);
+}
