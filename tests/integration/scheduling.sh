@@ -40,7 +40,7 @@ holder=$!
 started+=("$holder")
 wait_for test -e held
 status 1 map --needs gpu=1 --deadline-ms 200 -- echo <<<x
-says err 'before a worker was free'
+says err 'its deadline passed'
 kill "$holder"
 wait_for gone "$holder"
 

@@ -47,8 +47,7 @@ mp_rc_t mpx_ending_explain(const mpx_ending_t *self, char *text, size_t size)
     else if (rc == MP_ENOTASK || rc == MP_ENOWORKER)
         rc = explain_absence(self, text, size);
     else if (effect->lapsed)
-        snprintf(text, size, "its deadline passed %s",
-                 effect->worker ? "while a worker had it" : "before a worker was free for it");
+        snprintf(text, size, "its deadline passed before it was over");
     else if (rc == MP_ETIMEDOUT)
         snprintf(text, size, "ran longer than %u ms, so it was ended with its worker",
                  self->open->call_limit_ms);
