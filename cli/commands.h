@@ -2,12 +2,14 @@
 #ifndef MP_CLI_COMMANDS_H
 #define MP_CLI_COMMANDS_H
 
+int launch_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);
 int shm_main(int argc, char **argv);
 /* The whole of their --help. */
+void launch_help(void);
 void lock_help(void);
 void map_help(void);
 void ping_help(void);
