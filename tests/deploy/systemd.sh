@@ -70,16 +70,17 @@ exec systemd-nspawn -q -b -D root --register=no --keep-unit --private-network --
 END
 background nspawn unshare -m sh boot.sh "${groups[@]}"
 nspawn=$pid
-booting() {
+# Its first child is not yet the one that becomes the container's init.
+find_leader() {
     leader=$(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null)
     leader=${leader%% *}
-    [ -n "$leader" ] || gone "$nspawn"
+    [ -n "$leader" ]
 }
-wait_for booting
-alive "$nspawn" || fail "systemd-nspawn: $(tail -n 1 nspawn.err)"
 inside() { nsenter -t "$leader" -a "$@" </dev/null; }
-system_is_up() { [[ $(inside systemctl is-system-running 2>/dev/null) =~ running|degraded ]]; }
-patiently 100 system_is_up
+system_is_up() { find_leader && [[ $(inside systemctl is-system-running 2>/dev/null) =~ running|degraded ]]; }
+booted() { gone "$nspawn" || system_is_up; }
+patiently 100 booted
+alive "$nspawn" || fail "systemd-nspawn: $(tail -n 3 nspawn.err nspawn.out)"
 step "booted $(inside systemctl --version | head -n 1)"
 property() { inside systemctl show -P "$2" "$1"; }
 is() { [ "$(property "$1" "$2")" = "$3" ]; }
