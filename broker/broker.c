@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
+#include "gate.h"
 #include "keeper.h"
 #include "ledger.h"
 #include "link.h"
@@ -21,6 +22,7 @@ typedef enum state { SERVING, DRAINING, OVER } state_t;
 
 struct mpx_broker {
     mpx_broker_options_t options;
+    mpx_gate_t *gate;
     mpx_link_t *link;
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
@@ -259,6 +261,8 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
 }
 
+static mp_rc_t judge(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t rc);
+
 static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mpx_hello_t *hello)
 {
     if (hello->version_min > MPX_WIRE_VERSION || hello->version_max < MPX_WIRE_VERSION)
@@ -268,10 +272,10 @@ static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mp
         return dismiss(self, now, peer, MP_EDRAINING, "the broker is shutting down");
     peer->pid = hello->pid;
     snprintf(peer->host, sizeof peer->host, "%s", hello->host);
-    if (*hello->name)
-        snprintf(peer->name, sizeof peer->name, "%s", hello->name);
-    else
-        snprintf(peer->name, sizeof peer->name, "%.100s:%u", hello->host, hello->pid);
+    mpx_gate_name(peer, hello->name, hello->host, hello->pid);
+    bool works = hello->role == MPX_ROLE_WORKER;
+    if (mpx_peer_require(peer, works ? MPX_MAY_WORK : MPX_MAY_SUBMIT | MPX_MAY_ADMIN) != MP_OK)
+        return judge(self, now, peer, MP_EPERM);
     if (hello->role == MPX_ROLE_CLIENT)
         return admit_client(self, now, peer, hello);
     if (hello->role == MPX_ROLE_WORKER && hello->slots >= 1 && hello->slots <= SLOTS_MAX)
@@ -290,13 +294,13 @@ static mp_rc_t on_knock(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_by
         return dismiss(self, now, peer, rc, mp_errmsg());
     if (rc != MP_OK)
         return rc;
-    snprintf(peer->name, sizeof peer->name, "%.100s:%u", knock.host, knock.pid);
+    mpx_gate_name(peer, "", knock.host, knock.pid);
     peer->over_network = strcmp(mpx_link_carrier(self->link, peer->id), "tcp") == 0;
     if (knock.version_min > MPX_WIRE_VERSION || knock.version_max < MPX_WIRE_VERSION)
         rc = mpx_fault(MP_EVERSION, "this broker speaks protocol version 1 only");
     else if (self->state != SERVING)
         rc = mpx_fault(MP_EDRAINING, "the broker is shutting down");
-    else
+    else if ((rc = mpx_peer_require(peer, MPX_MAY_READ)) == MP_OK)
         rc = mpx_keeper_let_in(self->keeper, now, peer, &knock, &admit);
     free(arena);
     if (rc != MP_OK) {
@@ -433,6 +437,8 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
+    if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
+        return judge(self, now, peer, MP_EPERM);
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
@@ -491,11 +497,19 @@ static mp_rc_t on_message(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     bool apart = false;
     if (peer->state == MPX_PEER_LEAVING)
         return MP_OK;
+    if (!*peer->name)
+        mpx_gate_recognise(self->gate, peer, event->user);
     mp_rc_t rc = mpx_head_unpack(event->frames[0], &header, &payload, &apart);
     if (rc == MP_OK && apart != (event->frames_count == 2))
         rc = mpx_fault(MP_EPROTO, "the number of frames is not what the head says");
     if (rc != MP_OK)
         return judge(self, now, peer, rc);
+    uint64_t operations = header.op == MPX_OP_CALL && header.count ? header.count : 1;
+    if (!mpx_peer_spends(peer, now, operations, self->options.max_operations))
+        return judge(self, now, peer,
+                     mpx_fault(MP_ELIMIT,
+                               "more than %llu operations in a second (--max-operations)",
+                               (unsigned long long)self->options.max_operations));
     return dispatch(self, now, peer, &header, apart ? event->frames[1] : payload);
 }
 
@@ -510,6 +524,27 @@ static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t 
         return MP_ENOMEM;
     peer->broker = self;
     return on_message(self, now, peer, event);
+}
+
+/* ---- keys ------------------------------------------------------------------------- */
+
+/* Whose key is gone, or may no longer do what it is here for, has to go; the others go on with the
+ * roles that they have now. */
+static mp_rc_t reload_keys(mpx_broker_t *self, int64_t now)
+{
+    char bytes[STOP_READ_BYTES];
+    (void)!read(self->options.reload_fd, bytes, sizeof bytes);
+    mp_rc_t rc = MP_OK;
+    if (!mpx_gate_reload(self->gate))
+        return rc;
+    for (mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next) {
+        if (peer->state == MPX_PEER_LEAVING)
+            continue;
+        rc = judge(self, now, peer, mpx_gate_review(self->gate, peer));
+        if (peer->state == MPX_PEER_TENANT)
+            mpx_keeper_restrict(self->keeper, peer);
+    }
+    return rc;
 }
 
 /* ---- draining --------------------------------------------------------------------- */
@@ -616,6 +651,7 @@ static mp_rc_t turn(mpx_broker_t *self)
     mpx_ledger_settle(self->ledger, now, kept);
     if (rc == MP_OK)
         rc = tell_executors(self, now);
+    mpx_gate_note_failed(self->gate, now, mpx_link_failed_handshakes(self->link));
     end_surveys(self, now);
     cut_off_leaving(self, now);
     beat(self, now);
@@ -637,14 +673,16 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
     until = mpx_earlier(until, mpx_notify_deadline(self->options.notify));
-    struct pollfd fds[2] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
-                            {.fd = stop_fd, .events = POLLIN}};
+    int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
+    struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
+                            {.fd = stop_fd, .events = POLLIN},
+                            {.fd = reload_fd, .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);
-    if (poll(fds, 2, wait_ms) < 0 && errno != EINTR)
+    if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
         return mpx_fault_errno("the broker's loop");
     if (fds[1].revents)
         on_stop(self, stop_fd);
-    return MP_OK;
+    return fds[2].revents ? reload_keys(self, mpx_now()) : MP_OK;
 }
 
 mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
@@ -663,17 +701,7 @@ mp_rc_t mpx_broker_run(mpx_broker_t *self, int stop_fd)
 
 mp_rc_t mpx_broker_check(const mpx_broker_options_t *options)
 {
-    for (size_t i = 0; i < options->listen_count; i++) {
-        mp_rc_t rc = mpx_endpoint_check(options->listen[i], true);
-        if (rc != MP_OK)
-            return rc;
-        if (!mpx_endpoint_is_local(options->listen[i]))
-            return mpx_fault(MP_EPERM,
-                             "%s can be reached from other hosts, and without keys anybody there "
-                             "could use this broker; listen on tcp://127.0.0.1:PORT or ipc:///PATH",
-                             options->listen[i]);
-    }
-    return MP_OK;
+    return mpx_gate_check(options->listen, options->listen_count, options->keys, options->log);
 }
 
 static mp_rc_t open_ledger(mpx_broker_t *self)
@@ -714,7 +742,13 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
                                    .lease_ms = options->lease_ms,
                                    .max_bytes = options->object_bytes,
                                    .log = options->log};
-    rc = mpx_engine_new(&transport, "broker", &self->engine);
+    rc = mpx_gate_new(options->keys, options->log, &self->gate);
+    if (rc == MP_OK)
+        link.curve = mpx_gate_curve(self->gate);
+    link.admit = mpx_gate_admit;
+    link.admit_arg = self->gate;
+    if (rc == MP_OK)
+        rc = mpx_engine_new(&transport, "broker", &self->engine);
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
@@ -748,6 +782,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);
+    mpx_gate_free(&self->gate);
     mpx_buf_free(&self->scratch);
     free(self);
     *self_p = NULL;

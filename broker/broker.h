@@ -25,16 +25,21 @@ typedef struct mpx_broker_options {
     int lease_ms;               /* of who holds an object */
     int session_ms;             /* with data: how long jobs wait for a client that is gone */
     uint64_t object_bytes;      /* of all objects together */
+    const char *keys;           /* folder with certificate and list of clients; NULL: no keys */
+    uint64_t max_operations;    /* of one peer in a second; 0: no limit */
+    int reload_fd;              /* readable: read the list again; drained by us. 0: none */
     mpx_log_t *log;
     mpx_notify_t *notify; /* the service manager; has been told that we are ready */
 } mpx_broker_options_t;
 
-/* Whether the endpoints may be listened on at all. MP_OK; MP_EINVAL; MP_EPERM. */
+/* Whether the endpoints may be listened on at all, and the keys can be used. MP_OK; MP_EINVAL;
+ * MP_EPERM; MP_ENOTFOUND. */
 mp_rc_t mpx_broker_check(const mpx_broker_options_t *options);
 
 /* Bind all endpoints. MP_OK; MP_EINVAL; MP_EPERM an endpoint beyond this host, which needs
- * keys; MP_EEXIST an address in use; MP_EBUSY another broker has the data directory; MP_EVERSION,
- * MP_ECORRUPT it can't be read; MP_EMODULE; MP_ENOSPACE; MP_ESYSTEM; MP_ENOMEM. */
+ * keys, or keys that others can read; MP_ENOTFOUND no keys there; MP_EEXIST an address in use;
+ * MP_EBUSY another broker has the data directory; MP_EVERSION, MP_ECORRUPT it can't be read;
+ * MP_EMODULE; MP_ENOSPACE; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out);
 void mpx_broker_destroy(mpx_broker_t **self);
 

@@ -196,11 +196,20 @@ mp_rc_t mpx_keeper_let_in(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
             return rc;
     }
     peer->tenant = tenant;
+    mpx_keeper_restrict(self, peer);
     out->tenant = mpx_tenant_number(tenant);
     out->secret = mpx_tenant_secret(tenant);
     out->server = mpx_space_server(self->space);
     out->lease_ms = (uint32_t)self->options.lease_ms;
     return MP_OK;
+}
+
+void mpx_keeper_restrict(mpx_keeper_t *self, mpx_peer_t *peer)
+{
+    (void)self;
+    if (peer->tenant)
+        mpx_tenant_restrict(peer->tenant,
+                            mpx_peer_may(peer, MPX_MAY_WRITE) ? NULL : peer->key_name);
 }
 
 mp_rc_t mpx_keeper_message(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,

@@ -34,6 +34,8 @@ mp_rc_t mpx_keeper_let_in(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
 /* MP_OK; a mistake that costs it the connection. */
 mp_rc_t mpx_keeper_message(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
                            const mpx_header_t *header, mp_bytes_t payload);
+/* What its key lets it do with objects has changed. */
+void mpx_keeper_restrict(mpx_keeper_t *self, mpx_peer_t *peer);
 /* Its connection has ended.
  * said_so    it said goodbye
  * may_return it came over a network: it may come back */

@@ -37,6 +37,12 @@ static const mpx_setting_t settings[] = {
      "most that all objects together may take"},
     {"types", "MP_TYPES", MPX_TEXT, NULL, 0, 0, "FILE",
      "a module with custom types of objects; its code runs in the broker"},
+    {"keys", "MP_KEYS", MPX_TEXT, NULL, 0, 0, "DIR",
+     "let in only those whose keys DIR/clients lists, encrypted, with\n"
+     "                             DIR/server.key; mp keygen makes both. SIGHUP: read the list "
+     "again"},
+    {"max-operations", "MP_MAX_OPERATIONS", MPX_NUMBER, "1000000", 0, INT64_C(1) << 40, "N",
+     "most messages and operations of one peer in a second; 0: no limit"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -45,7 +51,8 @@ static const mpx_program_t program = {
     .synopsis = "[--listen URL]... [OPTION]...",
     .purpose = "Gives the calls of clients to workers, and keeps objects that they share. Prints "
                "'ready ENDPOINT' for each endpoint\n"
-               "that it listens on. SIGTERM: finish open calls, then exit 0; again: exit at once.",
+               "that it listens on. SIGTERM: finish open calls, then exit 0; again: exit at once.\n"
+               "SIGHUP: read the list of keys again.",
     .settings = settings,
     .settings_count = sizeof settings / sizeof *settings,
 };
@@ -81,7 +88,9 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
     mpx_broker_t *broker = NULL;
     mp_rc_t rc = mpx_broker_new(options, &broker);
     if (rc != MP_OK)
-        return complain(rc, rc == MP_EPERM || rc == MP_EINVAL ? MPX_EXIT_CONFIG : MPX_EXIT_OSERR);
+        return complain(rc, rc == MP_EPERM || rc == MP_EINVAL || rc == MP_ENOTFOUND
+                                ? MPX_EXIT_CONFIG
+                                : MPX_EXIT_OSERR);
     if (!options->data)
         mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
                 "objects and calls are gone when the broker ends; --data keeps them", NULL);
@@ -117,6 +126,8 @@ static int run(const mpx_settings_t *chosen)
         .session_ms = (int)mpx_settings_number(chosen, "session-ms"),
         .lease_ms = (int)mpx_settings_number(chosen, "lease-ms"),
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
+        .keys = mpx_settings_text(chosen, "keys"),
+        .max_operations = (uint64_t)mpx_settings_number(chosen, "max-operations"),
         .log = &log,
         .notify = &notify,
     };
@@ -132,6 +143,8 @@ static int run(const mpx_settings_t *chosen)
     if (mpx_notify_init(&notify) != MP_OK)
         mpx_log(&log, MP_LOG_WARNING, "not_notified", "why", mp_errmsg(), NULL);
     rc = mpx_signals_open(&stop_fd);
+    if (rc == MP_OK)
+        rc = mpx_signals_open_reload(&options.reload_fd);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_OSERR);
     raise_descriptor_limit();

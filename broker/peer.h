@@ -10,6 +10,8 @@
 #ifndef MPX_PEER_H
 #define MPX_PEER_H
 
+#include "allow.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +42,11 @@ typedef struct mpx_peer {
     char name[128];   /* for logs and errors; clients: host:pid */
     char host[128];
     uint32_t pid;
+    unsigned roles;                      /* bits of MPX_MAY_ */
+    char key[MPX_CURVE_TEXT + 1];        /* it came by; "": none */
+    char key_name[MPX_KEY_NAME_MAX + 1]; /* on the list; "": it has no key */
+    int64_t second;                      /* in which it sent so much: */
+    uint64_t in_second;
     bool unlisted;
     UT_hash_handle hh;
 } mpx_peer_t;
@@ -47,6 +54,14 @@ typedef struct mpx_peer {
 /* The peer of that number, made if need be; NULL: out of memory. */
 mpx_peer_t *mpx_peer_get(mpx_peer_t **peers, uint64_t id);
 mpx_peer_t *mpx_peer_find(mpx_peer_t *peers, uint64_t id);
+/* Whether it may do one of these (bits of MPX_MAY_): ask with MPX_MAY_ADMIN before anything that
+ * shows or changes what is others'. */
+bool mpx_peer_may(const mpx_peer_t *self, unsigned roles);
+/* The same: MP_OK; MP_EPERM with a text that names its key and the first of the roles. */
+mp_rc_t mpx_peer_require(const mpx_peer_t *self, unsigned roles);
+/* It does so many operations more. false: that is over `most` in this second. */
+bool mpx_peer_spends(mpx_peer_t *self, int64_t now, uint64_t operations, uint64_t most);
+
 /* Take it off the list and free it. Its relay must be gone. */
 void mpx_peer_free(mpx_peer_t **peers, mpx_peer_t *peer);
 

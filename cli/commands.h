@@ -2,6 +2,7 @@
 #ifndef MP_CLI_COMMANDS_H
 #define MP_CLI_COMMANDS_H
 
+int keygen_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
 int map_main(int argc, char **argv);
@@ -9,6 +10,7 @@ int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);
 int shm_main(int argc, char **argv);
 /* The whole of their --help. */
+void keygen_help(void);
 void launch_help(void);
 void lock_help(void);
 void map_help(void);

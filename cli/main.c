@@ -16,6 +16,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     void (*help)(void);
 } commands[] = {
+    {"keygen", "make keys for a broker and for those who use it", keygen_main, keygen_help},
     {"launch", "start workers on other hosts, by ssh or Slurm", launch_main, launch_help},
     {"lock", "show who holds and awaits a manager's locks", lock_main, lock_help},
     {"map", "run a command or a task once for each input line, on all cores or by a broker",
@@ -44,7 +45,8 @@ static void help(FILE *out)
     fprintf(
         out,
         "\n  --help     print this and exit\n  --version  print the version and exit\n"
-        "\nSee mp(1), mp-launch(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
+        "\nSee mp(1), mp-keygen(1), mp-launch(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), "
+        "mp-shm(1).\n");
 }
 
 static int unknown(const char *name)

@@ -10,6 +10,7 @@
 enum {
     JOBS,
     BROKER,
+    KEY_FILE,
     LOAD,
     TASK,
     SHELL,
@@ -32,6 +33,8 @@ static const option_spec_t specs[] = {
     [BROKER] = {"broker", 'b', "URL",
                 "run on that broker's workers; default: $MP_BROKER, else\n"
                 "                             here; 'local' is here in any case"},
+    [KEY_FILE] = {"key-file", 'K', "FILE",
+                  "the key to show to a broker with keys; default: $MP_KEY_FILE"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
     [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
     [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
@@ -90,6 +93,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
         return options_number("map", "chunk", argument, 1, &self->chunksize);
     case LOAD:
         return on_load(self, argument);
+    case KEY_FILE:
+        return options_setenv("map", "MP_KEY_FILE", argument);
     default:
         break;
     }

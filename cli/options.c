@@ -86,6 +86,14 @@ void options_print(const option_spec_t *specs, size_t count)
     }
 }
 
+bool options_setenv(const char *command, const char *variable, const char *value)
+{
+    if (setenv(variable, value, 1) == 0)
+        return true;
+    fprintf(stderr, "mp %s: %s\n", command, strerror(errno));
+    return false;
+}
+
 bool options_number(const char *command, const char *option, const char *text, int min, int *out)
 {
     char *end = NULL;

@@ -22,6 +22,9 @@ int options_parse(const char *command, const option_spec_t *specs, size_t count,
 
 void options_print(const option_spec_t *specs, size_t count);
 
+/* Set a variable of the environment, which the library reads; says so if there is no memory. */
+bool options_setenv(const char *command, const char *variable, const char *value);
+
 /* A whole number within bounds; says so if it isn't. */
 bool options_number(const char *command, const char *option, const char *text, int min, int *out);
 

@@ -16,10 +16,12 @@ typedef struct ping {
     bool help;
 } ping_t;
 
-enum { BROKER, TIMEOUT, JSON, HELP };
+enum { BROKER, KEY_FILE, TIMEOUT, JSON, HELP };
 
 static const option_spec_t specs[] = {
     [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [KEY_FILE] = {"key-file", 'K', "FILE",
+                  "the key to show to a broker with keys; default: $MP_KEY_FILE"},
     [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 3000"},
     [JSON] = {"json", 0, NULL, "answer as a JSON object"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},
@@ -42,6 +44,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
     case BROKER:
         self->broker = argument;
         return true;
+    case KEY_FILE:
+        return options_setenv("ping", "MP_KEY_FILE", argument);
     case TIMEOUT:
         return options_number("ping", "timeout-ms", argument, 0, &self->timeout_ms);
     case JSON:

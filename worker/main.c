@@ -30,6 +30,8 @@ static const mpx_setting_t settings[] = {
      "let any client run any command here (mp.exec)"},
     {"name", "MP_WORKER_NAME", MPX_TEXT, NULL, 0, 0, "NAME",
      "how errors call it; default: HOST:PID"},
+    {"key-file", "MP_KEY_FILE", MPX_TEXT, NULL, 0, 0, "FILE",
+     "the certificate to show to a broker with keys; mp keygen makes it"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -117,6 +119,7 @@ static int run(const mpx_settings_t *chosen)
     size_t modules = 0;
     mp_worker_options_t options = {
         .broker = teller.broker,
+        .key_file = mpx_settings_text(chosen, "key-file"),
         .processes = (int)mpx_settings_number(chosen, "procs"),
         .load = mpx_settings_list(chosen, "load", &modules),
         .max_calls_per_worker = (int)mpx_settings_number(chosen, "max-calls"),

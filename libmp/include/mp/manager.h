@@ -60,6 +60,21 @@ MP_API MP_MUST_CHECK mp_rc_t mp_manager_connect(const char *address, const void 
                                                 size_t key_bytes, int timeout_ms,
                                                 mp_manager_t **out);
 
+/* All zero is the default. */
+typedef struct mp_connect_options {
+    const void *key; /* of a program's manager: it is proven, not shown; NULL: none */
+    size_t key_bytes;
+    const char *key_file; /* of a broker with keys: the certificate to show, see key.h; NULL: that
+                             of the environment's MP_KEY_FILE, if any. Read at each connection */
+    bool no_lane;         /* ZeroMQ also on this host */
+} mp_connect_options_t;
+
+/* The same. MP_OK; the codes of mp_manager_connect; MP_ENOTFOUND, MP_EPERM key_file isn't there, or
+ * others can read it. */
+MP_API MP_MUST_CHECK mp_rc_t mp_manager_connect_with(const char *address,
+                                                     const mp_connect_options_t *options,
+                                                     int timeout_ms, mp_manager_t **out);
+
 /* Be the server, in this process: Python's get_server().serve_forever(). The calling thread is
  * used until stop_fd is readable (an eventfd, a pipe, a signalfd; -1: for ever).
  * ready  called with the address once it listens; may be NULL

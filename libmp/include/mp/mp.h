@@ -10,6 +10,7 @@
 #include <mp/imap.h>
 #include <mp/item.h>
 #include <mp/job.h>
+#include <mp/key.h>
 #include <mp/list.h>
 #include <mp/log.h>
 #include <mp/managed.h>

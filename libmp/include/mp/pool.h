@@ -53,6 +53,8 @@ typedef struct mp_pool_options {
                                       worker_stdout can't be chosen */
     int processes;                 /* how many; 0: mp_cpu_count() */
     const char *broker;            /* see above */
+    const char *key_file;          /* for a broker with keys: the certificate to show, see key.h;
+                                      NULL: that of the environment's MP_KEY_FILE, if any */
     const char *const *load;       /* shared objects that local workers load;
                                       ends with NULL */
     int connect_timeout_ms;        /* to find the broker, now and after it was

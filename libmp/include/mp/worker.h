@@ -42,6 +42,8 @@ typedef struct mp_worker_status {
 /* All zero but `broker` is the default. */
 typedef struct mp_worker_options {
     const char *broker;            /* endpoint; required */
+    const char *key_file;          /* for a broker with keys: the certificate to show, see key.h;
+                                      NULL: that of the environment's MP_KEY_FILE, if any */
     int processes;                 /* executors; 0: mp_cpu_count() */
     const char *const *load;       /* shared objects that each executor loads; ends with NULL */
     int (*initializer)(void *arg); /* called by each executor before its first call; if it returns

@@ -6,6 +6,17 @@
 #include <stddef.h>
 #include <sys/signalfd.h>
 
+static mp_rc_t open_for(const sigset_t *signals, int *fd)
+{
+    int made = sigprocmask(SIG_BLOCK, signals, NULL) == 0
+                   ? signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK)
+                   : -1;
+    if (made < 0)
+        return mpx_fault_errno("a descriptor for signals");
+    *fd = made;
+    return MP_OK;
+}
+
 mp_rc_t mpx_signals_open(int *fd)
 {
     sigset_t stops;
@@ -13,11 +24,13 @@ mp_rc_t mpx_signals_open(int *fd)
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     signal(SIGPIPE, SIG_IGN);
-    int made = sigprocmask(SIG_BLOCK, &stops, NULL) == 0
-                   ? signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK)
-                   : -1;
-    if (made < 0)
-        return mpx_fault_errno("a descriptor for signals");
-    *fd = made;
-    return MP_OK;
+    return open_for(&stops, fd);
+}
+
+mp_rc_t mpx_signals_open_reload(int *fd)
+{
+    sigset_t reload;
+    sigemptyset(&reload);
+    sigaddset(&reload, SIGHUP);
+    return open_for(&reload, fd);
 }

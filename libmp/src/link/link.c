@@ -52,6 +52,34 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
     }
 }
 
+#ifndef ZMQ_ZAP_ENFORCE_DOMAIN /* declared among drafts, and always there */
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
+#endif
+
+/* Without a domain that is enforced a context that nobody answers for would let in each key. */
+static mp_rc_t set_keys(mpx_link_t *self)
+{
+    void *socket = self->socket;
+    const mpx_curve_t *curve = self->options.curve;
+    if (!curve)
+        return MP_OK;
+    self->has_curve = true;
+    self->options.curve = NULL; /* libzmq has a copy, and the caller's may go */
+    bool set =
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, curve->secret_key, MPX_CURVE_TEXT + 1) == 0;
+    if (self->is_hub) {
+        int on = 1;
+        set_int(socket, ZMQ_CURVE_SERVER, on);
+        set = set && zmq_setsockopt(socket, ZMQ_ZAP_ENFORCE_DOMAIN, &on, sizeof on) == 0 &&
+              zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, MPX_ZAP_DOMAIN, strlen(MPX_ZAP_DOMAIN)) == 0;
+        return set ? mpx_zap_open(self->context, &self->zap) : mpx_fault(MP_EINVAL, "not a key");
+    }
+    set = set &&
+          zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, curve->public_key, MPX_CURVE_TEXT + 1) == 0 &&
+          zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, curve->server_key, MPX_CURVE_TEXT + 1) == 0;
+    return set ? MP_OK : mpx_fault(MP_EINVAL, "not a key");
+}
+
 static mp_rc_t watch_fd(const mpx_link_t *self, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -117,9 +145,13 @@ static mp_rc_t open_socket(mpx_link_t *self, bool heartbeats, bool ipv6)
     if (!self->socket)
         return mpx_fault_errno("a ZeroMQ socket");
     set_options(self, heartbeats, ipv6);
-    mp_rc_t rc = mpx_monitor_start(self->context, self->socket, &self->monitor);
+    mp_rc_t rc = set_keys(self);
+    if (rc == MP_OK)
+        rc = mpx_monitor_start(self->context, self->socket, &self->monitor);
     if (rc == MP_OK)
         rc = watch(self, self->monitor);
+    if (rc == MP_OK && self->zap)
+        rc = watch(self, self->zap);
     return rc == MP_OK ? watch(self, self->socket) : rc;
 }
 
@@ -147,6 +179,7 @@ static void close_socket(mpx_link_t *self, int linger_ms)
         mpx_monitor_stop(self->socket, &self->monitor);
         zmq_close(self->socket);
     }
+    mpx_zap_close(&self->zap);
     if (self->own_context && self->context)
         mpx_context_release();
 }

@@ -11,7 +11,9 @@
 #ifndef MPX_LINK_H
 #define MPX_LINK_H
 
+#include "curve.h"
 #include "lane.h"
+#include "zap.h"
 
 #include <mp/error.h>
 #include <mp/task.h>
@@ -38,6 +40,11 @@ typedef struct mpx_link_options {
                         0: not at all */
     bool no_lane;    /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
     bool only_lanes; /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
+    /* NULL: no keys. Else everything that goes over ZeroMQ is encrypted, and a hub asks `admit`
+     * about each key that is shown to it, within mpx_link_next. Copied by libzmq. */
+    const mpx_curve_t *curve;
+    mpx_zap_admit_t *admit;
+    void *admit_arg;
 } mpx_link_options_t;
 
 /* Whether lanes are not switched off by the environment. */
@@ -98,14 +105,26 @@ typedef enum mpx_link_event_kind {
                          each peer of which a message was handed out; last event of a dial */
 } mpx_link_event_kind_t;
 
+/* What went wrong between a dial's key and its hub. */
+typedef enum mpx_link_trouble {
+    MPX_TROUBLE_NONE,
+    MPX_TROUBLE_NO_KEY,      /* the hub wants a key */
+    MPX_TROUBLE_UNASKED_KEY, /* the hub has no keys */
+    MPX_TROUBLE_REFUSED_KEY, /* the hub doesn't admit this one */
+    MPX_TROUBLE_HANDSHAKE    /* it hung up while keys were exchanged: it may be another one */
+} mpx_link_trouble_t;
+
 typedef struct mpx_link_event {
     mpx_link_event_kind_t kind;
     uint64_t peer;        /* hub: the link's number for it, never 0 nor reused */
     mp_bytes_t frames[2]; /* valid until the next mpx_link_next */
     size_t frames_count;
     const char *address; /* hub, first message: the peer's IP, or "local:PID" for ipc */
+    const char *user;    /* hub with keys, first message over ZeroMQ: the peer's; else NULL */
     mp_rc_t rc;          /* DOWN: MP_EOF closed, MP_ECONNECT never reached or no
-                            ZeroMQ peer, MP_EPROTO kicked for its framing */
+                            ZeroMQ peer, MP_EPROTO kicked for its framing, MP_EAUTH one of the
+                            first three troubles */
+    mpx_link_trouble_t trouble; /* DOWN of a dial that was never up */
 } mpx_link_event_t;
 
 /* The next event; MP_EBUSY when there is none now; MP_ENOMEM.
@@ -141,6 +160,9 @@ void mpx_link_trust(mpx_link_t *self, uint64_t peer, bool trusted);
 /* Shut down the connections of strangers who have taken too long, and of peers whose messages
  * don't end. Cheap before its time has come; returns when that is (MPX_NEVER: nobody is there). */
 int64_t mpx_link_patrol(mpx_link_t *self, int64_t now);
+
+/* Connections to a hub that ended before their handshake was done, since it listens. */
+uint64_t mpx_link_failed_handshakes(const mpx_link_t *self);
 
 /* Peers that are connected to a hub. */
 size_t mpx_link_peers(const mpx_link_t *self);

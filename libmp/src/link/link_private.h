@@ -50,6 +50,9 @@ struct mpx_link {
     uint64_t generation;
     void *socket; /* NULL: lanes alone */
     void *monitor;
+    void *zap; /* of a hub with keys; else NULL */
+    bool has_curve;
+    uint64_t failed_handshakes;
     mpx_lanes_t *lanes;   /* NULL: ZeroMQ alone */
     mpx_sentry_t *sentry; /* of a hub with a socket */
     int epoll;
@@ -68,11 +71,14 @@ struct mpx_link {
     unsigned last_stray;
     dial_state_t dial;
     mp_rc_t down_rc;
+    mpx_link_trouble_t trouble;
+    bool connected;      /* a dial: there was somebody, whatever he speaks */
     int dial_fd;         /* on the fork guard's list; -1: none */
     zmq_msg_t frames[2]; /* handed out last */
     size_t frames_count;
     size_t frames_wire_bytes;
     char address[128];
+    char user[MPX_CURVE_TEXT + 1];
 };
 
 static inline bool mpx_link_is_ipc(const char *endpoint)

@@ -11,7 +11,8 @@
 enum {
     EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    REFUSED = 400 /* ZAP's word for it */
 };
 
 mp_rc_t mpx_monitor_start(void *context, void *socket, void **reader)
@@ -43,7 +44,7 @@ void mpx_monitor_stop(void *socket, void **reader)
     *reader = NULL;
 }
 
-static mpx_monitor_kind_t kind_of(uint16_t event)
+static mpx_monitor_kind_t kind_of(uint16_t event, int32_t value)
 {
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
@@ -56,9 +57,12 @@ static mpx_monitor_kind_t kind_of(uint16_t event)
     case ZMQ_EVENT_CLOSED:
         return MPX_MONITOR_GONE;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         return MPX_MONITOR_FOREIGN;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH ? MPX_MONITOR_MISMATCH
+                                                                   : MPX_MONITOR_FOREIGN;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return value == REFUSED ? MPX_MONITOR_REFUSED : MPX_MONITOR_FOREIGN;
     default:
         return MPX_MONITOR_OTHER;
     }
@@ -82,6 +86,6 @@ bool mpx_monitor_next(void *reader, mpx_monitor_event_t *out)
     while (zmq_msg_more(&frame) && zmq_msg_recv(&frame, reader, ZMQ_DONTWAIT) >= 0)
         ; /* the address, which we know */
     zmq_msg_close(&frame);
-    *out = (mpx_monitor_event_t){.kind = kind_of(event), .fd = value};
+    *out = (mpx_monitor_event_t){.kind = kind_of(event, value), .fd = value};
     return true;
 }

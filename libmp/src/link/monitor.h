@@ -14,12 +14,14 @@ typedef enum mpx_monitor_kind {
     MPX_MONITOR_GREETED,   /* the ZeroMQ handshake is done */
     MPX_MONITOR_GONE,      /* fd: the connection's; or it could not be made */
     MPX_MONITOR_FOREIGN,   /* the handshake failed: the other side is no ZeroMQ peer of ours */
+    MPX_MONITOR_MISMATCH,  /* the same: one side has keys, and the other hasn't */
+    MPX_MONITOR_REFUSED,   /* the same: a key isn't admitted */
     MPX_MONITOR_OTHER
 } mpx_monitor_kind_t;
 
 typedef struct mpx_monitor_event {
     mpx_monitor_kind_t kind;
-    int fd; /* or an errno, or -1 */
+    int fd; /* of the first three and GONE; there it may be an errno, or -1 */
 } mpx_monitor_event_t;
 
 /* Watch a socket of the context; *reader is the PAIR socket to read from. Call it before

@@ -12,7 +12,7 @@
 
 enum {
     STRANGER_BYTES = 128 * 1024, /* a greeting and a first message */
-    HEARTBEAT_BYTES = 64,        /* a second; libzmq's own take a third of it */
+    HEARTBEAT_BYTES = 192,       /* a second; libzmq's own take half of it, if encrypted */
     BUSY_FACTOR = 4,             /* where what is missing may just not be handed out yet */
     FLOOD_MESSAGES = 5000,       /* in a step: more than any window holds beside a large item */
     FLOOD_STEPS = 3

@@ -146,10 +146,22 @@ static void shut(peer_t *peer)
 
 /* ---- events ------------------------------------------------------------------------------- */
 
+static void lose_dial(mpx_link_t *self, mp_rc_t rc, mpx_link_trouble_t trouble)
+{
+    mpx_link_forget_dial_fd(self);
+    if (self->dial == LOST || self->dial == TOLD)
+        return;
+    self->down_rc = self->dial == DIALLING ? rc : MP_EOF;
+    self->trouble = self->dial == DIALLING ? trouble : MPX_TROUBLE_NONE;
+    self->dial = LOST;
+}
+
 static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
 {
+    bool in_handshake = self->has_curve && self->connected;
     switch (event->kind) {
     case MPX_MONITOR_CONNECTED:
+        self->connected = true;
         self->dial_fd = event->fd;
         if (mpx_forkguard_add(event->fd) != MP_OK)
             self->dial_fd = -1;
@@ -160,13 +172,37 @@ static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
         break;
     case MPX_MONITOR_GONE:
     case MPX_MONITOR_FOREIGN:
-        mpx_link_forget_dial_fd(self);
-        if (self->dial != LOST && self->dial != TOLD) {
-            self->down_rc = self->dial == DIALLING ? MP_ECONNECT : MP_EOF;
-            self->dial = LOST;
-        }
+        lose_dial(self, MP_ECONNECT, in_handshake ? MPX_TROUBLE_HANDSHAKE : MPX_TROUBLE_NONE);
+        break;
+    case MPX_MONITOR_MISMATCH:
+        lose_dial(self, MP_EAUTH, self->has_curve ? MPX_TROUBLE_UNASKED_KEY : MPX_TROUBLE_NO_KEY);
+        break;
+    case MPX_MONITOR_REFUSED:
+        lose_dial(self, MP_EAUTH, MPX_TROUBLE_REFUSED_KEY);
         break;
     case MPX_MONITOR_ACCEPTED:
+    case MPX_MONITOR_OTHER:
+        break;
+    }
+}
+
+/* A handshake that fails is followed by the end of its connection, which has the descriptor. */
+static void on_hub_event(mpx_link_t *self, const mpx_monitor_event_t *event)
+{
+    switch (event->kind) {
+    case MPX_MONITOR_ACCEPTED:
+        mpx_sentry_arrive(self->sentry, event->fd, mpx_now());
+        break;
+    case MPX_MONITOR_GONE:
+        on_fd_gone(self, event->fd);
+        break;
+    case MPX_MONITOR_FOREIGN:
+    case MPX_MONITOR_MISMATCH:
+    case MPX_MONITOR_REFUSED:
+        self->failed_handshakes++;
+        break;
+    case MPX_MONITOR_CONNECTED:
+    case MPX_MONITOR_GREETED:
     case MPX_MONITOR_OTHER:
         break;
     }
@@ -176,19 +212,25 @@ static void take_monitor_events(mpx_link_t *self)
 {
     mpx_monitor_event_t event;
     while (self->monitor && mpx_monitor_next(self->monitor, &event)) {
-        if (!self->is_hub)
+        if (self->is_hub)
+            on_hub_event(self, &event);
+        else
             on_dial_event(self, &event);
-        else if (event.kind == MPX_MONITOR_ACCEPTED)
-            mpx_sentry_arrive(self->sentry, event.fd, mpx_now());
-        else if (event.kind == MPX_MONITOR_GONE || event.kind == MPX_MONITOR_FOREIGN)
-            on_fd_gone(self, event.fd);
     }
+    if (self->zap)
+        mpx_zap_answer(self->zap, self->options.admit, self->options.admit_arg);
 }
 
-/* On the wire, with what stands before it. */
-static size_t wire_size(const zmq_msg_t *frame)
+uint64_t mpx_link_failed_handshakes(const mpx_link_t *self)
 {
-    size_t size = zmq_msg_size(frame);
+    return self->failed_handshakes;
+}
+
+/* On the wire, with what stands before it; encrypted it is a command with a nonce and a seal. */
+static size_t wire_size(const mpx_link_t *self, const zmq_msg_t *frame)
+{
+    enum { CURVE_BYTES = 33 };
+    size_t size = zmq_msg_size(frame) + (self->has_curve ? CURVE_BYTES : 0);
     return size + (size > UINT8_MAX ? 9 : 2);
 }
 
@@ -212,7 +254,7 @@ static int receive(mpx_link_t *self, zmq_msg_t *identity)
             break;
         }
         more = zmq_msg_more(&frame);
-        self->frames_wire_bytes += wire_size(&frame);
+        self->frames_wire_bytes += wire_size(self, &frame);
         if (count < 2) {
             self->frames[count] = frame;
             self->frames_count = (size_t)count + 1;
@@ -246,6 +288,16 @@ static const char *address_of(mpx_link_t *self)
     return self->address;
 }
 
+/* Of a hub with keys: whose connection it is. */
+static const char *user_of(mpx_link_t *self)
+{
+    const char *user = self->has_curve ? zmq_msg_gets(&self->frames[0], "User-Id") : NULL;
+    if (!user)
+        return NULL;
+    snprintf(self->user, sizeof self->user, "%s", user);
+    return self->user;
+}
+
 static bool has_too_many(const mpx_link_t *self)
 {
     struct rlimit limit;
@@ -273,6 +325,7 @@ static peer_t *sender(mpx_link_t *self, zmq_msg_t *identity, mpx_link_event_t *o
     if (peer && is_stray(self, peer))
         mark_gone(self, peer);
     out->address = address_of(self);
+    out->user = user_of(self);
     if (peer)
         peer->local = strncmp(out->address, "local:", 6) == 0;
     return peer;
@@ -367,7 +420,8 @@ static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
         return MP_OK;
     if (self->dial == LOST) {
         self->dial = TOLD;
-        *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .rc = self->down_rc};
+        *out = (mpx_link_event_t){
+            .kind = MPX_LINK_DOWN, .rc = self->down_rc, .trouble = self->trouble};
         return MP_OK;
     }
     return MP_EBUSY;
@@ -431,7 +485,8 @@ bool mpx_link_ready(mpx_link_t *self)
         return true;
     if (!self->socket || self->quiet)
         return false;
-    return readable(self->monitor) || (self->dial != TOLD && readable(self->socket));
+    return readable(self->monitor) || (self->zap && readable(self->zap)) ||
+           (self->dial != TOLD && readable(self->socket));
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */

@@ -253,6 +253,13 @@ static const mpx_channel_user_t user = {.admitted = on_admitted, .message = on_m
 /* ---- the channel, and who is in it
  * ----------------------------------------------------------------------------- */
 
+/* A manager with a key of its own is a program's, and so is one without an address; certificates
+ * are for brokers. */
+static bool may_be_broker(const mpx_line_t *self)
+{
+    return !self->options.key->data && strncmp(self->options.endpoint, "ipc://@", 7) != 0;
+}
+
 static mp_rc_t dial(mpx_line_t *self)
 {
     mpx_channel_options_t options = {
@@ -264,6 +271,8 @@ static mp_rc_t dial(mpx_line_t *self)
         .tenant = self->tenant,
         .tenant_secret = self->secret,
         .no_lane = self->options.no_lane,
+        .has_identity = may_be_broker(self),
+        .key_file = self->options.key_file,
         .user = &user,
         .arg = self,
     };

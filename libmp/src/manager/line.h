@@ -51,6 +51,7 @@ typedef struct mpx_line_options {
     const char *endpoint; /* these stay where they are */
     const mpx_key_t *key;
     uint64_t secret; /* of a reference; 0: by address */
+    const char *key_file;
     bool no_lane;
 } mpx_line_options_t;
 

@@ -139,17 +139,29 @@ mp_rc_t mp_manager_start(const mp_manager_options_t *given, mp_manager_t **out)
 mp_rc_t mp_manager_connect(const char *address, const void *key, size_t key_bytes, int timeout_ms,
                            mp_manager_t **out)
 {
+    mp_connect_options_t options = {.key = key, .key_bytes = key_bytes};
+    return mp_manager_connect_with(address, &options, timeout_ms, out);
+}
+
+mp_rc_t mp_manager_connect_with(const char *address, const mp_connect_options_t *given,
+                                int timeout_ms, mp_manager_t **out)
+{
+    mp_connect_options_t options = given ? *given : (mp_connect_options_t){0};
     mpx_line_t *line = NULL;
     if (!address)
         address = getenv("MP_BROKER");
     if (!address || strcmp(address, "local") == 0)
         return mpx_fault(MP_EINVAL, "no address is given, and MP_BROKER has none");
-    if (!key && key_bytes)
-        return mpx_fault(MP_EINVAL, "a key of %zu bytes at NULL", key_bytes);
+    if (!options.key && options.key_bytes)
+        return mpx_fault(MP_EINVAL, "a key of %zu bytes at NULL", options.key_bytes);
     mp_manager_t *self = new_handle();
     if (!self)
         return mpx_fault(MP_ENOMEM, "a manager");
-    mpx_server_options_t server = {.address = address, .key = key, .key_bytes = key_bytes};
+    mpx_server_options_t server = {.address = address,
+                                   .key = options.key,
+                                   .key_bytes = options.key_bytes,
+                                   .key_file = options.key_file,
+                                   .no_lane = options.no_lane};
     mp_rc_t rc = mpx_server_get(&server, &self->server);
     if (rc == MP_OK)
         rc = mpx_server_line(self->server, &line);

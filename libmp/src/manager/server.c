@@ -19,6 +19,7 @@ struct mpx_server {
     mpx_key_t key;
     uint64_t secret;
     bool no_lane;
+    char *key_file;
     uint64_t number; /* of its life, once known */
     uint64_t generation;
     mpx_line_t *line;
@@ -49,11 +50,16 @@ static void leave(void)
 /* ---- finding
  * ---------------------------------------------------------------------------------------------- */
 
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool is_it(const mpx_server_t *self, const mpx_server_options_t *options)
 {
     size_t size = options->key ? options->key_bytes : 0;
     return strcmp(self->address, options->address) == 0 && self->secret == options->secret &&
-           self->no_lane == options->no_lane &&
+           self->no_lane == options->no_lane && same(self->key_file, options->key_file) &&
            (self->key.data != NULL) == (options->key != NULL) && self->key.size == size &&
            (!size || memcmp(self->key.data, options->key, size) == 0);
 }
@@ -64,7 +70,10 @@ static mp_rc_t make(const mpx_server_options_t *options, mpx_server_t **out)
     if (!self)
         return mpx_fault(MP_ENOMEM, "a manager");
     mp_rc_t rc = mpx_key_copy(&self->key, options->key, options->key_bytes);
+    if (rc == MP_OK && options->key_file && !(self->key_file = strdup(options->key_file)))
+        rc = mpx_fault(MP_ENOMEM, "a manager");
     if (rc != MP_OK) {
+        mpx_key_free(&self->key);
         free(self);
         return rc;
     }
@@ -121,6 +130,7 @@ void mpx_server_put(mpx_server_t **self_p)
     if (self->generation == mpx_fork_generation())
         mpx_line_destroy(&self->line);
     mpx_key_free(&self->key);
+    free(self->key_file);
     free(self);
 }
 
@@ -154,6 +164,7 @@ static mp_rc_t make_line(mpx_server_t *self)
     mpx_line_options_t options = {.endpoint = self->address,
                                   .key = &self->key,
                                   .secret = self->secret,
+                                  .key_file = self->key_file,
                                   .no_lane = self->no_lane};
     mp_rc_t rc = mpx_leave_add(MPX_STAGE_FLUSH, say_goodbye);
     if (rc == MP_OK)

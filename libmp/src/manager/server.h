@@ -17,7 +17,8 @@ typedef struct mpx_server_options {
     const char *address;
     const void *key; /* NULL: none */
     size_t key_bytes;
-    uint64_t secret; /* of a reference */
+    uint64_t secret;      /* of a reference */
+    const char *key_file; /* a certificate to show to a broker; NULL: MP_KEY_FILE's, if any */
     bool no_lane;
 } mpx_server_options_t;
 

@@ -550,6 +550,8 @@ int mpx_do_MAKE(mpx_act_t *act)
     else if (making.flags & MPX_MAKE_ONLY_OPEN)
         rc = mpx_fault(MP_ENOTFOUND, "there is no '%.*s'", (int)making.name.size,
                        (const char *)making.name.data);
+    else if (*act->tenant->restricted)
+        rc = mpx_space_refuse(act->tenant);
     else if (act->space->now < act->space->refuse_until)
         rc = mpx_fault(act->space->refuse_why, "the manager can't store changes now");
     else

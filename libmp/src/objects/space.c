@@ -122,6 +122,30 @@ static mp_rc_t check_guard(mpx_act_t *act, bool changes)
                      lock && lock->as.lock.holder ? lock->as.lock.holder->name : "");
 }
 
+/* What changes nothing that is stored, but what others see or wait for. */
+static bool has_effect(unsigned method)
+{
+    return method == MPX_UNIT_RELEASE || method == MPX_CONDITION_NOTIFY ||
+           method == MPX_BARRIER_WAIT || method == MPX_BARRIER_ABORT ||
+           method == MPX_BARRIER_RESET || method == MPX_CUSTOM_CALL;
+}
+
+/* Making an object may turn out to be opening one, which is looked at there. */
+static mp_rc_t check_role(const mpx_act_t *act, const row_t *row, unsigned method)
+{
+    if (!*act->tenant->restricted || method == MPX_MAKE)
+        return MP_OK;
+    return row->traits & (MPX_CHANGES | MPX_HOLDS) || has_effect(method)
+               ? mpx_space_refuse(act->tenant)
+               : MP_OK;
+}
+
+mp_rc_t mpx_space_refuse(const mpx_tenant_t *tenant)
+{
+    return mpx_fault(MP_EPERM, "the key '%s' may only look at objects: it lacks the role write",
+                     tenant->restricted);
+}
+
 static mp_rc_t check_object(mpx_act_t *act, const row_t *row, uint64_t id, unsigned method)
 {
     if (!row)
@@ -185,6 +209,8 @@ int mpx_space_carry_out(mpx_space_t *space, mpx_tenant_t *tenant, uint64_t numbe
     mp_rc_t rc = check_object(&act, row, operation->object, method);
     if (rc == MP_OK && atomic && row->traits & MPX_ALONE)
         rc = mpx_fault(MP_EINVAL, "%s can't be within an atomic", row->name);
+    if (rc == MP_OK)
+        rc = check_role(&act, row, method);
     if (rc == MP_OK && operation->flags & MPX_OPERATION_GUARDED)
         rc = check_guard(&act, row->traits & MPX_CHANGES);
     if (rc == MP_OK)

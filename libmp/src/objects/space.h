@@ -71,6 +71,10 @@ mpx_tenant_t *mpx_space_find(mpx_space_t *self, uint64_t tenant, uint64_t secret
 uint64_t mpx_tenant_number(const mpx_tenant_t *self);
 uint64_t mpx_tenant_secret(const mpx_tenant_t *self);
 
+/* It may only look at objects: what changes, holds or wakes something is MP_EPERM, with a text that
+ * names `whose` (NULL: it may do all). Copied. */
+void mpx_tenant_restrict(mpx_tenant_t *self, const char *whose);
+
 /* It has a connection again: what it hasn't taken is sent once more. */
 void mpx_space_attach(mpx_space_t *self, int64_t now, mpx_tenant_t *tenant, void *tag);
 /* Its connection is lost, and may come back. */

@@ -224,6 +224,7 @@ struct mpx_tenant {
     uint64_t secret;
     void *tag; /* NULL: detached */
     char name[96];
+    char restricted[64]; /* whose key lets it only look; "": it may do all */
     int64_t heard_at;
     uint64_t next;        /* operation to be carried out */
     uint64_t sent;        /* position of an answer that was sent */
@@ -389,6 +390,8 @@ void mpx_object_relist(mpx_space_t *space, mpx_object_t *self);
 void mpx_object_touch(mpx_space_t *space, mpx_object_t *self);
 /* Changes whose last one didn't reach the disk are refused for a while. MP_OK, or why. */
 mp_rc_t mpx_space_check_disk(const mpx_space_t *self);
+/* MP_EPERM, with words. */
+mp_rc_t mpx_space_refuse(const mpx_tenant_t *tenant);
 /* Room for so many more bytes, or items? MP_OK; MP_ELIMIT. */
 mp_rc_t mpx_space_room(const mpx_space_t *self, size_t more);
 mp_rc_t mpx_object_room(const mpx_space_t *space, const mpx_object_t *self, size_t bytes_now,

@@ -18,6 +18,11 @@ uint64_t mpx_tenant_secret(const mpx_tenant_t *self)
     return self->secret;
 }
 
+void mpx_tenant_restrict(mpx_tenant_t *self, const char *whose)
+{
+    snprintf(self->restricted, sizeof self->restricted, "%s", whose ? whose : "");
+}
+
 /* ---- answers
  * ------------------------------------------------------------------------------------------- */
 

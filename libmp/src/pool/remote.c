@@ -286,6 +286,7 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
     mpx_hello_t hello = {.role = MPX_ROLE_CLIENT};
     mpx_session_options_t session = {
         .endpoint = endpoint,
+        .key_file = options->key_file,
         .hello = &hello,
         .give_up_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_MS,
         .keep = true,

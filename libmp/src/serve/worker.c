@@ -82,8 +82,10 @@ static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
     hello.role = MPX_ROLE_WORKER;
     hello.name = self->name;
     hello.slots = self->processes;
-    mpx_session_options_t options = {
-        .endpoint = self->options->broker, .hello = &hello, .give_up_ms = -1};
+    mpx_session_options_t options = {.endpoint = self->options->broker,
+                                     .key_file = self->options->key_file,
+                                     .hello = &hello,
+                                     .give_up_ms = -1};
     if (hello.tasks_count == 0)
         rc = mpx_fault(MP_ENOTASK, "there is no task to offer: load a module, or allow mp.exec");
     else

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "identity.h"
 #include "service.h"
 
 #include <errno.h>
@@ -40,13 +41,14 @@ struct mpx_channel {
     uint64_t secret;
     uint64_t tenant, tenant_secret;
     const mpx_key_t *key;
+    mpx_identity_t identity;
     mpx_nonces_t nonces;
     bool challenged;
     const mpx_channel_user_t *user;
     void *arg;
     const char *carrier;
     char endpoint[MPX_ENDPOINT_MAX];
-    char problem[MPX_ENDPOINT_MAX + 256];
+    char problem[MPX_ENDPOINT_MAX + 512];
 };
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -75,14 +77,29 @@ static mp_rc_t open_poke(mpx_channel_t *self)
     return self->poke < 0 ? mpx_fault_errno("a channel") : MP_OK;
 }
 
+static mp_rc_t dial(mpx_channel_t *self, const mpx_channel_options_t *options)
+{
+    mpx_curve_t curve;
+    mpx_link_options_t link = {.no_lane = options->no_lane,
+                               .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
+    mp_rc_t rc = options->has_identity
+                     ? mpx_identity_load(options->key_file, &self->identity, &curve)
+                     : MP_OK;
+    if (rc != MP_OK)
+        return rc;
+    link.curve = self->identity.has ? &curve : NULL;
+    rc = mpx_link_dial(NULL, options->endpoint, &link, &self->link);
+    if (link.curve)
+        mpx_curve_wipe(&curve);
+    return rc;
+}
+
 mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **out)
 {
     mpx_channel_t *self = NULL;
     mp_rc_t rc = make(options->user, options->arg, &self);
     if (rc != MP_OK)
         return rc;
-    mpx_link_options_t link = {.no_lane = options->no_lane,
-                               .max_message_bytes = MPX_VISIT_MESSAGE_MAX};
     snprintf(self->endpoint, sizeof self->endpoint, "%s", options->endpoint);
     self->door = options->door;
     self->object = options->object;
@@ -90,7 +107,7 @@ mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **o
     self->key = options->key;
     self->tenant = options->tenant;
     self->tenant_secret = options->tenant_secret;
-    rc = mpx_link_dial(NULL, options->endpoint, &link, &self->link);
+    rc = dial(self, options);
     if (rc == MP_OK) {
         self->carrier = mpx_link_carrier(self->link, 0);
         rc = open_poke(self);
@@ -383,6 +400,13 @@ static void on_down(mpx_channel_t *self, mp_rc_t rc)
     end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc, problem);
 }
 
+static void on_trouble(mpx_channel_t *self, const mpx_link_event_t *event)
+{
+    char what[512];
+    mpx_identity_explain(&self->identity, event->trouble, what, sizeof what);
+    end(self, event->rc, what);
+}
+
 /* Whether there was anything. */
 static bool drain(mpx_channel_t *self)
 {
@@ -394,6 +418,8 @@ static bool drain(mpx_channel_t *self)
             knock(self);
         else if (event.kind == MPX_LINK_MESSAGE)
             on_message(self, &event);
+        else if (event.kind == MPX_LINK_DOWN && event.trouble)
+            on_trouble(self, &event);
         else if (event.kind == MPX_LINK_DOWN)
             on_down(self, event.rc);
     }

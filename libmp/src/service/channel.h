@@ -34,11 +34,14 @@ typedef struct mpx_channel_options {
     uint64_t tenant;      /* of a manager's door: who this was before */
     uint64_t tenant_secret;
     bool no_lane;
+    bool has_identity;    /* show a certificate, as to a broker: that of */
+    const char *key_file; /* NULL: MP_KEY_FILE's, if any */
     const mpx_channel_user_t *user;
     void *arg;
 } mpx_channel_options_t;
 
-/* Begin to connect and greet. MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+/* Begin to connect and greet. MP_OK; MP_EINVAL; MP_ENOTFOUND, MP_EPERM the certificate; MP_ENOMEM;
+ * MP_ESYSTEM. */
 mp_rc_t mpx_channel_open(const mpx_channel_options_t *options, mpx_channel_t **out);
 /* Over a link that is there already, and needs no greeting; taken over on success.
  * MP_OK; MP_ENOMEM; MP_ESYSTEM. */

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
+#include "identity.h"
 #include "link.h"
 #include "notes.h"
 
@@ -24,6 +25,10 @@ typedef enum state {
 
 struct mpx_session {
     char endpoint[MPX_ENDPOINT_MAX];
+    char *key_file; /* NULL: MP_KEY_FILE's */
+    mpx_identity_t identity;
+    bool is_worker;
+    bool was_ready;
     mpx_buf_t hello;    /* packed */
     mpx_notes_t *notes; /* with `keep`; else NULL */
     uint64_t number;    /* of the session, and its secret */
@@ -48,7 +53,7 @@ struct mpx_session {
     mp_rc_t parting; /* READY: what the broker said before it went */
     mpx_welcome_t welcome;
     void *welcome_arena;
-    char problem[768];
+    char problem[MPX_ENDPOINT_MAX + 520];
 };
 
 enum {
@@ -94,9 +99,15 @@ static mp_rc_t name_session(mpx_session_t *self)
 
 static mp_rc_t prepare(mpx_session_t *self, const mpx_session_options_t *options)
 {
+    self->is_worker = options->hello->role == MPX_ROLE_WORKER;
+    if (options->key_file && !(self->key_file = strdup(options->key_file)))
+        return mpx_fault(MP_ENOMEM, "a connection to %s", options->endpoint);
+    mp_rc_t rc = mpx_identity_load(self->key_file, &self->identity, NULL);
+    if (rc != MP_OK)
+        return rc;
     if (!options->keep)
         return pack_hello(self, options->hello);
-    mp_rc_t rc = mpx_notes_new(&self->notes);
+    rc = mpx_notes_new(&self->notes);
     return rc == MP_OK ? name_session(self) : rc;
 }
 
@@ -151,6 +162,7 @@ void mpx_session_destroy(mpx_session_t **self_p)
         close(self->epoll);
     mpx_notes_free(&self->notes);
     mpx_buf_free(&self->hello);
+    free(self->key_file);
     free(self->welcome_arena);
     free(self);
     *self_p = NULL;
@@ -182,9 +194,28 @@ static void retry_later(mpx_session_t *self, int64_t now)
         self->backoff_ms * 2 < BACKOFF_MAX_MS ? self->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
+static mp_rc_t dial(mpx_session_t *self)
+{
+    mpx_curve_t curve;
+    mp_rc_t rc = mpx_identity_load(self->key_file, &self->identity, &curve);
+    if (rc != MP_OK)
+        return rc;
+    mpx_link_options_t options = {.curve = self->identity.has ? &curve : NULL};
+    rc = mpx_link_dial(NULL, self->endpoint, &options, &self->link);
+    if (self->identity.has)
+        mpx_curve_wipe(&curve);
+    return rc;
+}
+
+/* A certificate that was there before may just be being replaced. */
 static mp_rc_t connect_now(mpx_session_t *self, int64_t now)
 {
-    mp_rc_t rc = mpx_link_dial(NULL, self->endpoint, NULL, &self->link);
+    mp_rc_t rc = dial(self);
+    if (rc == MP_ENOTFOUND || rc == MP_EPERM || (rc == MP_EINVAL && self->was_ready)) {
+        explain(self, mp_errmsg());
+        retry_later(self, now);
+        return MP_OK;
+    }
     if (rc != MP_OK)
         return rc;
     struct epoll_event event = {.events = EPOLLIN};
@@ -288,6 +319,7 @@ static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_e
     self->welcome = welcome;
     self->welcome_arena = arena;
     self->state = READY;
+    self->was_ready = true;
     rc = settle_in(self, out);
     self->parting = MP_EBROKERLOST;
     self->backoff_ms = BACKOFF_MIN_MS;
@@ -297,7 +329,7 @@ static mp_rc_t on_welcome(mpx_session_t *self, mp_bytes_t payload, mpx_session_e
 
 static bool is_final(mp_rc_t code)
 {
-    return code == MP_EVERSION || code == MP_EPERM;
+    return code == MP_EVERSION || code == MP_EPERM || code == MP_EAUTH;
 }
 
 /* An ERROR about the connection: the broker is going to cut it. */
@@ -368,6 +400,19 @@ static mp_rc_t on_message(mpx_session_t *self, int64_t now, const mpx_link_event
     return rc;
 }
 
+/* It could not be made, for a reason that has to do with keys. */
+static mp_rc_t on_trouble(mpx_session_t *self, int64_t now, const mpx_link_event_t *event)
+{
+    char what[512];
+    mpx_identity_explain(&self->identity, event->trouble, what, sizeof what);
+    explain(self, what);
+    if (event->rc == MP_EAUTH && !(self->is_worker && self->was_ready))
+        give_up(self, MP_EAUTH);
+    else
+        retry_later(self, now);
+    return MP_EBUSY;
+}
+
 /* The connection ended. READY: that is an event. */
 static mp_rc_t on_down(mpx_session_t *self, int64_t now, mp_rc_t rc, mpx_session_event_t *out)
 {
@@ -402,6 +447,8 @@ static mp_rc_t on_event(mpx_session_t *self, int64_t now, const mpx_link_event_t
         return rc == MP_OK ? MP_EBUSY : rc;
     }
     case MPX_LINK_DOWN:
+        if (event->trouble)
+            return on_trouble(self, now, event);
         return on_down(self, now, event->rc, out);
     case MPX_LINK_MESSAGE:
         break;

@@ -14,8 +14,9 @@
  * more it is LOST after all.
  *
  * Reconnects back off from 50 ms to 2 s with jitter. When give_up_ms pass without
- * `ready`, or the broker refuses for good (MP_EVERSION, MP_EPERM), the session fails and
- * says so; a client's caller then ends its calls.
+ * `ready`, or the broker refuses for good (MP_EVERSION, MP_EPERM, MP_EAUTH), the session fails and
+ * says so; a client's caller then ends its calls. A worker that was `ready` before isn't turned
+ * away by MP_EAUTH: its key may come back.
  *
  * One thread at a time. No function blocks.
  */
@@ -29,12 +30,13 @@ typedef struct mpx_session mpx_session_t;
 
 typedef struct mpx_session_options {
     const char *endpoint;
+    const char *key_file;     /* a certificate to show; NULL: MP_KEY_FILE's, if any; copied */
     const mpx_hello_t *hello; /* copied; versions, software, host and pid are filled in */
     int give_up_ms;           /* to become ready, at first and after each loss; -1: never */
     bool keep;                /* a client that would go on after a loss; `hello` has no tasks */
 } mpx_session_options_t;
 
-/* MP_OK; MP_EINVAL; MP_ESYSTEM; MP_ENOMEM. */
+/* MP_OK; MP_EINVAL; MP_ENOTFOUND, MP_EPERM the certificate; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_session_new(const mpx_session_options_t *options, int64_t now, mpx_session_t **out);
 /* Says BYE if it can. NULL-safe, idempotent. */
 void mpx_session_destroy(mpx_session_t **self);
@@ -51,7 +53,8 @@ typedef enum mpx_session_event_kind {
 typedef struct mpx_session_event {
     mpx_session_event_kind_t kind;
     mp_rc_t rc;                   /* LOST: MP_EBROKERLOST, MP_EDRAINING; FAILED: MP_ECONNECT,
-                                     MP_EVERSION, MP_EPERM, MP_EPROTO, MP_EDRAINING, MP_ELIMIT */
+                                     MP_EVERSION, MP_EPERM, MP_EAUTH, MP_EPROTO, MP_EDRAINING,
+                                     MP_ELIMIT */
     const mpx_welcome_t *welcome; /* UP, BACK */
     mpx_header_t header;          /* MESSAGE; bytes valid until the next call */
     mp_bytes_t payload;
