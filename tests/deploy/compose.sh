@@ -14,7 +14,8 @@ echo "engine $(/usr/sbin/dockerd --version | sed 's/Docker version //; s/,.*//')
     "$(docker-compose version --short), base image: a stand-in for debian:bookworm-slim, made by" \
     "mmdebstrap ($(du -m "$base" | cut -f1) MB, so sizes here are not the real image's)"
 export COMPOSE_PROJECT_NAME=mpdeploy MP_FOLDER=$work/files MP_PROCS=2
-compose() { docker-compose -f "$MP_SOURCE/deploy/compose.yaml" -f "$work/test.yaml" "$@"; }
+files=(-f "$MP_SOURCE/deploy/compose.yaml")
+compose() { docker-compose "${files[@]}" "$@"; }
 
 # -- the image
 engine_for_builds
@@ -37,13 +38,6 @@ engine_for_containers
 # -- the main job, as the README has it
 mkdir -p files
 cp -r "$MP_SOURCE"/libmp/src/* files
-# Only here may clients have commands run: the later job is slow by sleeping, not by computing.
-cat >test.yaml <<'END'
-services:
-  worker:
-    environment:
-      MP_ALLOW_EXEC: "yes"
-END
 # containers SERVICE: those that run.
 containers() { $docker ps -q -f "label=com.docker.compose.service=$1"; }
 running() { [ "$(containers "$1" | wc -l)" = "$2" ]; }
@@ -61,6 +55,31 @@ $docker logs "$job" 2>/dev/null | awk '{ print $1, $4 }' >ours
 [ "$(wc -l <theirs)" -gt 100 ] || fail "few files"
 same ours theirs
 step "main job: $(wc -l <ours) files, all as sha256sum has them"
+
+compose down -v >down.log 2>&1 </dev/null || fail "$(cat down.log)"
+
+# -- with keys, over tcp; only in this test may clients have commands run: the job that follows is
+# slow by sleeping, not by computing
+cat >test.yaml <<'END'
+services:
+  worker:
+    environment:
+      MP_ALLOW_EXEC: "yes"
+END
+files+=(-f "$MP_SOURCE/deploy/compose.keys.yaml" -f "$work/test.yaml")
+export MP_KEYS_FOLDER=$work/keys MP_PORT=15555
+step "keys"
+mkdir keys
+compose run --rm keys >keys.log 2>&1 </dev/null || fail "$(cat keys.log)"
+[ "$(stat -c '%u %a' keys/server.key keys/client.key | sort -u)" = "10001 600" ] || fail "$(ls -ln keys)"
+compose up -d --no-build --scale worker=2 broker worker >up.log 2>&1 </dev/null || fail "$(cat up.log)"
+patiently 30 workers 2
+ok compose run --rm mp ping </dev/null >ping 2>&1
+status 1 compose run --rm -e MP_KEY_FILE= mp ping </dev/null
+grep -q 'wants a key' out err || fail "without a key: $(cat out err)"
+# From outside, by the port.
+cp keys/client.key .
+ok nsenter "--net=/run/netns/$namespace" "$MP" ping --broker tcp://127.0.0.1:$MP_PORT --key-file client.key
 
 # -- one job through all that follows: it is given lines as long as something is still to happen
 mkfifo lines
@@ -95,6 +114,15 @@ one=$(containers worker | head -n 1)
 step "kill -9 of a worker"
 crash "$one"
 patiently 30 restarts "$one" 1
+patiently 30 workers 4
+goes_on
+
+step "a worker is cut off, and comes back"
+network=${COMPOSE_PROJECT_NAME}_default
+$docker network disconnect "$network" "$one"
+patiently 30 workers 3
+goes_on
+$docker network connect "$network" "$one"
 patiently 30 workers 4
 goes_on
 
