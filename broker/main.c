@@ -41,7 +41,7 @@ static const mpx_setting_t settings[] = {
      "let in only those whose keys DIR/clients lists, encrypted, with\n"
      "                             DIR/server.key; mp keygen makes both. SIGHUP: read the list "
      "again"},
-    {"max-operations", "MP_MAX_OPERATIONS", MPX_NUMBER, "1000000", 0, INT64_C(1) << 40, "N",
+    {"max-operations", "MP_MAX_OPERATIONS", MPX_NUMBER, "5000000", 0, INT64_C(1) << 40, "N",
      "most messages and operations of one peer in a second; 0: no limit"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };

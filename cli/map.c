@@ -151,7 +151,7 @@ static void flush(map_t *self)
 static bool concerns_all(mp_rc_t rc)
 {
     return rc == MP_ENOTASK || rc == MP_ESIGNATURE || rc == MP_EPERM || rc == MP_ENOWORKER ||
-           rc == MP_EDRAINING || rc == MP_EPROTO;
+           rc == MP_EAUTH || rc == MP_EDRAINING || rc == MP_EPROTO;
 }
 
 static void finish_line(map_t *self, line_t *line, const mp_outcome_t *outcome)

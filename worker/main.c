@@ -130,6 +130,8 @@ static int run(const mpx_settings_t *chosen)
         .log = tell,
         .log_arg = &teller,
     };
+    if (options.key_file) /* for tasks that use the broker's objects */
+        setenv("MP_KEY_FILE", options.key_file, 1);
     mpx_log_init(&teller.log, level, STDERR_FILENO);
     if (mpx_notify_init(&teller.notify) != MP_OK)
         mpx_log(&teller.log, MP_LOG_WARNING, "not_notified", "why", mp_errmsg(), NULL);

@@ -112,7 +112,7 @@ status 69 as eve "$MP_WORKER_BIN" --broker "$url" --load "$MP_FILESUM" --procs 1
 says err "doesn't know the key"
 start_worker one --procs 1 --load "$MP_FILESUM" --key-file wen.key
 says broker.err 'worker_joined worker=wen@'
-find /usr/include/linux -name '*.h' | head -200 >lines
+printf '%s\n' /usr/include/linux/i*.h >lines
 ok as sub "$MP" map --broker "$url" --task filesum <lines >sums
 ok "$MP" map --broker local --load "$MP_FILESUM" --task filesum <lines >wanted
 same sums wanted

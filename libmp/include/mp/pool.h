@@ -127,7 +127,7 @@ typedef struct mp_call_options {
 typedef struct mp_outcome {
     mp_rc_t rc;               /* MP_OK, or why there is no value: MP_EFAILED, MP_ECRASHED,
                                  MP_ETIMEDOUT, MP_ECANCELLED, MP_EWORKERLOST, MP_EBROKERLOST,
-                                 MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM,
+                                 MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM, MP_EAUTH,
                                  MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
     uint64_t index;           /* position of the input, from 0 */
     mp_bytes_t value;         /* the result; for MP_EFAILED what the task wrote before */

@@ -540,6 +540,19 @@ static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc
     return rc;
 }
 
+/* The manager has said why it ends the connection, and would again. */
+static bool is_turned_away(mp_rc_t rc)
+{
+    return rc == MP_EPERM || rc == MP_ELIMIT;
+}
+
+static mp_rc_t end_turned_away(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc)
+{
+    if (is_under_way(self, errand))
+        DL_DELETE(self->errands, errand);
+    return why_over(self, rc);
+}
+
 /* A channel that is lost is replaced, also for those operations that the manager can still answer.
  */
 mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
@@ -557,7 +570,11 @@ mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
     send_errand(self, errand);
     for (;;) {
         rc = wait_over(self, errand, deadline);
+        if (is_turned_away(rc))
+            rc = end_turned_away(self, errand, rc);
         leave(self);
+        if (is_turned_away(rc))
+            return rc;
         if (rc == MP_OK)
             return outcome(self, errand);
         if (rc == MP_ETIMEDOUT)

@@ -213,7 +213,8 @@ static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *
         lose_questions(self);
         break;
     }
-    return mpx_backend_fail(&self->base, now, event->rc, MP_EBROKERLOST,
+    bool turned_away = event->rc == MP_EPERM || event->rc == MP_EAUTH;
+    return mpx_backend_fail(&self->base, now, event->rc, turned_away ? event->rc : MP_EBROKERLOST,
                             mpx_session_problem(self->session));
 }
 
