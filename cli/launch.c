@@ -43,10 +43,13 @@ typedef struct launch {
     int64_t look_at, answered_at;
 } launch_t;
 
-enum { BROKER, WORKER, TUNNEL, SSH, SRUN, READY, DRAIN, LOST, HELP };
+enum { BROKER, KEY_FILE, WORKER, TUNNEL, SSH, SRUN, READY, DRAIN, LOST, HELP };
 
 static const option_spec_t specs[] = {
     [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [KEY_FILE] = {"key-file", 'K', "FILE",
+                  "the key of this command; default: $MP_KEY_FILE. Workers' is\n"
+                  "                             for them to find: -- --key-file FILE"},
     [WORKER] = {"worker", 'w', "PROGRAM", "mp-worker's name or path there; default: mp-worker"},
     [TUNNEL] = {"tunnel", 0, "PORT",
                 "let hosts of ssh reach the broker by this loopback port of theirs"},
@@ -84,6 +87,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
     case BROKER:
         self->broker = argument;
         return true;
+    case KEY_FILE:
+        return options_setenv("launch", "MP_KEY_FILE", argument);
     case WORKER:
         self->setup.program = argument;
         return true;
@@ -227,12 +232,19 @@ static void on_deadline(launch_t *self)
     }
 }
 
+/* A broker that refuses this command's key is there, too: it is the workers' that must fit. */
+static bool answers(const launch_t *self, int timeout_ms)
+{
+    mp_rc_t rc = mp_broker_ping(self->broker, timeout_ms, NULL);
+    return rc == MP_OK || rc == MP_EPERM;
+}
+
 /* The workers look for a broker for ever; who launched them doesn't. */
 static void look_at_broker(launch_t *self)
 {
     if (self->lost_ms == 0 || self->phase >= DRAINING || now_ms() < self->look_at)
         return;
-    if (mp_broker_ping(self->broker, LOOK_MS, NULL) == MP_OK)
+    if (answers(self, LOOK_MS))
         self->answered_at = now_ms();
     self->look_at = now_ms() + (self->lost_ms < LOOK_EVERY_MS ? self->lost_ms : LOOK_EVERY_MS);
     if (now_ms() - self->answered_at < self->lost_ms)
@@ -404,7 +416,7 @@ static bool read_places(launch_t *self, int argc, char **argv)
 
 static int run(launch_t *self)
 {
-    if (mp_broker_ping(self->broker, PING_MS, NULL) != MP_OK) {
+    if (!answers(self, PING_MS)) {
         fprintf(stderr, "mp launch: %s (--broker names another)\n", mp_errmsg());
         return EXIT_UNABLE;
     }
