@@ -58,6 +58,21 @@ mkdir root/usr/local/lib/mp-examples
 cp "$(find root/usr/local/lib -path '*/mp/filesum.so')" root/usr/local/lib/mp-examples
 # A test doesn't wait for ten seconds.
 printf '[Service]\nWatchdogSec=2\n' >root/etc/systemd/system/mp-broker.service.d/soon.conf
+# Keys, as docs/deploy.md has them: root's, and credentials of the services.
+"$MP" keygen --name worker --role work root/etc/mp-keys >keygen.log
+"$MP" keygen --name client --role submit root/etc/mp-keys >>keygen.log
+cat >root/etc/systemd/system/mp-broker.service.d/keys.conf <<'END'
+[Service]
+LoadCredential=server.key:/etc/mp-keys/server.key
+LoadCredential=clients:/etc/mp-keys/clients
+Environment=MP_LISTEN=tcp://0.0.0.0:5555 MP_KEYS=%d
+END
+mkdir root/etc/systemd/system/mp-worker.service.d
+cat >root/etc/systemd/system/mp-worker.service.d/keys.conf <<'END'
+[Service]
+LoadCredential=worker.key:/etc/mp-keys/worker.key
+Environment=MP_KEY_FILE=%d/worker.key
+END
 cat >boot.sh <<'END'
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs tmpfs /run/systemd/nspawn
@@ -92,7 +107,7 @@ inside systemctl start mp-worker || fail "$(inside journalctl -u mp-worker --no-
 ok is mp-worker ActiveState active
 says <(property mp-worker StatusText) '^serving with'
 [ "$(inside stat -c %U /var/lib/private/mp-broker/data)" != root ] || fail "the broker is root"
-map() { nsenter -t "$leader" -a /usr/local/bin/mp map --broker tcp://127.0.0.1:5555 "$@"; }
+map() { nsenter -t "$leader" -a env MP_KEY_FILE=/etc/mp-keys/client.key /usr/local/bin/mp map --broker tcp://127.0.0.1:5555 "$@"; }
 sums() {
     find root/usr/local/bin root/usr/local/lib/systemd -type f | sed 's/^root//' | LC_ALL=C sort >files
     map --task filesum --retries 3 <files | cut -c 1-64 >ours
