@@ -79,12 +79,12 @@ says nodes n2
 says nodes n3
 
 # -- TERM: what runs is finished, the job is over
-"$MP" map --broker "$url" --shell -- "touch $work/running; sleep 1; echo {}" <<<done >job.out &
+"$MP" map --broker "$url" --shell -- "touch $work/running; sleep 1; echo {}" <<<finished >job.out &
 job=$!
 wait_for test -e running
 kill -TERM "$launch"
 exits "$job" 0
-says job.out '^done$'
+says job.out '^finished$'
 exits "$launch" 0
 wait_for no_worker_left
 no_jobs() { [ -z "$(squeue -h -t RUNNING,PENDING 2>/dev/null)" ]; }

@@ -53,12 +53,12 @@ same ours theirs
 ok grep -qxF "it's a \"test\" \$(false); *" <(tr '\0' '\n' <"/proc/$(pgrep -f "[m]p-worker --broker $url" | head -n 1)/cmdline")
 
 # -- TERM: what runs is finished, and then nothing is left
-"$MP" map --broker "$url" --shell -- 'touch '"$work"'/running; sleep 1; echo {}' <<<done >job.out &
+"$MP" map --broker "$url" --shell -- 'touch '"$work"'/running; sleep 1; echo {}' <<<finished >job.out &
 job=$!
 wait_for test -e running
 kill -TERM "$launch"
 exits "$job" 0
-says job.out '^done$'
+says job.out '^finished$'
 exits "$launch" 0
 wait_for no_worker_left
 says launch.err 'what=draining'

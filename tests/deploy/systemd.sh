@@ -132,13 +132,13 @@ sums
 step "stuck: the watchdog had it restarted"
 
 # -- a stop drains
-map --shell -- 'touch /tmp/running; sleep 2; echo {}' <<<done >job.out &
+map --shell -- 'touch /tmp/running; sleep 2; echo {}' <<<finished >job.out &
 job=$!
 at_work() { inside sh -c 'ls /tmp/systemd-private-*mp-worker*/tmp/running' >/dev/null 2>&1; }
 wait_for at_work
 inside systemctl stop mp-worker
 exits "$job" 0
-says job.out '^done$'
+says job.out '^finished$'
 ok is mp-worker Result success
 ok is mp-worker ExecMainStatus 0
 inside systemctl stop mp-broker

@@ -2,9 +2,10 @@
 """Checks manifests by the schema of the Kubernetes API, as Debian's python3-kubernetes has it, and
 what a schema can't say: that what is named is there. There is no API server here to ask.
 
-    kubernetes.py PROGRAM_FLAGS < manifests
+    manifests.py PROGRAM_FLAGS FILE...
 
-PROGRAM_FLAGS has a line "PROGRAM WORD" for each environment variable that a program knows."""
+PROGRAM_FLAGS has a line "PROGRAM WORD" for each environment variable that a program knows. What is
+wrong with FILE is written to FILE.problems."""
 import re
 import sys
 
@@ -183,9 +184,7 @@ def check_references(things, variables):
                 problem(thing["metadata"]["name"], f"there is no Service {name}")
 
 
-def main():
-    variables = set(open(sys.argv[1]).read().split("\n"))
-    things = [t for t in yaml.safe_load_all(sys.stdin) if t]
+def examine(things, variables):
     for thing in things:
         model = MODELS.get((thing.get("apiVersion"), thing.get("kind")))
         where = f"{thing.get('kind')} {thing.get('metadata', {}).get('name')}"
@@ -195,10 +194,19 @@ def main():
             problem(where, f"{thing.get('apiVersion')} has no such kind")
     if not problems:
         check_references(things, variables)
-    for line in problems:
-        print(line)
-    print(f"{len(things)} things, {len(problems)} problems")
-    return 1 if problems else 0
 
 
-sys.exit(main())
+def main():
+    with open(sys.argv[1]) as file:
+        variables = set(file.read().split("\n"))
+    for name in sys.argv[2:]:
+        problems.clear()
+        with open(name) as file:
+            things = [thing for thing in yaml.safe_load_all(file) if thing]
+        examine(things, variables)
+        with open(f"{name}.problems", "w") as out:
+            out.writelines(f"{line}\n" for line in problems)
+        print(f"{name}: {len(things)} things, {len(problems)} problems")
+
+
+main()
