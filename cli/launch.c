@@ -407,7 +407,7 @@ static bool read_places(launch_t *self, int argc, char **argv)
         if (!reaches(self, place))
             return false;
     }
-    self->setup.options = argc > 0 ? argv + 1 : argv;
+    self->setup.options = (const char *const *)(argc > 0 ? argv + 1 : argv);
     if (self->count > 0)
         return true;
     fprintf(stderr, "mp launch: where? Name a place; see mp launch --help\n");

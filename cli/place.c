@@ -146,7 +146,7 @@ static void worker_command(words_t *self, const place_t *place, const place_setu
         inner(self, quoted, "--procs");
         inner(self, quoted, processes);
     }
-    for (char *const *option = setup->options; *option; option++)
+    for (const char *const *option = setup->options; *option; option++)
         inner(self, quoted, *option);
     if (quoted)
         end_word(self);

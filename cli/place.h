@@ -26,11 +26,11 @@ typedef struct place {
 
 /* What all places have in common. */
 typedef struct place_setup {
-    const char *broker;     /* as the workers reach it */
-    const char *program;    /* mp-worker */
-    const char *ssh, *srun; /* words with spaces between them */
-    const char *tunnel;     /* of ssh: PORT:HOST:PORT for its -R; NULL: none */
-    char *const *options;   /* of mp-worker; ends with NULL */
+    const char *broker;         /* as the workers reach it */
+    const char *program;        /* mp-worker */
+    const char *ssh, *srun;     /* words with spaces between them */
+    const char *tunnel;         /* of ssh: PORT:HOST:PORT for its -R; NULL: none */
+    const char *const *options; /* of mp-worker; ends with NULL */
 } place_setup_t;
 
 /* false, and *why it is no place. `text` is kept, not copied. */

@@ -75,7 +75,7 @@ START_TEST(what_is_no_place_is_refused_with_the_reason)
 END_TEST
 
 /* Words that a shell would change. */
-static char *const options[] = {
+static const char *const options[] = {
     "--name", "it's a \"test\" $HOME `id` \\ ; * \n", "", "--load", "/opt/sums.so", NULL};
 
 static char **command_of(const char *text)
