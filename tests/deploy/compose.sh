@@ -75,7 +75,7 @@ compose run --rm keys >keys.log 2>&1 </dev/null || fail "$(cat keys.log)"
 compose up -d --no-build --scale worker=2 broker worker >up.log 2>&1 </dev/null || fail "$(cat up.log)"
 patiently 30 workers 2
 ok compose run --rm mp ping </dev/null >ping 2>&1
-status 1 compose run --rm -e MP_KEY_FILE= mp ping </dev/null
+status 1 compose run --rm -e MP_KEY_FILE= mp ping --timeout-ms 30000 </dev/null
 grep -q 'wants a key' out err || fail "without a key: $(cat out err)"
 # From outside, by the port.
 cp keys/client.key .

@@ -115,6 +115,10 @@ says err 'slurm:1 ended with status .*partition'
 says err 'slurm:1: see sinfo and squeue, or give .* --srun'
 # Those that wait for nodes are not up in time.
 background hog srun -n6 -N3 sleep 60
+hog=$pid
 patiently 30 sh -c "squeue -h -t RUNNING | grep -q sleep"
 status 3 "$MP" launch --broker "$url" --ready-ms 1500 --drain-ms 1000 --worker "$MP_WORKER_BIN" slurm:1 -- --allow-exec
 says err 'slurm:1: 0 of 1 up after 1500 ms; .*see squeue'
+scancel -n sleep
+patiently 40 gone "$hog"
+patiently 40 no_jobs

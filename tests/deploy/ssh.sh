@@ -41,7 +41,7 @@ no_worker_left() { workers 0 && [ -z "$(pgrep -f "[m]p-worker --broker $url" || 
 background launch "$MP" launch --broker "$url" --ssh "$ssh" --worker "$MP_WORKER_BIN" \
     'ssh:127.0.0.1*2' 'ssh:root@localhost*1' -- --load "$MP_FILESUM" --allow-exec --name "it's a \"test\" \$(false); *"
 launch=$pid
-wait_for grep -q '^all up: 2 workers' launch.out
+patiently 60 grep -q '^all up: 2 workers' launch.out
 [ "$(grep -c '^ready ssh:' launch.out)" = 2 ] || fail "$(cat launch.out)"
 ok grep -qx 'ready ssh:127.0.0.1\*2' launch.out
 says <("$MP" ping --broker "$url" --json) '"workers":2,"executors":3,'
@@ -65,14 +65,14 @@ says launch.err 'what=draining'
 
 # -- killed: the pipes' end tells the workers
 background killed "$MP" launch --broker "$url" --ssh "$ssh" --worker "$MP_WORKER_BIN" ssh:localhost -- --allow-exec
-wait_for grep -q '^all up' killed.out
+patiently 60 grep -q '^all up' killed.out
 kill -KILL "$pid"
 wait_for no_worker_left
 
 # -- a second signal doesn't wait for a call
 background hurry "$MP" launch --broker "$url" --ssh "$ssh" --worker "$MP_WORKER_BIN" 'ssh:localhost*1' -- --allow-exec
 hurry=$pid
-wait_for grep -q '^all up' hurry.out
+patiently 60 grep -q '^all up' hurry.out
 rm -f running
 "$MP" map --broker "$url" --shell -- 'touch '"$work"'/running; sleep 60' <<<x >job.out 2>job.err &
 job=$!
@@ -105,7 +105,7 @@ free=$((30000 + RANDOM % 10000))
 background tunnel "$MP" launch --broker "$url" --tunnel $free --lost-ms 1500 --ssh "$ssh" --worker "$MP_WORKER_BIN" \
     'ssh:localhost*1' -- --load "$MP_FILESUM"
 tunnel=$pid
-wait_for grep -q '^all up: 1 worker' tunnel.out
+patiently 60 grep -q '^all up: 1 worker' tunnel.out
 says <(pgrep -fa '[m]p-worker --broker') "--broker tcp://127.0.0.1:$free "
 "$MP" map --broker "$url" --task filesum <files | cut -c 1-64 >ours
 same ours theirs
