@@ -74,7 +74,7 @@ compose run --rm keys >keys.log 2>&1 </dev/null || fail "$(cat keys.log)"
 [ "$(stat -c '%u %a' keys/server.key keys/client.key | sort -u)" = "10001 600" ] || fail "$(ls -ln keys)"
 compose up -d --no-build --scale worker=2 broker worker >up.log 2>&1 </dev/null || fail "$(cat up.log)"
 patiently 30 workers 2
-ok compose run --rm mp ping </dev/null >ping 2>&1
+ok compose run --rm mp ping --timeout-ms 30000 </dev/null >ping 2>&1
 status 1 compose run --rm -e MP_KEY_FILE= mp ping --timeout-ms 30000 </dev/null
 grep -q 'wants a key' out err || fail "without a key: $(cat out err)"
 # From outside, by the port.
