@@ -36,6 +36,7 @@ typedef struct mpx_aletter {
 
 typedef struct mpx_account {
     struct mpx_account *prev, *next;
+    uint64_t serial; /* how it is called by people: 1, 2, ... since the broker's start */
     uint64_t number; /* 0: it ends with its connection */
     uint64_t secret;
     char name[128];        /* of the client, for logs */

@@ -1,5 +1,6 @@
 #include "broker.h"
 
+#include "archive.h"
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
@@ -9,6 +10,7 @@
 #include "link.h"
 #include "peer.h"
 #include "survey.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <mp/version.h>
@@ -27,7 +29,9 @@ struct mpx_broker {
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
+    mpx_archive_t *archive;
     mpx_peer_t *peers;
+    mpx_metrics_t *metrics;
     mpx_survey_t *surveys;
     uint64_t last_survey;
     state_t state;
@@ -92,9 +96,21 @@ static void stop_worker(void *arg, uint64_t worker, uint64_t job, uint64_t chunk
     (void)send_to(arg, worker, &header, (mp_bytes_t){0});
 }
 
+static bool recall_from(void *arg, uint64_t worker, uint64_t job, uint64_t chunk)
+{
+    mpx_header_t header = {.op = MPX_OP_RECALL, .job = job, .chunk = chunk};
+    (void)send_to(arg, worker, &header, (mp_bytes_t){0});
+    return false;
+}
+
 static mp_rc_t to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     return send_to(peer->broker, peer->id, header, payload);
+}
+
+static bool to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return peer->account && mpx_relay_tell(peer->account->relay, header, payload);
 }
 
 static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *peer, uint64_t nonce)
@@ -143,6 +159,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
+        mpx_archive_gone(self->archive, peer);
         mpx_ledger_gone(self->ledger, now, peer, for_good);
         self->clients--;
     } else if (peer->state == MPX_PEER_WORKER) {
@@ -169,6 +186,7 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
 {
     mpx_log(self->options.log, MP_LOG_WARNING, "peer_dismissed", "peer", peer->name, "code",
             mp_errname(code), "why", why, NULL);
+    mpx_metrics_dismissed(self->metrics, code);
     mpx_problem_t problem = {.message = why};
     mpx_header_t header = {.op = MPX_OP_ERROR, .code = code};
     mpx_buf_clear(&self->scratch);
@@ -185,6 +203,8 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
 
 static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer)
 {
+    if (!peer->said_bye)
+        mpx_metrics_lost(self->metrics, mpx_peer_role(peer));
     mp_rc_t rc = retire(self, now, peer, "connection closed", peer->said_bye);
     if (peer->state == MPX_PEER_LEAVING)
         self->leaving--;
@@ -252,6 +272,12 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         .horizon_ns = HORIZON_MS * MPX_MS,
         .credit_bytes = CREDIT_BYTES,
     };
+    mpx_traits_t have;
+    if (mpx_traits_parse(hello->have, &have) != MP_OK) {
+        char why[512];
+        snprintf(why, sizeof why, "what the worker has: %s", mp_errmsg());
+        return dismiss(self, now, peer, MP_EINVAL, why);
+    }
     peer->state = MPX_PEER_WORKER;
     peer->slots = hello->slots;
     self->workers++;
@@ -414,6 +440,35 @@ static mp_rc_t in_census(mpx_broker_t *self, const mpx_peer_t *worker, const mpx
     return MP_OK;
 }
 
+/* ---- those who look ---------------------------------------------------------------- */
+
+static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
+{
+    return (mpx_scene_t){
+        .now = now,
+        .started_at = self->started_at,
+        .software = software,
+        .draining = self->state != SERVING,
+        .durable = self->options.data != NULL,
+        .clients = self->clients,
+        .workers = self->workers,
+        .executors = self->executors,
+        .engine = self->engine,
+        .ledger = self->ledger,
+        .keeper = self->keeper,
+        .peers = self->peers,
+        .metrics = self->metrics,
+    };
+}
+
+/* Any client may ask: whoever wants it otherwise refuses here. */
+static mp_rc_t in_stat(mpx_broker_t *self, int64_t now, const mpx_peer_t *client, uint64_t nonce,
+                       mp_bytes_t question)
+{
+    mpx_scene_t scene = scene_of(self, now);
+    return mpx_watch_answer(&scene, client, nonce, question);
+}
+
 /* ---- messages --------------------------------------------------------------------- */
 
 /* A mistake of the peer's costs its connection, nothing else; only our own lack of
@@ -437,8 +492,16 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
+    if (header->op == MPX_OP_STAT)
+        return judge(self, now, peer, in_stat(self, now, peer, header->nonce, payload));
     if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
         return judge(self, now, peer, MP_EPERM);
+    if (mpx_archive_wants(header->op)) {
+        mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+        if (rc == MP_OK)
+            rc = mpx_archive_message(self->archive, now, peer, header, payload);
+        return judge(self, now, peer, rc);
+    }
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
@@ -552,11 +615,12 @@ static mp_rc_t reload_keys(mpx_broker_t *self, int64_t now)
 static void start_to_drain(mpx_broker_t *self)
 {
     mpx_log(self->options.log, MP_LOG_INFO, "draining", NULL);
-    mpx_notify_say(self->options.notify, "STOPPING=1", "finishing what is open");
+    mpx_notify_say(self->options.watch.notify, "STOPPING=1", "finishing what is open");
     self->state = DRAINING;
     self->drain_until = mpx_now() + self->options.drain_ms * MPX_MS;
     mpx_header_t header = {.op = MPX_OP_DRAIN};
     mpx_ledger_drain(self->ledger);
+    mpx_archive_drain(self->archive);
     for (mpx_peer_t *peer = self->peers; peer; peer = peer->hh.next) {
         if (peer->state == MPX_PEER_CLIENT || peer->state == MPX_PEER_WORKER)
             (void)send_to(self, peer->id, &header, (mp_bytes_t){0});
@@ -570,7 +634,7 @@ static bool is_drained(const mpx_broker_t *self, int64_t now)
         return false;
     if (now >= self->drain_until)
         return true;
-    return mpx_ledger_open_jobs(self->ledger) == 0;
+    return mpx_ledger_open_jobs(self->ledger) == 0 && mpx_archive_open_jobs(self->archive) == 0;
 }
 
 static void say_bye(mpx_broker_t *self)
@@ -623,23 +687,10 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
-/* To the service manager. */
-static void beat(mpx_broker_t *self, int64_t now)
-{
-    if (mpx_notify_deadline(self->options.notify) > now)
-        return;
-    char text[160];
-    mpx_sched_counts_t counts;
-    mpx_engine_counts(self->engine, &counts);
-    snprintf(text, sizeof text, "%s%u workers, %u clients, %llu calls queued, %llu running",
-             self->state == DRAINING ? "draining: " : "", self->workers, self->clients,
-             (unsigned long long)counts.queued, (unsigned long long)counts.given);
-    mpx_notify_beat(self->options.notify, now, text);
-}
-
 static mp_rc_t turn(mpx_broker_t *self)
 {
     int64_t now = mpx_now();
+    mpx_metrics_at(self->metrics, now);
     mp_rc_t rc = read_all(self, now);
     if (rc != MP_OK)
         return rc;
@@ -647,14 +698,21 @@ static mp_rc_t turn(mpx_broker_t *self)
         rc = mpx_engine_tick(self->engine, now);
     if (rc == MP_OK)
         rc = mpx_ledger_flush(self->ledger, now);
+    if (rc == MP_OK)
+        rc = mpx_archive_flush(self->archive, now);
     mp_rc_t kept = mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
     mpx_ledger_settle(self->ledger, now, kept);
+    if (rc == MP_OK)
+        rc = mpx_archive_settle(self->archive, now, kept);
     if (rc == MP_OK)
         rc = tell_executors(self, now);
     mpx_gate_note_failed(self->gate, now, mpx_link_failed_handshakes(self->link));
     end_surveys(self, now);
     cut_off_leaving(self, now);
-    beat(self, now);
+    if (mpx_watch_is_due(&self->options.watch, now)) {
+        mpx_scene_t scene = scene_of(self, now);
+        mpx_watch_beat(&self->options.watch, &scene);
+    }
     if (is_drained(self, now))
         self->state = OVER;
     return rc;
@@ -671,14 +729,16 @@ static mp_rc_t wait(mpx_broker_t *self, int stop_fd)
         until = mpx_earlier(until, self->drain_until);
     until = mpx_earlier(until, mpx_keeper_deadline(self->keeper));
     until = mpx_earlier(until, mpx_ledger_deadline(self->ledger));
+    until = mpx_earlier(until, mpx_archive_deadline(self->archive));
     until = mpx_earlier(until, mpx_link_patrol(self->link, now));
-    until = mpx_earlier(until, mpx_notify_deadline(self->options.notify));
+    until = mpx_earlier(until, mpx_watch_deadline(&self->options.watch, now));
     int reload_fd = self->options.reload_fd > 0 ? self->options.reload_fd : -1;
-    struct pollfd fds[3] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
+    struct pollfd fds[4] = {{.fd = mpx_link_fd(self->link), .events = POLLIN},
                             {.fd = stop_fd, .events = POLLIN},
-                            {.fd = reload_fd, .events = POLLIN}};
+                            {.fd = reload_fd, .events = POLLIN},
+                            {.fd = mpx_watch_fd(&self->options.watch), .events = POLLIN}};
     int wait_ms = mpx_link_ready(self->link) ? 0 : mpx_poll_ms(now, until);
-    if (poll(fds, 3, wait_ms) < 0 && errno != EINTR)
+    if (poll(fds, 4, wait_ms) < 0 && errno != EINTR)
         return mpx_fault_errno("the broker's loop");
     if (fds[1].revents)
         on_stop(self, stop_fd);
@@ -723,6 +783,21 @@ static mp_rc_t open_ledger(mpx_broker_t *self)
     return mpx_ledger_new(&options, mpx_now(), &self->ledger);
 }
 
+static mp_rc_t open_archive(mpx_broker_t *self)
+{
+    mpx_archive_options_t options = {
+        .engine = self->engine,
+        .store = mpx_keeper_store(self->keeper),
+        .kept_bytes = self->options.kept_bytes,
+        .keep_ms = self->options.keep_ms,
+        .dead_bytes = self->options.dead_bytes,
+        .log = self->options.log,
+        .send = to_client,
+        .tell = to_client_on_credit,
+    };
+    return mpx_archive_new(&options, mpx_now(), &self->archive);
+}
+
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
 {
     mp_rc_t rc = mpx_broker_check(options);
@@ -733,7 +808,9 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
         return mpx_fault(MP_ENOMEM, "a broker");
     self->options = *options;
     self->started_at = mpx_now();
-    mpx_transport_t transport = {.self = self, .send = to_worker, .stop = stop_worker};
+    self->metrics = mpx_metrics_new();
+    mpx_transport_t transport = {
+        .self = self, .send = to_worker, .stop = stop_worker, .recall = recall_from};
     mpx_link_options_t link = {.max_message_bytes = options->max_message_bytes + MPX_HEAD_MAX,
                                .max_peers = options->max_peers,
                                .linger_us = LINGER_US};
@@ -741,18 +818,28 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
                                    .types = options->types,
                                    .lease_ms = options->lease_ms,
                                    .max_bytes = options->object_bytes,
-                                   .log = options->log};
-    rc = mpx_gate_new(options->keys, options->log, &self->gate);
+                                   .log = options->log,
+                                   .committed = mpx_metrics_committed,
+                                   .committed_arg = self->metrics};
+    rc = self->metrics ? mpx_gate_new(options->keys, options->log, &self->gate)
+                       : mpx_fault(MP_ENOMEM, "a broker's metrics");
     if (rc == MP_OK)
         link.curve = mpx_gate_curve(self->gate);
     link.admit = mpx_gate_admit;
     link.admit_arg = self->gate;
     if (rc == MP_OK)
         rc = mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK) {
+        mpx_watcher_t watcher = mpx_metrics_watcher(self->metrics);
+        mpx_engine_seed(self->engine, (uint64_t)self->started_at);
+        mpx_engine_watch(self->engine, &watcher);
+    }
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
         rc = open_ledger(self);
+    if (rc == MP_OK)
+        rc = open_archive(self);
     if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
@@ -776,6 +863,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
         return;
     while (self->surveys)
         mpx_survey_free(&self->surveys, self->surveys);
+    mpx_archive_destroy(&self->archive);
     while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
     mpx_ledger_destroy(&self->ledger);
@@ -783,6 +871,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);
     mpx_gate_free(&self->gate);
+    mpx_metrics_free(&self->metrics);
     mpx_buf_free(&self->scratch);
     free(self);
     *self_p = NULL;

@@ -3,7 +3,7 @@
 #define MPX_BROKER_H
 
 #include "log.h"
-#include "notify.h"
+#include "watch.h"
 #include <mp/error.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +28,11 @@ typedef struct mpx_broker_options {
     const char *keys;           /* folder with certificate and list of clients; NULL: no keys */
     uint64_t max_operations;    /* of one peer in a second; 0: no limit */
     int reload_fd;              /* readable: read the list again; drained by us. 0: none */
+    uint64_t kept_bytes;        /* of all kept jobs together */
+    int keep_ms;                /* how long a job is kept at most */
+    uint64_t dead_bytes;        /* of dead letters */
     mpx_log_t *log;
-    mpx_notify_t *notify; /* the service manager; has been told that we are ready */
+    mpx_watch_t watch; /* has been told that we are ready */
 } mpx_broker_options_t;
 
 /* Whether the endpoints may be listened on at all, and the keys can be used. MP_OK; MP_EINVAL;

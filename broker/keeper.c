@@ -58,12 +58,14 @@ static mp_rc_t commit_once(mpx_keeper_t *self)
 {
     const mpx_pen_t pen = {.arg = self->store, .put = put, .del = del, .del_all = del_all};
     bool changed = mpx_space_is_changed(self->space);
+    int64_t from = mpx_now();
     mp_rc_t rc = changed ? mpx_space_write(self->space, &pen) : MP_OK;
     if (rc == MP_OK)
         rc = mpx_store_commit(self->store);
     else
         mpx_store_abort(self->store);
     tell_of_disk(self, rc);
+    self->options.committed(self->options.committed_arg, rc, mpx_now() - from);
     if (changed)
         mpx_space_committed(self->space, mpx_now(), rc);
     return rc;

@@ -21,6 +21,8 @@ typedef struct mpx_keeper_options {
     int lease_ms;
     uint64_t max_bytes; /* of all objects */
     mpx_log_t *log;
+    void (*committed)(void *arg, mp_rc_t rc, int64_t ns); /* what a commit took */
+    void *committed_arg;
 } mpx_keeper_options_t;
 
 /* MP_OK; MP_EBUSY another process has the directory; MP_EVERSION, MP_ECORRUPT it can't be read;

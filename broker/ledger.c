@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include "archive_disk.h"
 #include "clock.h"
 #include "fault.h"
 
@@ -11,6 +12,7 @@ struct mpx_ledger {
     mpx_ledger_options_t options;
     mpx_account_t *accounts; /* those that are gone: the longest first */
     uint32_t count;
+    uint64_t last_serial;
     bool stale;            /* some are */
     int64_t retry_at;      /* to write one of those */
     uint64_t last_retried; /* its session */
@@ -38,6 +40,7 @@ static mp_rc_t relay_make(mpx_ledger_t *self, mpx_account_t *account)
     mpx_relay_options_t options = self->options.relay;
     options.send_self = account;
     options.send = mpx_account_send;
+    options.client = (uint64_t)(uintptr_t)account;
     if (account->loaded)
         options.absent_ns = JOIN_AGAIN_MS * MPX_MS;
     return mpx_relay_new(self->options.engine, &options, &account->relay);
@@ -50,6 +53,7 @@ static mp_rc_t account_make(mpx_ledger_t *self, mpx_account_t **out)
         return MP_ENOMEM;
     account->send = self->options.send;
     account->until = MPX_NEVER;
+    account->serial = ++self->last_serial;
     DL_APPEND(self->accounts, account);
     self->count++;
     *out = account;
@@ -125,6 +129,8 @@ static mp_rc_t load_one(void *arg, mp_bytes_t key, mp_bytes_t value)
 {
     reading_t *reading = arg;
     uint64_t number = mpx_account_number_of(key);
+    if (mpx_archive_disk_owns(key) && reading->bucket == MPX_BUCKET_JOB)
+        return MP_OK;
     if (reading->bucket == MPX_BUCKET_JOB && mpx_account_is_head(key))
         return load_head(reading, key, value);
     if (!reading->last || reading->last->number != number)
@@ -358,4 +364,9 @@ uint64_t mpx_ledger_open_jobs(const mpx_ledger_t *self)
         if (account->relay && account->peer)
             jobs += mpx_relay_open_jobs(account->relay);
     return jobs;
+}
+
+const mpx_account_t *mpx_ledger_accounts(const mpx_ledger_t *self)
+{
+    return self->accounts;
 }

@@ -48,6 +48,8 @@ int64_t mpx_ledger_deadline(const mpx_ledger_t *self);
 
 /* From now on refuse OPEN with MP_EDRAINING. */
 void mpx_ledger_drain(mpx_ledger_t *self);
+/* The first account, of a list by ->next; those whose relay is NULL are over. */
+const mpx_account_t *mpx_ledger_accounts(const mpx_ledger_t *self);
 /* Of clients that are connected, jobs that are open. */
 uint64_t mpx_ledger_open_jobs(const mpx_ledger_t *self);
 

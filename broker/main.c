@@ -35,6 +35,13 @@ static const mpx_setting_t settings[] = {
      "how long a silent client keeps its locks and other holds"},
     {"object-bytes", "MP_OBJECT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
      "most that all objects together may take"},
+    {"kept-bytes", "MP_KEPT_BYTES", MPX_BYTES, "1G", 65536, INT64_C(1) << 40, "BYTES",
+     "most that jobs kept for clients that come back may take;\n"
+     "                             more is refused"},
+    {"keep-ms", "MP_KEEP_MS", MPX_NUMBER, "3600000", 1, INT32_MAX, "MS",
+     "how long such a job waits for somebody, at most"},
+    {"dead-bytes", "MP_DEAD_BYTES", MPX_BYTES, "64M", 0, INT64_C(1) << 40, "BYTES",
+     "most that dead letters may take; above it the oldest go"},
     {"types", "MP_TYPES", MPX_TEXT, NULL, 0, 0, "FILE",
      "a module with custom types of objects; its code runs in the broker"},
     {"keys", "MP_KEYS", MPX_TEXT, NULL, 0, 0, "DIR",
@@ -43,6 +50,9 @@ static const mpx_setting_t settings[] = {
      "again"},
     {"max-operations", "MP_MAX_OPERATIONS", MPX_NUMBER, "5000000", 0, INT64_C(1) << 40, "N",
      "most messages and operations of one peer in a second; 0: no limit"},
+    {"http", "MP_HTTP", MPX_TEXT, NULL, 0, 0, "ADDR",
+     "serve /healthz, /readyz and /metrics at PORT on\n"
+     "                             loopback, or at HOST:PORT"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
@@ -83,6 +93,23 @@ static void print_ready(const mpx_broker_t *broker, mpx_log_t *log)
     fflush(stdout);
 }
 
+/* Before what may take long: who asks is told that we are starting. */
+static mp_rc_t start_http(const char *address, mpx_broker_options_t *options)
+{
+    mp_rc_t rc = mpx_http_new(address, &options->watch.http);
+    if (rc == MP_OK)
+        rc = mpx_http_start(options->watch.http);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_http_is_local(address))
+        mpx_log(options->log, MP_LOG_WARNING, "http_is_open", "address",
+                mpx_http_address(options->watch.http), "what",
+                "anybody who can connect there can read this broker's numbers", NULL);
+    printf("http %s\n", mpx_http_address(options->watch.http));
+    fflush(stdout);
+    return rc;
+}
+
 static int serve(const mpx_broker_options_t *options, int stop_fd)
 {
     mpx_broker_t *broker = NULL;
@@ -95,7 +122,7 @@ static int serve(const mpx_broker_options_t *options, int stop_fd)
         mpx_log(options->log, MP_LOG_INFO, "in_memory", "what",
                 "objects and calls are gone when the broker ends; --data keeps them", NULL);
     print_ready(broker, options->log);
-    mpx_notify_say(options->notify, "READY=1", "listening on %.200s",
+    mpx_notify_say(options->watch.notify, "READY=1", "listening on %.200s",
                    mpx_broker_endpoint(broker, 0));
     rc = mpx_broker_run(broker, stop_fd);
     mpx_broker_destroy(&broker);
@@ -128,11 +155,17 @@ static int run(const mpx_settings_t *chosen)
         .object_bytes = (uint64_t)mpx_settings_number(chosen, "object-bytes"),
         .keys = mpx_settings_text(chosen, "keys"),
         .max_operations = (uint64_t)mpx_settings_number(chosen, "max-operations"),
+        .kept_bytes = (uint64_t)mpx_settings_number(chosen, "kept-bytes"),
+        .keep_ms = (int)mpx_settings_number(chosen, "keep-ms"),
+        .dead_bytes = (uint64_t)mpx_settings_number(chosen, "dead-bytes"),
         .log = &log,
-        .notify = &notify,
+        .watch.notify = &notify,
     };
     options.listen = mpx_settings_list(chosen, "listen", &options.listen_count);
     mp_rc_t rc = mpx_broker_check(&options);
+    const char *http = mpx_settings_text(chosen, "http");
+    if (rc == MP_OK && http)
+        rc = mpx_http_check(http);
     if (rc != MP_OK)
         return complain(rc, MPX_EXIT_CONFIG);
     if (chosen->want_check) {
@@ -151,7 +184,10 @@ static int run(const mpx_settings_t *chosen)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk */
     zsys_handler_set(NULL);         /* signals are ours */
     options.context = zsys_init();
-    return serve(&options, stop_fd);
+    rc = http ? start_http(http, &options) : MP_OK;
+    int status = rc == MP_OK ? serve(&options, stop_fd) : complain(rc, MPX_EXIT_OSERR);
+    mpx_http_destroy(&options.watch.http);
+    return status;
 }
 
 int main(int argc, char **argv)

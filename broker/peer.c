@@ -62,3 +62,13 @@ void mpx_peer_free(mpx_peer_t **peers, mpx_peer_t *peer)
     HASH_DEL(*peers, peer);
     free(peer);
 }
+
+const char *mpx_peer_role(const mpx_peer_t *self)
+{
+    static const char *const roles[MPX_PEER_STATES] = {[MPX_PEER_GREETING] = "",
+                                                       [MPX_PEER_CLIENT] = "client",
+                                                       [MPX_PEER_WORKER] = "worker",
+                                                       [MPX_PEER_TENANT] = "tenant",
+                                                       [MPX_PEER_LEAVING] = ""};
+    return roles[self->state];
+}

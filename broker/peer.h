@@ -34,6 +34,7 @@ typedef struct mpx_peer {
     struct mpx_broker *broker;
     struct mpx_account *account; /* of a client; NULL: it came back by another connection */
     struct mpx_tenant *tenant;   /* of one of objects; NULL: it is over */
+    uint32_t job_handles;        /* on kept jobs */
     bool said_bye;
     bool over_network;
     bool joined;      /* a worker that the engine knows */
@@ -51,6 +52,8 @@ typedef struct mpx_peer {
     UT_hash_handle hh;
 } mpx_peer_t;
 
+/* "client", "worker", "tenant"; "" for who is none of these. */
+const char *mpx_peer_role(const mpx_peer_t *self);
 /* The peer of that number, made if need be; NULL: out of memory. */
 mpx_peer_t *mpx_peer_get(mpx_peer_t **peers, uint64_t id);
 mpx_peer_t *mpx_peer_find(mpx_peer_t *peers, uint64_t id);

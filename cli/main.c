@@ -16,6 +16,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
     void (*help)(void);
 } commands[] = {
+    {"dead", "list calls that ended badly at a broker, and run them again", dead_main, dead_help},
+    {"job", "list, await, fetch and cancel jobs that a broker keeps", job_main, job_help},
     {"keygen", "make keys for a broker and for those who use it", keygen_main, keygen_help},
     {"launch", "start workers on other hosts, by ssh or Slurm", launch_main, launch_help},
     {"lock", "show who holds and awaits a manager's locks", lock_main, lock_help},
@@ -24,6 +26,8 @@ static const struct command {
     {"ping", "ask a broker how it is", ping_main, ping_help},
     {"queue", "hold a queue; put lines into it, and get them", queue_main, queue_help},
     {"shm", "list and clear named blocks of shared memory", shm_main, shm_help},
+    {"stat", "show a broker's workers, tasks, clients and jobs", stat_main, stat_help},
+    {"why", "say why calls don't run, and who holds a lock", why_main, why_help},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -42,11 +46,11 @@ static void help(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
-    fprintf(
-        out,
-        "\n  --help     print this and exit\n  --version  print the version and exit\n"
-        "\nSee mp(1), mp-keygen(1), mp-launch(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), "
-        "mp-shm(1).\n");
+    fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
+                 "\nSee mp(1)");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, ",%s mp-%s(1)", i % 6 == 5 ? "\n   " : "", commands[i].name);
+    fprintf(out, ".\n");
 }
 
 static int unknown(const char *name)

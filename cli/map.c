@@ -9,7 +9,8 @@
 #include "report.h"
 
 #include <errno.h>
-#include <mp/job.h>
+#include <limits.h>
+#include <mp/kept.h>
 #include <mp/progress.h>
 #include <poll.h>
 #include <signal.h>
@@ -51,6 +52,9 @@ enum { READ_AHEAD_BYTES = 16 * 1024 * 1024, BAR_EVERY_MS = 100 };
 
 /* Outcomes are gathered up to here before they are written. */
 enum { GATHERED_BYTES = 64 * 1024 };
+
+/* For the broker's word that it has all of a job; in slices, so that a signal is seen. */
+enum { DETACH_MS = 60000, SLICE_MS = 200 };
 
 static void erase_bar(map_t *self)
 {
@@ -242,7 +246,7 @@ static bool input_of(map_t *self, const line_t *line, mp_bytes_t *out)
 
 static void put_line(map_t *self, mp_bytes_t input, bool *full)
 {
-    mp_rc_t rc = mp_job_put(self->job, input, 0);
+    mp_rc_t rc = mp_job_put(self->job, input, self->options.detach ? SLICE_MS : 0);
     *full = rc == MP_ETIMEDOUT;
     if (rc == MP_OK && !lines_put(&self->lines, self->put++))
         rc = MP_ENOMEM;
@@ -330,6 +334,55 @@ static void loop(map_t *self)
     flush(self);
 }
 
+/* ---- leaving it to a broker ------------------------------------------------------------------ */
+
+/* Lines aren't needed any more once they are put. */
+static void give_away(map_t *self)
+{
+    while (!self->stop && self->lines.next_put) {
+        line_t *line = self->lines.next_put;
+        mp_bytes_t input;
+        bool full = false;
+        if (line->refused != MP_OK) {
+            lines_pass(&self->lines);
+            finish_refused(self, line);
+        } else if (!input_of(self, line, &input)) {
+            give_up(self, EXIT_UNABLE, "", mp_strerror(MP_ENOMEM));
+        } else {
+            put_line(self, input, &full);
+            if (!full && !self->stop)
+                lines_remove(&self->lines, line);
+        }
+        if (full)
+            wait(self, true); /* for a signal */
+    }
+}
+
+static void hand_over(map_t *self)
+{
+    char id[MP_JOB_ID_MAX + 1];
+    snprintf(id, sizeof id, "%s", mp_job_id(self->job));
+    mp_rc_t rc = mp_job_detach(&self->job, DETACH_MS);
+    if (rc == MP_OK)
+        output_printf(&self->report.out, "%s\n", id);
+    else
+        give_up(self, EXIT_UNABLE, "", words_for(rc));
+}
+
+static void detach(map_t *self)
+{
+    while (!self->stop && !input_done(&self->input)) {
+        read_lines(self);
+        give_away(self);
+        flush(self);
+        if (!self->stop && !input_done(&self->input))
+            wait(self, false);
+    }
+    if (!self->stop)
+        hand_over(self);
+    flush(self);
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static mp_rc_t open_job(map_t *self)
@@ -338,6 +391,7 @@ static mp_rc_t open_job(map_t *self)
     mp_pool_options_t pool = {
         .processes = options->processes,
         .broker = options->broker,
+        .connect_timeout_ms = options->connect_timeout_ms,
         .load = options->loads ? options->load : NULL,
         .worker_stdout = STDERR_FILENO, /* results only on ours */
     };
@@ -346,6 +400,14 @@ static mp_rc_t open_job(map_t *self)
         .call_timeout_ms = options->timeout_ms,
         .retries = options->retries,
         .unordered = options->unordered,
+        .name = options->id,
+        .key = options->key,
+        .keep_ms = options->detach && !options->keep_ms ? INT_MAX : options->keep_ms,
+        .dead_letters = options->dead_letters,
+        .needs = options->needs,
+        .weight = options->weight,
+        .delay_ms = options->delay_ms,
+        .deadline_ms = options->deadline_ms,
     };
     self->task = command_task;
     if (options->task)
@@ -355,6 +417,8 @@ static mp_rc_t open_job(map_t *self)
         rc = mp_job_new(self->pool, &self->task, &call, &self->job);
     if (rc != MP_OK)
         return rc;
+    if (options->detach)
+        return MP_OK; /* there are no news to wait for */
     self->news = mp_job_fileno(self->job);
     return self->news < 0 ? MP_ESYSTEM : MP_OK;
 }
@@ -432,7 +496,7 @@ static int conclude(map_t *self)
 
 int map_main(int argc, char **argv)
 {
-    map_t self = {.signals = -1, .joblog = {.out = {.fd = -1}}};
+    map_t self = {.signals = -1, .news = -1, .joblog = {.out = {.fd = -1}}};
     if (!map_options_parse(&self.options, argc, argv))
         return EXIT_USAGE;
     if (self.options.help) {
@@ -441,7 +505,10 @@ int map_main(int argc, char **argv)
     }
     int status = open_all(&self);
     if (status == 0) {
-        loop(&self);
+        if (self.options.detach)
+            detach(&self);
+        else
+            loop(&self);
         status = conclude(&self);
     }
     close_all(&self);

@@ -10,6 +10,7 @@
 enum {
     JOBS,
     BROKER,
+    CONNECT,
     KEY_FILE,
     LOAD,
     TASK,
@@ -25,6 +26,15 @@ enum {
     RESUME,
     PROGRESS,
     NO_PROGRESS,
+    DETACH,
+    ID,
+    KEY,
+    KEEP,
+    DEAD,
+    NEEDS,
+    WEIGHT,
+    DELAY,
+    DEADLINE,
     HELP
 };
 
@@ -33,6 +43,8 @@ static const option_spec_t specs[] = {
     [BROKER] = {"broker", 'b', "URL",
                 "run on that broker's workers; default: $MP_BROKER, else\n"
                 "                             here; 'local' is here in any case"},
+    [CONNECT] = {"connect-timeout-ms", 0, "N",
+                 "to find the broker, also when it was lost; default: 10000"},
     [KEY_FILE] = {"key-file", 'K', "FILE",
                   "the key to show to a broker with keys; default: $MP_KEY_FILE"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
@@ -49,6 +61,17 @@ static const option_spec_t specs[] = {
     [RESUME] = {"resume", 0, NULL, "skip lines that the job log says ended well"},
     [PROGRESS] = {"progress", 0, NULL, "show progress on stderr even if it is no terminal"},
     [NO_PROGRESS] = {"no-progress", 0, NULL, "show none"},
+    [DETACH] = {"detach", 'd', NULL,
+                "leave the lines to the broker, print the job's id, and end;\n"
+                "                             mp job fetch ID has the results"},
+    [ID] = {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance"},
+    [KEY] = {"key", 0, "TEXT", "the same key again is the same job: lines run only once"},
+    [KEEP] = {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows"},
+    [DEAD] = {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead"},
+    [NEEDS] = {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a"},
+    [WEIGHT] = {"weight", 0, "N", "share among this client's maps; default: 1"},
+    [DELAY] = {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest"},
+    [DEADLINE] = {"deadline-ms", 0, "N", "give a line up so long after it was read"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},
 };
 
@@ -85,12 +108,22 @@ static bool on_option(void *arg, size_t index, const char *argument)
     switch (index) {
     case JOBS:
         return options_number("map", "jobs", argument, 1, &self->processes);
+    case CONNECT:
+        return options_number("map", "connect-timeout-ms", argument, 1, &self->connect_timeout_ms);
     case TIMEOUT:
         return options_number("map", "timeout-ms", argument, 1, &self->timeout_ms);
     case RETRIES:
         return options_number("map", "retries", argument, 0, &self->retries);
     case CHUNK:
         return options_number("map", "chunk", argument, 1, &self->chunksize);
+    case KEEP:
+        return options_number("map", "keep-ms", argument, 1, &self->keep_ms);
+    case WEIGHT:
+        return options_number("map", "weight", argument, 1, &self->weight);
+    case DELAY:
+        return options_number("map", "delay-ms", argument, 0, &self->delay_ms);
+    case DEADLINE:
+        return options_number("map", "deadline-ms", argument, 1, &self->deadline_ms);
     case LOAD:
         return on_load(self, argument);
     case KEY_FILE:
@@ -99,7 +132,9 @@ static bool on_option(void *arg, size_t index, const char *argument)
         break;
     }
     const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog};
+        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog,
+        [ID] = &self->id,         [KEY] = &self->key,   [NEEDS] = &self->needs,
+    };
     bool *switches[SPECS] = {[SHELL] = &self->shell,
                              [UNORDERED] = &self->unordered,
                              [HALT] = &self->halt_on_error,
@@ -107,6 +142,8 @@ static bool on_option(void *arg, size_t index, const char *argument)
                              [RESUME] = &self->resume,
                              [PROGRESS] = &self->progress,
                              [NO_PROGRESS] = &self->no_progress,
+                             [DETACH] = &self->detach,
+                             [DEAD] = &self->dead_letters,
                              [HELP] = &self->help};
     if (texts[index])
         *texts[index] = argument;
@@ -115,6 +152,18 @@ static bool on_option(void *arg, size_t index, const char *argument)
     if (index == KEEP_GOING)
         self->halt_on_error = false;
     return true;
+}
+
+static const char *contradiction_of_kept(const map_options_t *self)
+{
+    bool kept = self->detach || self->id || self->key || self->keep_ms || self->dead_letters;
+    if (kept && !map_options_remote(self))
+        return "jobs are kept by a broker: --broker URL";
+    if (kept && self->unordered)
+        return "a job that is kept has its results in input order: no --unordered";
+    if (self->detach && (self->joblog || self->halt_on_error))
+        return "with --detach nobody sees results: no --joblog and no --halt-on-error";
+    return NULL;
 }
 
 /* What is wrong with the whole of it, or NULL. */
@@ -128,12 +177,14 @@ static const char *contradiction(const map_options_t *self)
         return "--shell needs a command";
     if (self->resume && !self->joblog)
         return "--resume needs the --joblog FILE of the run that it resumes";
+    if (self->needs && !map_options_remote(self))
+        return "--needs are met by a broker's workers: give --broker URL";
     if (self->processes && map_options_remote(self))
         return self->broker ? "-j is for local workers; how many a broker has is up to mp-worker"
                             : "-j is for local workers, and MP_BROKER is set; add --broker local";
     if (self->task && !self->loads && !map_options_remote(self))
         return "--task needs the module that has it: --load LIB.so";
-    return NULL;
+    return contradiction_of_kept(self);
 }
 
 bool map_options_parse(map_options_t *self, int argc, char **argv)

@@ -9,6 +9,7 @@
 typedef struct map_options {
     int processes;
     const char *broker;
+    int connect_timeout_ms;
     const char *load[MAP_LOADS_MAX + 1];
     int loads;
     const char *task;
@@ -25,6 +26,15 @@ typedef struct map_options {
     bool resume;
     bool progress;
     bool no_progress;
+    bool detach;
+    const char *id;
+    const char *key;
+    int keep_ms;
+    bool dead_letters;
+    const char *needs;
+    int weight;
+    int delay_ms;
+    int deadline_ms;
     bool help;
 } map_options_t;
 

@@ -101,7 +101,7 @@ static void explain(report_t *self, uint64_t number, mp_bytes_t line, const mp_o
     if (err->size && err->buffer[err->size - 1] != '\n')
         output_text(err, "\n"); /* a command left its last line open */
     output_printf(err, "mp: line %llu: \"%s\": ", (unsigned long long)number, shown);
-    if (outcome->rc == MP_ETIMEDOUT)
+    if (outcome->rc == MP_ETIMEDOUT && outcome->pid) /* else it is its deadline that passed */
         output_printf(err, "timed out after %d ms", self->timeout_ms);
     else
         add_words(err, *outcome->message ? outcome->message : mp_strerror(outcome->rc));

@@ -6,11 +6,14 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libczmq-dev libprotobuf-c-dev
-protobuf-c-compiler libjansson-dev libsodium-dev liblmdb-dev uthash-dev libssl-dev"
+protobuf-c-compiler libjansson-dev libsodium-dev liblmdb-dev libmicrohttpd-dev uthash-dev
+libssl-dev"
 test="$build g++ clang libclang-rt-14-dev clang-format clang-tidy check mandoc shellcheck python3
-universal-ctags procps binutils iproute2"
+universal-ctags procps binutils iproute2 nftables curl protobuf-compiler python3-protobuf
+python3-zmq"
 # redis-server would start one; its program is redis-tools' redis-check-rdb by another name.
-bench="$test redis-tools libhiredis-dev gearman-job-server libgearman-dev"
+bench="$test redis-tools libhiredis-dev gearman-job-server libgearman-dev
+python3-distributed"
 
 case "${1:-}" in
 build) packages=$build ;;

@@ -1,6 +1,7 @@
 /* bench_pool: a pool of two local workers.
  * Usage: bench_pool map | async | bulk | scale | work | start | death | latency WHERE
- *        bench_pool broker ENDPOINT, whose workers this program is as well */
+ *        bench_pool broker ENDPOINT [PEER], whose workers this program is as well
+ *        bench_pool idle ENDPOINT WORKERS: the same, beside many who have nothing to do */
 #include "bench.h"
 
 #include <signal.h>
@@ -11,6 +12,16 @@ static const char *us = "libmp";
 MP_TASK(square, int, int)
 {
     *out = (int)((unsigned)*in * (unsigned)*in);
+    return MP_OK;
+}
+
+/* Of bench_remote's queued calls. */
+typedef struct sixteen {
+    int numbers[4];
+} sixteen_t;
+MP_TASK(take16, sixteen_t, int)
+{
+    *out = in->numbers[0];
     return MP_OK;
 }
 
@@ -256,15 +267,29 @@ static void bench_death(mp_pool_t *pool)
     report(us, "a worker's death is known, worst of 10", "ms", worst);
 }
 
-static void bench_broker(const char *endpoint)
+static void bench_broker(const char *endpoint, const char *peer)
 {
     mp_pool_t *pool = NULL;
-    if (strncmp(endpoint, "ipc:", 4) == 0)
+    if (peer)
+        us = peer;
+    else if (strncmp(endpoint, "ipc:", 4) == 0)
         us = "libmp-ipc";
     require(mp_pool_new(&(mp_pool_options_t){.broker = endpoint}, &pool));
     bench_map(pool, 20000, 1, "broker: map 20k ints, chunk 1");
     bench_async(pool, "broker: apply_async, pipelined");
     bench_latency(pool, "broker: apply p50", NULL);
+    mp_pool_destroy(&pool);
+}
+
+static void bench_idle(const char *endpoint, const char *workers)
+{
+    mp_pool_t *pool = NULL;
+    char name[64];
+    require(mp_pool_new(&(mp_pool_options_t){.broker = endpoint}, &pool));
+    snprintf(name, sizeof name, "remote: %s workers, map 20k", workers);
+    bench_map(pool, 20000, 1, name);
+    snprintf(name, sizeof name, "remote: %s workers, apply p50", workers);
+    bench_latency(pool, name, NULL);
     mp_pool_destroy(&pool);
 }
 
@@ -279,7 +304,9 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "start") == 0)
         return bench_start(), 0;
     if (strcmp(argv[1], "broker") == 0 && argc > 2)
-        return bench_broker(argv[2]), 0;
+        return bench_broker(argv[2], argc > 3 ? argv[3] : NULL), 0;
+    if (strcmp(argv[1], "idle") == 0 && argc > 3)
+        return bench_idle(argv[2], argv[3]), 0;
     require(mp_pool_new(&(mp_pool_options_t){.processes = 2, .broker = "local"}, &pool));
     if (strcmp(argv[1], "async") == 0) {
         bench_async(pool, "apply_async, pipelined");

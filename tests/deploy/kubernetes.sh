@@ -11,7 +11,6 @@ for program in mp-broker mp-worker; do
     sed -n "s/.*\"\(MP_[A-Z_]*\)\".*/$program \1/p" "$MP_SOURCE/${program#mp-}/main.c"
     echo "$program MP_KEY_FILE" # the library's own
 done >variables
-printf '%s\n' 'mp-broker MP_HTTP' 'mp-worker MP_WORKER_HTTP' >>variables
 
 # -- all of them, with Secrets as keys.sh makes them
 MP=$MP "$manifests/keys.sh" "$work/keys" >secrets.yaml 2>keys.log

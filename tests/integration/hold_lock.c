@@ -1,6 +1,6 @@
 /* hold_lock: a manager with a lock that is held by one process and awaited by another one, and a
- * semaphore, for scripts. Usage: hold_lock KEY. It prints "ready ADDRESS HOLDER WAITER", and ends
- * with its standard input. */
+ * semaphore, for scripts. Usage: hold_lock KEY [BROKER], where a broker is the manager. It prints
+ * "ready ADDRESS HOLDER WAITER", and ends with its standard input. */
 #include <mp/mp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ int main(int argc, char **argv)
     mp_manager_options_t options = {.address = "tcp://127.0.0.1:0",
                                     .key = argc > 1 ? argv[1] : "",
                                     .key_bytes = argc > 1 ? strlen(argv[1]) : 0};
-    if (mp_manager_start(&options, &manager))
+    if (argc > 2 ? mp_manager_connect(argv[2], NULL, 0, 10000, &manager)
+                 : mp_manager_start(&options, &manager))
         return fprintf(stderr, "%s\n", mp_errmsg()), 1;
     return hold(manager);
 }

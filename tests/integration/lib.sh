@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-work=$(mktemp -d /tmp/mp-test-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/mp-test-XXXXXX")
 cd "$work"
 started=()
 checks=0
@@ -106,12 +106,25 @@ kill_at_work() {
     kill -KILL "$1"
 }
 
-# exits PID STATUS: wait for it; it must end so.
+# ends PID: within a minute and a half; what it and the others said, if it doesn't.
+ends() {
+    local deadline=$((SECONDS + 90))
+    while alive "$1"; do
+        [ $SECONDS -lt $deadline ] || fail "process $1 goes on and on: $(tr '\0' ' ' <"/proc/$1/cmdline")
+$(timeout 5 "$MP" ping --broker "${url:-none}" 2>&1)
+$(tail -n 5 ./*.err)"
+        sleep 0.02
+    done
+}
+
+# exits PID STATUS: it must end so.
 exits() {
     local got=0
     checks=$((checks + 1))
+    ends "$1"
     wait "$1" || got=$?
-    [ "$got" = "$2" ] || fail "process $1 ended with $got, not $2"
+    [ "$got" = "$2" ] || fail "process $1 ended with $got, not $2
+$(tail -n 5 ./*.err)"
 }
 
 # leftovers: pids of what runs in our folder, but this script.
@@ -122,6 +135,9 @@ leftovers() {
         if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && alive "$pid"; then echo "$pid"; fi
     done
 }
+
+# What is to be done when all that was started has ended: for others to redefine.
+tear_down() { :; }
 
 finish() {
     local result=$? pid left
@@ -140,6 +156,7 @@ finish() {
         done
     fi
     for pid in $left; do kill -KILL "$pid" 2>/dev/null || true; done
+    tear_down
     cd /
     rm -rf "$work"
     [ $result != 0 ] || echo "$checks checks passed"

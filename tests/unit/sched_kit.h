@@ -2,6 +2,7 @@
 #ifndef SCHED_KIT_H
 #define SCHED_KIT_H
 
+#include "clock.h"
 #include "sched.h"
 #include "suite.h"
 

@@ -136,6 +136,46 @@ static int writes_and_allocates(void *arg)
     return 0;
 }
 
+START_TEST(collapsing_changes_no_byte)
+{
+    enum { HUGE_PAGE = 2 << 20, BYTES = 3 * HUGE_PAGE + 100000 };
+    mpx_block_t *before = block_of(5000);
+    mpx_block_t *fresh = block_of(BYTES);
+    mpx_block_t *after = block_of(5000);
+    memset(mpx_block_data(before), 1, 5000);
+    memset(mpx_block_data(after), 2, 5000);
+    mpx_block_collapse(before); /* far too small */
+    mpx_block_collapse(fresh);
+    ck_assert(is_filled(fresh, 0));
+    memset(mpx_block_data(fresh), 3, BYTES);
+    mpx_block_collapse(fresh);
+    ck_assert(is_filled(fresh, 3));
+    ck_assert(is_filled(before, 1));
+    ck_assert(is_filled(after, 2));
+    mpx_block_free(before);
+    mpx_block_free(fresh);
+    mpx_block_free(after);
+}
+END_TEST
+
+/* Huge pages or not, it is the same memory for who opens it. */
+START_TEST(a_large_block_is_shared)
+{
+    enum { BYTES = 5 << 20 };
+    mpx_block_t *block = block_of(BYTES);
+    pid_t child = fork();
+    if (child == 0) {
+        unsigned char *data = mpx_block_data(block);
+        memset(data, 4, BYTES);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    mpx_block_collapse(block);
+    ck_assert(is_filled(block, 4));
+    mpx_block_free(block);
+}
+END_TEST
+
 START_TEST(a_child_shares_what_was_there_and_takes_nothing_of_ours)
 {
     mpx_block_t *block = block_of(sizeof(int));
@@ -257,6 +297,8 @@ int main(void)
                                   hundred_thousand_operations_leave_nothing,
                                   best_fit,
                                   larger_than_any_segment_and_too_large,
+                                  collapsing_changes_no_byte,
+                                  a_large_block_is_shared,
                                   a_child_shares_what_was_there_and_takes_nothing_of_ours,
                                   another_s_block_is_opened_and_outlives_its_maker,
                                   references_to_nothing,

@@ -402,9 +402,21 @@ static void drain_effects(world_t *world)
             ck_assert_uint_lt(effect.chunk, CHUNKS);
             world->chunks[effect.chunk] = effect;
             world->last_chunk = effect.chunk;
+        } else if (effect.kind == MPX_RECALL) {
+            world->chunks[effect.chunk].kind = MPX_RECALL;
         }
     const char *wrong = mpx_sched_check(world->sched);
     ck_assert_msg(!wrong, "%s", wrong ? wrong : "");
+}
+
+/* As its worker likes; also when it was asked for long ago, or not at all. */
+static void answer_recall(world_t *world, uint64_t id, const mpx_chunk_info_t *info)
+{
+    if (pick(world, 3) == 0)
+        ck_assert_int_eq(mpx_sched_kept(world->sched, world->now, id), MP_OK);
+    else
+        ck_assert_int_eq(mpx_sched_returned(world->sched, world->now, id),
+                         info->started ? MP_EINVAL : MP_OK);
 }
 
 static void some_chunk_moves(world_t *world)
@@ -417,6 +429,10 @@ static void some_chunk_moves(world_t *world)
     if (!mpx_sched_chunk(world->sched, id, &info))
         return;
     uint32_t n = 1 + pick(world, info.count - info.done);
+    if (world->chunks[id].kind == MPX_RECALL && pick(world, 2)) {
+        answer_recall(world, id, &info);
+        return;
+    }
     switch (pick(world, 4)) {
     case 0:
         mpx_sched_started(world->sched, world->now, id);
@@ -439,8 +455,13 @@ static void some_worker_moves(world_t *world)
 {
     unsigned i = pick(world, WORKERS);
     if (!world->worker_here[i]) {
+        static const char *const have[] = {"", "gpu=1", "gpu=3,zone=a"};
+        mpx_traits_t traits;
+        ck_assert_int_eq(mpx_traits_parse(have[pick(world, 3)], &traits), MP_OK);
         mpx_worker_spec_t spec = any(1 + pick(world, 3));
         spec.credit_bytes = 100;
+        spec.have = &traits;
+        spec.returns = pick(world, 2);
         world->worker_id[i] = ++world->last_worker;
         world->worker_here[i] = true;
         mpx_sched_worker_join(world->sched, world->now, world->worker_id[i], &spec);
@@ -463,6 +484,13 @@ static void some_job_moves(world_t *world)
         mpx_sched_job_hold(world->sched, world->now, job + 1, pick(world, 2));
         break;
     case 1:
+        if (first + n > CALLS)
+            return;
+        world->puts[job] += n;
+        mpx_sched_put_until(world->sched, world->now, job + 1, first, n, n * 4, pick(world, 3),
+                            world->now + pick(world, 5000) - 100);
+        break;
+    case 2:
         mpx_sched_cancel(world->sched, world->now, job + 1, pick(world, CALLS), n, MP_ECANCELLED);
         break;
     default:
@@ -497,6 +525,9 @@ static void step(world_t *world)
 static void finish(world_t *world)
 {
     mpx_worker_spec_t spec = any(2);
+    mpx_traits_t traits;
+    ck_assert_int_eq(mpx_traits_parse("gpu=1,zone=a", &traits), MP_OK);
+    spec.have = &traits;
     mpx_sched_worker_join(world->sched, world->now, ++world->last_worker, &spec);
     for (uint64_t job = 1; job <= JOBS; job++)
         mpx_sched_job_hold(world->sched, world->now, job, false);
@@ -528,7 +559,15 @@ START_TEST(every_call_ends_exactly_once_whatever_happens)
         world.seed = seed;
         world.sched = make();
         for (unsigned job = 0; job < JOBS; job++) {
+            static const char *const needs[JOBS] = {"", "gpu=1", "", "zone=a,gpu=1"};
+            mpx_traits_t traits;
+            ck_assert_int_eq(mpx_traits_parse(needs[job], &traits), MP_OK);
             mpx_policy_t policy = {
+                .client = job / 2,
+                .weight = job,
+                .needs = &traits,
+                .delay_ns = job == 2 ? 700 : 0,
+                .deadline_ns = job == 0 ? 2000000 : 0,
                 .chunk_calls = job == 0   ? 0
                                : job == 1 ? 1
                                : job == 2 ? 7

@@ -37,6 +37,7 @@ static mpx_header_t any_header(unsigned *seed)
         .nonce = any(seed),
         .bytes = any(seed),
         .kind = (uint32_t)any(seed),
+        .deadline_ms = (uint32_t)any(seed),
     };
 }
 
@@ -72,6 +73,7 @@ static size_t pack_by_protobuf(const mpx_header_t *header, uint8_t *out)
     message.nonce = header->nonce;
     message.bytes = header->bytes;
     message.kind = header->kind;
+    message.deadline_ms = header->deadline_ms;
     return mp__header__pack(&message, out);
 }
 
@@ -604,8 +606,16 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
     mpx_welcome_t welcome = {1, "s", UINT64_MAX, 80u << 20, 1u << 28,  1u << 28,
                              3, 12,  true,       true,      UINT64_MAX};
     mpx_problem_t problem = {"what \303\266 what"};
-    mpx_open_t open = {
-        "square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX, 500, 100, INT32_MIN, "label"};
+    mpx_open_t open = {.task = "square",
+                       .signature = "int[4,4] -> int[4,4] little",
+                       .call_limit_ms = 1000,
+                       .wait_ms = UINT32_MAX,
+                       .soft_limit_ms = 500,
+                       .grace_ms = 100,
+                       .priority = INT32_MIN,
+                       .label = "label",
+                       .weight = 7,
+                       .needs = "gpu=1"};
     mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
     mpx_progress_t progress = {UINT64_MAX, 3, "half"};
     mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
@@ -644,20 +654,39 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert(w2.durable && w2.resumed && w2.kept == 8);
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_hello_t h = {
-        .role = MPX_ROLE_CLIENT, .session = 2, .session_secret = 3, .kept = 4, .had = 5};
+    mpx_hello_t h = {.role = MPX_ROLE_CLIENT,
+                     .session = 2,
+                     .session_secret = 3,
+                     .kept = 4,
+                     .had = 5,
+                     .have = "ssd",
+                     .returns = true};
     mpx_hello_t h2;
     ck_assert_int_eq(mpx_hello_pack(&h, &buf), MP_OK);
     ck_assert_int_eq(mpx_hello_unpack(mpx_buf_bytes(&buf), &h2, &arena), MP_OK);
     ck_assert(h2.session == 2 && h2.session_secret == 3 && h2.kept == 4 && h2.had == 5);
+    ck_assert(h2.returns);
+    ck_assert_str_eq(h2.have, "ssd");
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_open_t o = {"t", "s", 1, 2, 3, 4, -5, "l"}, o2;
+    mpx_open_t o = {.task = "t",
+                    .signature = "s",
+                    .call_limit_ms = 1,
+                    .wait_ms = 2,
+                    .soft_limit_ms = 3,
+                    .grace_ms = 4,
+                    .priority = -5,
+                    .label = "l",
+                    .weight = 6,
+                    .needs = "gpu=1"};
+    mpx_open_t o2;
     ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
     ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
     ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2 && o2.soft_limit_ms == 3);
     ck_assert(o2.grace_ms == 4 && o2.priority == -5);
     ck_assert_str_eq(o2.label, "l");
+    ck_assert_uint_eq(o2.weight, 6);
+    ck_assert_str_eq(o2.needs, "gpu=1");
     ck_assert_str_eq(o2.signature, "s");
     free(arena);
     mpx_buf_clear(&buf);

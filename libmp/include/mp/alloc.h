@@ -26,7 +26,9 @@
 extern "C" {
 #endif
 
-/* `bytes` zeros, aligned to 64. NULL, with the reason in mp_errmsg(): no memory. */
+/* `bytes` zeros, aligned to 64. From 2 MiB to an eighth of the machine's memory they are there at
+ * once, in huge pages where the kernel has them; what is larger comes as it is touched. NULL, with
+ * the reason in mp_errmsg(): no memory. */
 MP_API void *mp_alloc(size_t bytes);
 /* NULL-safe. In another process than the one that allocated it: does nothing. */
 MP_API void mp_free(void *memory);

@@ -3,6 +3,7 @@
 #define MP_BROKER_H
 
 #include <mp/error.h>
+#include <mp/tree.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -26,6 +27,19 @@ typedef struct mp_broker_info {
  * within timeout_ms (-1 waits for ever); MP_EVERSION; MP_EPROTO; MP_ENOMEM; MP_ESYSTEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_broker_ping(const char *endpoint, int timeout_ms,
                                             mp_broker_info_t *out);
+
+/* All that a broker knows of itself, its workers, tasks, clients and jobs: a dict, whose keys are
+ * in mp-stat(1), to be destroyed by the caller. Its workers are asked for their memory; those that
+ * don't answer within two seconds have none.
+ * As mp_broker_ping; MP_ELIMIT it may not send so much at once (--result-bytes). */
+MP_API MP_MUST_CHECK mp_rc_t mp_broker_stat(const char *endpoint, int timeout_ms, mp_tree_t **out);
+
+/* Why calls don't run: a list of dicts, one for each job, whose keys are in mp-why(1).
+ * what  "CLIENT/JOB" or "CLIENT/JOB/CALL", by the numbers that mp_broker_stat gives; the label of
+ *       jobs; NULL or "": all jobs that have calls waiting, up to 100
+ * As mp_broker_stat; MP_ENOTFOUND there is no such open job. */
+MP_API MP_MUST_CHECK mp_rc_t mp_broker_why(const char *endpoint, const char *what, int timeout_ms,
+                                           mp_tree_t **out);
 
 #ifdef __cplusplus
 }

@@ -57,7 +57,8 @@ extern "C" {
     X(MP_ESTALE, -46, "the lock that guards it is not held any more")                              \
     X(MP_ELEASE, -47, "the lease ran out: what was held is not held any more")                     \
     X(MP_ENOSPACE, -48, "the disk is full")                                                        \
-    X(MP_ECHANGED, -49, "it has changed since")
+    X(MP_ECHANGED, -49, "it has changed since")                                                    \
+    X(MP_ENEEDS, -53, "no worker has what the call needs")
 
 typedef enum mp_rc {
 #define MP_ERROR_ENUM(name, number, sentence) name = number,

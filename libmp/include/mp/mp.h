@@ -5,12 +5,14 @@
 #include <mp/alloc.h>
 #include <mp/broker.h>
 #include <mp/connection.h>
+#include <mp/dead.h>
 #include <mp/dict.h>
 #include <mp/error.h>
 #include <mp/imap.h>
 #include <mp/item.h>
 #include <mp/job.h>
 #include <mp/key.h>
+#include <mp/kept.h>
 #include <mp/list.h>
 #include <mp/log.h>
 #include <mp/managed.h>

@@ -84,7 +84,9 @@ enum {
     MP_RETRY_FAILED = 1,    /* MP_EFAILED */
     MP_RETRY_CRASHED = 2,   /* MP_ECRASHED */
     MP_RETRY_TIMED_OUT = 4, /* MP_ETIMEDOUT */
-    MP_RETRY_LOST = 8       /* MP_EWORKERLOST, MP_EBROKERLOST */
+    MP_RETRY_LOST = 8,      /* MP_EWORKERLOST, MP_EBROKERLOST */
+    MP_RETRY_MEMORY = 16,   /* MP_ENOMEM, also when it is what the task returned */
+    MP_RETRY_DRAINED = 32   /* MP_EDRAINING: its worker was told to stop */
 };
 
 /* How far several calls are. */
@@ -104,9 +106,11 @@ typedef struct mp_call_options {
                             later its process group gets a SIGTERM, and after the same time
                             again it is killed. 0: 100 */
     int retries;         /* further attempts at a call that fails, crashes, runs out of time
-                            or is lost with its worker or broker; 0: none */
+                            or is lost with its worker or broker; 0: none. Of losses and drains the
+                            first eight come on top: they are nobody's fault */
     int retry_on;        /* MP_RETRY_FAILED | ...: of these only those; 0: all */
-    int retry_delay_ms;  /* before the first retry; doubles with each further one; 0: none */
+    int retry_delay_ms;  /* before the first retry; doubles with each further one, and is up to a
+                            quarter longer, by chance; 0: none */
     int max_crashes;     /* a call that crashed so many workers isn't tried again, however
                             many retries it has left; 0: 3 */
     int priority;        /* -1000 to 1000: calls of a higher one are given out first. Those of
@@ -121,14 +125,30 @@ typedef struct mp_call_options {
      * not wanted. See progress.h for a bar. */
     void (*progress)(void *arg, const mp_progress_t *progress);
     void *progress_arg;
+    /* With any of these a job is kept by its broker, see kept.h: */
+    const char *name;  /* of the job; NULL: one that nobody else has */
+    const char *key;   /* of idempotency: who submits with the same one again gets what there is */
+    int keep_ms;       /* how long it waits for somebody; 0: as long as the broker allows */
+    int dead_letters;  /* calls that end badly are kept as dead letters, see dead.h */
+    int weight;        /* 1 to 1000: of what the workers give to all jobs of this client and
+                          priority, the part of this one; 0: 1. Clients of a broker share it evenly
+                          before that */
+    const char *needs; /* broker: what a worker must have (mp_worker_options_t.have), such as
+                          "gpu=1,zone=a": numbers are used up while the call runs, others must be
+                          equal; copied; NULL: nothing. A call whose needs no worker can meet ends
+                          with MP_ENEEDS after two seconds */
+    int delay_ms;      /* from the submission of a call until it may be given out */
+    int deadline_ms;   /* from the submission of a call: then it ends with MP_ETIMEDOUT, wherever
+                          it is, and is stopped as one that is cancelled if it runs. Its task may
+                          ask mp_call_deadline_ms; calls of its own have no more time. 0: none */
 } mp_call_options_t;
 
 /* How one call ended. Strings and value belong to the giver: see mp_job_next. */
 typedef struct mp_outcome {
     mp_rc_t rc;               /* MP_OK, or why there is no value: MP_EFAILED, MP_ECRASHED,
                                  MP_ETIMEDOUT, MP_ECANCELLED, MP_EWORKERLOST, MP_EBROKERLOST,
-                                 MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_EPERM, MP_EAUTH,
-                                 MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
+                                 MP_ENOTASK, MP_ESIGNATURE, MP_ENOWORKER, MP_ENEEDS, MP_EPERM,
+                                 MP_EAUTH, MP_ETOOLARGE, MP_EDRAINING, MP_EPROTO, MP_ENOMEM */
     uint64_t index;           /* position of the input, from 0 */
     mp_bytes_t value;         /* the result; for MP_EFAILED what the task wrote before */
     const char *task;         /* its name */

@@ -133,6 +133,10 @@ MP_API uint64_t mp_call_index(const mp_call_t *call);
 /* 1 for the first attempt at this call, 2 for its first retry, and so on. */
 MP_API int mp_call_attempt(const mp_call_t *call);
 
+/* What is left until this call's deadline (mp_call_options_t.deadline_ms), rounded down; 0: it has
+ * passed, and the call will be stopped if it isn't over. -1: it has none. */
+MP_API int64_t mp_call_deadline_ms(const mp_call_t *call);
+
 /* The most that one input or one result may hold. */
 #define MP_VALUE_BYTES_MAX (64u * 1024u * 1024u)
 

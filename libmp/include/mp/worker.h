@@ -62,6 +62,9 @@ typedef struct mp_worker_options {
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
     void *log_arg;
+    const char *have; /* what calls may need of this host, such as "gpu=1,memory=8G,zone=a": numbers
+                         are capacities, which the calls that run share; others are labels. See
+                         mp_call_options_t.needs. NULL: nothing */
     /* Told how it is when its state changes, and every tick_ms by its loop: if that hangs there is
      * silence. NULL: not. Must not block; called in the same thread. */
     void (*tick)(void *arg, const mp_worker_status_t *status);

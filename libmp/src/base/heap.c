@@ -1,8 +1,14 @@
 #include "heap.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* nodes[1..count]; slot 0 stays unused so that 0 can mean "in no heap". */
+
+static bool precedes(const mpx_heap_node_t *a, const mpx_heap_node_t *b)
+{
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
 
 static void place(mpx_heap_t *self, mpx_heap_node_t *node, size_t slot)
 {
@@ -13,7 +19,7 @@ static void place(mpx_heap_t *self, mpx_heap_node_t *node, size_t slot)
 static void rise(mpx_heap_t *self, mpx_heap_node_t *node)
 {
     size_t slot = node->slot;
-    for (; slot > 1 && node->at < self->nodes[slot / 2]->at; slot /= 2)
+    for (; slot > 1 && precedes(node, self->nodes[slot / 2]); slot /= 2)
         place(self, self->nodes[slot / 2], slot);
     place(self, node, slot);
 }
@@ -25,9 +31,9 @@ static void sink(mpx_heap_t *self, mpx_heap_node_t *node)
         size_t child = slot * 2;
         if (child > self->count)
             break;
-        if (child < self->count && self->nodes[child + 1]->at < self->nodes[child]->at)
+        if (child < self->count && precedes(self->nodes[child + 1], self->nodes[child]))
             child++;
-        if (node->at <= self->nodes[child]->at)
+        if (!precedes(self->nodes[child], node))
             break;
         place(self, self->nodes[child], slot);
         slot = child;
@@ -35,11 +41,13 @@ static void sink(mpx_heap_t *self, mpx_heap_node_t *node)
     place(self, node, slot);
 }
 
-static mp_rc_t make_room(mpx_heap_t *self)
+mp_rc_t mpx_heap_reserve(mpx_heap_t *self, size_t count)
 {
-    if (self->count + 1 < self->room)
+    if (count < self->room)
         return MP_OK;
-    size_t room = self->room ? self->room * 2 : 16;
+    size_t room = self->room ? self->room * 2 : 4;
+    while (room <= count)
+        room *= 2;
     mpx_heap_node_t **nodes = realloc(self->nodes, room * sizeof *nodes);
     if (!nodes)
         return MP_ENOMEM;
@@ -51,7 +59,7 @@ static mp_rc_t make_room(mpx_heap_t *self)
 mp_rc_t mpx_heap_set(mpx_heap_t *self, mpx_heap_node_t *node, int64_t at)
 {
     if (!node->slot) {
-        mp_rc_t rc = make_room(self);
+        mp_rc_t rc = mpx_heap_reserve(self, self->count + 1);
         if (rc != MP_OK)
             return rc;
         place(self, node, ++self->count);

@@ -40,12 +40,20 @@ static const char *check_places(const job_t *job)
     return NULL;
 }
 
+static bool lapses(const span_t *span)
+{
+    return span->deadline == MPX_NEVER ? !span->lapse.slot
+                                       : span->lapse.slot && span->lapse.at == span->deadline;
+}
+
 static const char *check_later(const job_t *job)
 {
     uint64_t delayed = 0;
     for (const span_t *span = job->later; span; span = span->next) {
-        if (span->job != job || !span->returned || !span->delay.slot)
+        if (span->job != job || !span->delay.slot)
             return "a delayed call would never come back";
+        if (!lapses(span))
+            return "a delayed call's deadline is astray";
         delayed += span->count;
     }
     return delayed == job->delayed ? NULL : "a job's delayed calls are miscounted";
@@ -59,6 +67,8 @@ static const char *check_spans(const job_t *job)
         const span_t *next = span->next;
         if (span->count == 0)
             return "a span is empty";
+        if (span->job != job || !lapses(span))
+            return "a queued call's deadline is astray";
         if (next && next->returned && (!span->returned || span->first >= next->first))
             return "a returned span is out of order";
         cursor = cursor || (span == job->cursor && span->returned);
@@ -96,6 +106,8 @@ static const char *check_job(const job_t *job)
         return "a job's given calls are miscounted";
     if (job->in_ring != (job->queued > 0 && !job->held))
         return "a job is in the ring and should not be, or the other way round";
+    if (job->in_ring != (job->ring.slot != 0) || (job->in_ring && job->ring.at > job->pass))
+        return "a job's place in the ring is astray";
     const char *wrong = check_spans(job);
     if (!wrong)
         wrong = check_later(job);
@@ -109,7 +121,6 @@ static const char *check_need(const mpx_sched_t *self, const need_t *need)
     uint64_t takers = 0;
     uint64_t slots = 0;
     uint64_t ready = 0;
-    uint64_t turn = 0;
     for (const worker_t *worker = self->workers; worker; worker = worker->hh.next) {
         if (worker->draining || !mpx_kind_can(worker->kind, need))
             continue;
@@ -119,7 +130,7 @@ static const char *check_need(const mpx_sched_t *self, const need_t *need)
     if (takers != need->takers || slots != need->slots || need->starving != starving_of(self, need))
         return "a need's workers are miscounted";
     for (const job_t *job = need->jobs; job; job = job->need_next) {
-        if (job->need != need || job->policy.task != need->task)
+        if (job->need != need || job->policy.task != need->task || !job->share)
             return "a need lists another's job";
         ready += job->in_ring;
     }
@@ -128,11 +139,13 @@ static const char *check_need(const mpx_sched_t *self, const need_t *need)
     for (const level_t *level = need->levels; level; level = level->next) {
         if (level->next && level->next->priority >= level->priority)
             return "priorities are out of order";
-        turn = 0;
-        for (const job_t *job = level->ring; job; job = job->ring_next, ready--) {
-            if (job->turn <= turn || job->level != level || job->policy.priority != level->priority)
-                return "a ring is out of order";
-            turn = job->turn;
+        for (const share_t *share = level->shares; share; share = share->hh.next) {
+            ready -= share->ring.count;
+            if (share->level != level || share->party->tier->priority != level->priority)
+                return "a share is another priority's";
+            if ((share->ring.count > 0) != (share->node.slot != 0) ||
+                (share->node.slot && share->node.at > share->party->pass))
+                return "a share's place in the ring is astray";
         }
     }
     return ready ? "a ring lacks a job" : NULL;
@@ -150,8 +163,9 @@ static const char *check_chunk(const mpx_sched_t *self, const chunk_t *chunk)
         return "a chunk lost its job";
     const mpx_policy_t *policy = chunk->job ? &chunk->job->policy : NULL;
     bool limited = policy && (policy->call_limit_ns || (policy->soft_limit_ns && !chunk->warned));
-    bool watched = !chunk->killed && (chunk->orphan || (limited && chunk->started));
-    return watched == (chunk->deadline.slot != 0) ? NULL : "a chunk's deadline is astray";
+    bool watched = !chunk->killed &&
+                   (chunk->orphan || (limited && chunk->started) || chunk->deadline != MPX_NEVER);
+    return watched == (chunk->timer.slot != 0) ? NULL : "a chunk's deadline is astray";
 }
 
 static bool listed(const worker_t *worker)
@@ -162,13 +176,36 @@ static bool listed(const worker_t *worker)
     return other != NULL;
 }
 
+/* Whether there is a call that the worker could be given now, as far as capacities go. */
+static bool could_run(const worker_t *worker, const need_t *need)
+{
+    return mpx_kind_can(worker->kind, need) && !mpx_worker_lacks(worker, need);
+}
+
+static const char *check_capacities(const worker_t *worker)
+{
+    uint64_t used[MPX_TRAITS_MAX] = {0};
+    for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next)
+        for (size_t i = 0; chunk->demand && i < chunk->demand->traits.count; i++) {
+            const mpx_trait_t *trait = &chunk->demand->traits.items[i];
+            int place = mpx_traits_find(&worker->kind->have, trait->name);
+            if (place < 0)
+                return "a worker has a chunk that needs what it hasn't";
+            used[place] += trait->amount;
+        }
+    for (size_t i = 0; i < MPX_TRAITS_MAX; i++)
+        if (used[i] != worker->used[i] || used[i] > worker->kind->have.items[i].amount)
+            return "a worker's capacities are miscounted, or overdrawn";
+    return NULL;
+}
+
 /* A worker waits where it belongs, and none with nothing to do misses a call. */
 static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker)
 {
     bool idle = worker->chunks_count == 0;
     bool work = false;
     for (const need_t *need = self->ready; need; need = need->ready_next)
-        work = work || mpx_kind_can(worker->kind, need);
+        work = work || could_run(worker, need);
     if (worker->list && (worker->draining || !listed(worker)))
         return "a worker waits in a list and should not";
     if (worker->draining)
@@ -177,6 +214,8 @@ static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker
         return "a worker idles while there is a call that it could run";
     if (!idle && worker->list == &worker->kind->hungry[1])
         return "a busy worker counts as idle";
+    if (worker->list == &worker->kind->shorts)
+        return idle ? "an idle worker counts as short of something" : NULL;
     if (worker->list == &self->cramped ? !work : worker->list && work)
         return "a worker waits in the wrong list";
     if (!worker->list && worker->chunks_count < worker->slots)
@@ -189,6 +228,7 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
     uint64_t bytes = 0;
     uint32_t count = 0;
     uint32_t slow = 0;
+    uint32_t waiting = 0;
     for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next) {
         const char *wrong = check_chunk(self, chunk);
         if (wrong)
@@ -197,13 +237,18 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
             return "a worker lists another's chunk";
         bytes += chunk->bytes;
         slow += chunk->slow;
+        waiting += !chunk->started;
         count++;
     }
-    if (bytes != worker->bytes || count != worker->chunks_count || slow != worker->slow_count)
+    if (bytes != worker->bytes || count != worker->chunks_count || slow != worker->slow_count ||
+        waiting != worker->waiting)
         return "a worker's chunks are miscounted";
     if (count > 1 && bytes > worker->credit_bytes)
         return "a worker was given more than its credit";
-    return check_waiting(self, worker);
+    if (worker->returns && waiting && !worker->stall.slot)
+        return "nobody would look at a worker that doesn't get on";
+    const char *wrong = check_capacities(worker);
+    return wrong ? wrong : check_waiting(self, worker);
 }
 
 /* ---- all ---------------------------------------------------------------------------- */
@@ -216,6 +261,8 @@ static const char *check_totals(const mpx_sched_t *self)
     uint64_t slots = 0;
     uint64_t takers = 0;
     uint64_t chunks = 0;
+    uint32_t idle = 0;
+    uint32_t recalls = 0;
     for (const job_t *job = self->jobs; job; job = job->hh.next) {
         queued += job->queued;
         delayed += job->delayed;
@@ -225,9 +272,13 @@ static const char *check_totals(const mpx_sched_t *self)
         slots += worker->slots;
         takers += !worker->draining;
         chunks += worker->chunks_count;
+        idle += worker->list == &worker->kind->hungry[1];
+        for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next)
+            recalls += chunk->recalled;
     }
     if (queued != self->queued || delayed != self->delayed || given != self->given ||
-        slots != self->slots || takers != self->takers || chunks != self->chunks.count)
+        slots != self->slots || takers != self->takers || chunks != self->chunks.count ||
+        idle != self->idle || recalls != self->recalls)
         return "the totals are wrong";
     return NULL;
 }
@@ -235,8 +286,9 @@ static const char *check_totals(const mpx_sched_t *self)
 const char *mpx_sched_check(const mpx_sched_t *self)
 {
     const char *wrong = check_totals(self);
-    for (const need_t *need = self->needs; need && !wrong; need = need->hh.next)
-        wrong = check_need(self, need);
+    for (const need_t *first = self->needs; first && !wrong; first = first->hh.next)
+        for (const need_t *need = first; need && !wrong; need = need->sibling)
+            wrong = check_need(self, need);
     for (const job_t *job = self->jobs; job && !wrong; job = job->hh.next)
         wrong = check_job(job);
     for (const worker_t *worker = self->workers; worker && !wrong; worker = worker->hh.next)

@@ -8,11 +8,36 @@ static uint32_t rest_of(const chunk_t *chunk)
     return chunk->count - chunk->done;
 }
 
-/* Its next calls are no longer the worker's, as far as the job goes. */
-static void take_back(mpx_sched_t *self, const chunk_t *chunk, uint32_t count)
+void mpx_chunk_take_back(mpx_sched_t *self, const chunk_t *chunk, uint32_t count)
 {
     chunk->job->given -= count;
     self->given -= count;
+}
+
+/* At its limit, or at its deadline if that is sooner. */
+static mp_rc_t set_timer(mpx_sched_t *self, chunk_t *chunk)
+{
+    int64_t at = chunk->orphan ? chunk->limit_at : mpx_earlier(chunk->limit_at, chunk->deadline);
+    if (at != MPX_NEVER)
+        return mpx_heap_set(&self->deadlines, &chunk->timer, at);
+    mpx_heap_remove(&self->deadlines, &chunk->timer);
+    return MP_OK;
+}
+
+static void take_capacities(chunk_t *chunk, demand_t *demand)
+{
+    chunk->demand = demand;
+    if (!demand)
+        return;
+    demand->holders++;
+    mpx_worker_use(chunk->worker, demand, true);
+}
+
+static void leave_capacities(chunk_t *chunk)
+{
+    mpx_worker_use(chunk->worker, chunk->demand, false);
+    mpx_demand_drop(chunk->demand);
+    chunk->demand = NULL;
 }
 
 chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t size)
@@ -21,6 +46,7 @@ chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_
     if (!chunk)
         return NULL;
     chunk->id = ++self->last_chunk;
+    chunk->limit_at = MPX_NEVER;
     if (mpx_table_add(&self->chunks, chunk->id, chunk) != MP_OK) {
         free(chunk);
         return NULL;
@@ -29,25 +55,34 @@ chunk_t *mpx_chunk_make(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_
     chunk->job = job;
     chunk->job_id = job->id;
     chunk->grace_ns = job->policy.grace_ns;
-    mpx_spans_cut(job, chunk, size);
+    mpx_spans_cut(self, job, chunk, size);
+    take_capacities(chunk, job->need->demand);
     DL_APPEND2(worker->chunks, chunk, worker_prev, worker_next);
     DL_APPEND2(job->chunks, chunk, job_prev, job_next);
     worker->chunks_count++;
+    worker->waiting++;
     worker->bytes += chunk->bytes;
     job->queued -= size;
     self->queued -= size;
     job->given += size;
     self->given += size;
-    return chunk;
+    if (set_timer(self, chunk) == MP_OK)
+        return chunk;
+    mpx_chunk_take_back(self, chunk, size); /* its calls are lost; so is the scheduler */
+    mpx_chunk_free(self, chunk);
+    return NULL;
 }
 
 void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk)
 {
     worker_t *worker = chunk->worker;
-    mpx_heap_remove(&self->deadlines, &chunk->deadline);
+    mpx_heap_remove(&self->deadlines, &chunk->timer);
+    mpx_recall_answered(self, chunk);
+    leave_capacities(chunk);
     DL_DELETE2(worker->chunks, chunk, worker_prev, worker_next);
     worker->chunks_count--;
     worker->slow_count -= chunk->slow;
+    worker->waiting -= !chunk->started;
     worker->bytes -= chunk->bytes;
     if (chunk->job)
         DL_DELETE2(chunk->job->chunks, chunk, job_prev, job_next);
@@ -63,13 +98,15 @@ static const int64_t orphan_ns = 50000000;
 
 static mp_rc_t watch(mpx_sched_t *self, int64_t now, chunk_t *chunk, int64_t ns)
 {
-    return mpx_heap_set(&self->deadlines, &chunk->deadline, mpx_after(now, ns));
+    chunk->limit_at = mpx_after(now, ns);
+    return set_timer(self, chunk);
 }
 
 /* Its worker may be killed by that: what follows is mpx_chunk_lose. */
 static mp_rc_t kill_worker(mpx_sched_t *self, chunk_t *chunk, mp_rc_t rc)
 {
-    mpx_heap_remove(&self->deadlines, &chunk->deadline);
+    mpx_heap_remove(&self->deadlines, &chunk->timer);
+    chunk->limit_at = MPX_NEVER;
     chunk->killed = true;
     return mpx_effects_stop(&self->effects, chunk, MPX_STOP_KILL, rc);
 }
@@ -98,11 +135,11 @@ static mp_rc_t urge_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk)
     return rc == MP_OK ? watch(self, now, chunk, chunk->grace_ns) : rc;
 }
 
-mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, mp_rc_t rc)
+mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, end_t how)
 {
     uint32_t rest = rest_of(chunk);
-    mp_rc_t result = mpx_effects_end(&self->effects, chunk, rest, rc, 0);
-    take_back(self, chunk, rest);
+    mp_rc_t result = mpx_effects_end(&self->effects, chunk, rest, how);
+    mpx_chunk_take_back(self, chunk, rest);
     chunk->orphan = true;
     if (result != MP_OK || chunk->killed)
         return result;
@@ -120,58 +157,35 @@ mp_rc_t mpx_chunk_expire(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
     if (chunk->orphan)
         return urge_orphan(self, now, chunk);
+    if (chunk->deadline <= now)
+        return mpx_chunk_orphan(self, now, chunk, (end_t){.rc = MP_ETIMEDOUT, .lapsed = true});
     const mpx_policy_t *policy = &chunk->job->policy;
     if (!soft_limit(policy) || chunk->warned)
         return kill_worker(self, chunk, MP_ETIMEDOUT);
     chunk->warned = true;
-    mpx_heap_remove(&self->deadlines, &chunk->deadline);
     mp_rc_t rc = mpx_effects_stop(&self->effects, chunk, MPX_STOP_ASK, MP_ETIMEDOUT);
-    if (rc != MP_OK || !policy->call_limit_ns)
+    if (rc != MP_OK)
         return rc;
-    return watch(self, chunk->began, chunk, policy->call_limit_ns);
+    if (policy->call_limit_ns)
+        return watch(self, chunk->began, chunk, policy->call_limit_ns);
+    chunk->limit_at = MPX_NEVER;
+    return set_timer(self, chunk);
 }
 
 /* ---- losing ------------------------------------------------------------------------- */
-
-static uint32_t cause_of(mp_rc_t rc)
-{
-    switch (rc) {
-    case MP_EFAILED:
-        return MPX_RETRY_FAILED;
-    case MP_ECRASHED:
-        return MPX_RETRY_CRASHED;
-    case MP_ETIMEDOUT:
-        return MPX_RETRY_TIMED_OUT;
-    default:
-        return MPX_RETRY_LOST;
-    }
-}
-
-/* What becomes of the chunk's next call, charged with rc. */
-static mpx_verdict_t judge(const chunk_t *chunk, mp_rc_t rc)
-{
-    const mpx_policy_t *policy = &chunk->job->policy;
-    uint32_t crashes = chunk->crashes + (rc == MP_ECRASHED);
-    mpx_verdict_t verdict = {0};
-    if (rc == MP_ECANCELLED || chunk->attempt > policy->retries ||
-        (policy->retry_on && !(policy->retry_on & cause_of(rc))))
-        return verdict;
-    if (rc == MP_ECRASHED && policy->crashes_max && crashes >= policy->crashes_max)
-        verdict.crashes = crashes;
-    else
-        verdict.again = true;
-    return verdict;
-}
 
 /* The chunk's next calls are no longer its worker's: charged with rc they end or are tried
  * again, with MP_OK they are just queued again. */
 static mp_rc_t drop(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t count, mp_rc_t rc)
 {
-    mpx_verdict_t verdict = rc == MP_OK ? (mpx_verdict_t){.again = true} : judge(chunk, rc);
-    mp_rc_t result = verdict.again
-                         ? mpx_job_requeue(self, now, chunk, count, rc)
-                         : mpx_effects_end(&self->effects, chunk, count, rc, verdict.crashes);
-    take_back(self, chunk, count);
+    mpx_verdict_t verdict =
+        rc == MP_OK ? (mpx_verdict_t){.again = true} : mpx_retry_judge(chunk, rc);
+    mp_rc_t result = verdict.again ? mpx_job_requeue(self, now, chunk, count, rc)
+                                   : mpx_effects_end(&self->effects, chunk, count,
+                                                     (end_t){.rc = rc, .crashes = verdict.crashes});
+    if (rc == MP_OK)
+        mpx_share_correct(chunk->job, -chunk->call_ns * count);
+    mpx_chunk_take_back(self, chunk, count);
     chunk->done += count;
     return result;
 }
@@ -205,6 +219,9 @@ static mp_rc_t begin(mpx_sched_t *self, int64_t now, chunk_t *chunk)
 {
     bool first = !chunk->started;
     chunk->started = true;
+    chunk->worker->waiting -= first;
+    mpx_recall_answered(self, chunk);
+    mpx_recall_moved(chunk->worker, now);
     if (chunk->orphan)
         return first ? begin_orphan(self, now, chunk) : MP_OK;
     const mpx_policy_t *policy = &chunk->job->policy;
@@ -221,11 +238,13 @@ mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t id)
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
     if (!chunk)
         return MP_EINVAL;
+    self->now = now;
     return chunk->started ? MP_OK : begin(self, now, chunk);
 }
 
-static void measure(job_t *job, uint32_t n, int64_t busy_ns)
+static void measure(job_t *job, const chunk_t *chunk, uint32_t n, int64_t busy_ns)
 {
+    mpx_share_correct(job, busy_ns - chunk->call_ns * n);
     int64_t service_ns = busy_ns / n > 0 ? busy_ns / n : 1;
     if (job->service_ns == 0)
         job->service_ns = service_ns;
@@ -237,10 +256,11 @@ static void measure(job_t *job, uint32_t n, int64_t busy_ns)
 static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t n)
 {
     if (!chunk->orphan)
-        take_back(self, chunk, n);
+        mpx_chunk_take_back(self, chunk, n);
     chunk->done += n;
     if (chunk->killed)
         chunk->worker->excused = true;
+    mpx_recall_moved(chunk->worker, now);
     if (rest_of(chunk) == 0) {
         if (!chunk->orphan && chunk->count > chunk->job->largest)
             chunk->job->largest = chunk->count;
@@ -259,8 +279,9 @@ mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t id, uint32_t n, 
         return MP_EINVAL;
     worker_t *worker = chunk->worker;
     bool over = n == rest_of(chunk);
+    self->now = now;
     if (!chunk->orphan)
-        measure(chunk->job, n, busy_ns);
+        measure(chunk->job, chunk, n, busy_ns);
     mp_rc_t rc = advance(self, now, chunk, n);
     return rc == MP_OK && over ? mpx_handout_worker(self, worker) : rc;
 }
@@ -272,12 +293,13 @@ mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc
     if (!chunk || rc == MP_OK)
         return MP_EINVAL;
     worker_t *worker = chunk->worker;
-    const need_t *need = chunk->orphan ? NULL : chunk->job->need;
+    need_t *need = chunk->orphan ? NULL : chunk->job->need;
+    self->now = now;
     mpx_verdict_t verdict = {0};
     bool over = rest_of(chunk) == 1;
     mp_rc_t result = MP_OK;
     if (!chunk->orphan)
-        verdict = judge(chunk, rc);
+        verdict = mpx_retry_judge(chunk, rc);
     if (verdict.again)
         result = mpx_job_requeue(self, now, chunk, 1, rc);
     if (result != MP_OK)
@@ -303,6 +325,7 @@ bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t id, mpx_chunk_info_t *out
         .done = chunk->done,
         .attempt = chunk->attempt,
         .orphan = chunk->orphan,
+        .started = chunk->started,
     };
     return true;
 }

@@ -39,12 +39,20 @@ static mpx_effect_t of_chunk(mpx_effect_kind_t kind, const chunk_t *chunk)
         .first = chunk->first,
         .count = chunk->count,
         .attempt = chunk->attempt,
+        .deadline = chunk->deadline,
     };
+}
+
+mp_rc_t mpx_effects_recall(effects_t *self, const chunk_t *chunk)
+{
+    mpx_effect_t effect = of_chunk(MPX_RECALL, chunk);
+    return mpx_effects_add(self, &effect);
 }
 
 mp_rc_t mpx_effects_run(effects_t *self, const chunk_t *chunk)
 {
     mpx_effect_t effect = of_chunk(MPX_RUN, chunk);
+    effect.since = chunk->since;
     return mpx_effects_add(self, &effect);
 }
 
@@ -56,23 +64,25 @@ mp_rc_t mpx_effects_stop(effects_t *self, const chunk_t *chunk, mpx_stop_stage_t
     return mpx_effects_add(self, &effect);
 }
 
-mp_rc_t mpx_effects_end(effects_t *self, const chunk_t *chunk, uint32_t count, mp_rc_t rc,
-                        uint32_t crashes)
+mp_rc_t mpx_effects_end(effects_t *self, const chunk_t *chunk, uint32_t count, end_t how)
 {
     mpx_effect_t effect = of_chunk(MPX_END, chunk);
-    effect.rc = rc;
+    effect.rc = how.rc;
+    effect.lapsed = how.lapsed;
     effect.first = chunk->first + chunk->done;
     effect.count = count;
-    effect.crashes = crashes;
+    effect.crashes = how.crashes;
     return count ? mpx_effects_add(self, &effect) : MP_OK;
 }
 
 mp_rc_t mpx_effects_end_queued(effects_t *self, const span_t *span, uint64_t first, uint32_t count,
-                               mp_rc_t rc)
+                               end_t how)
 {
     mpx_effect_t effect = {
         .kind = MPX_END,
-        .rc = rc,
+        .rc = how.rc,
+        .crashes = how.crashes,
+        .lapsed = how.lapsed,
         .job = span->job->id,
         .tag = span->tag,
         .first = first,

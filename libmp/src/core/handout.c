@@ -1,13 +1,15 @@
 /* handout.c: which job is next, how large its chunk, and which worker gets it.
  *
- * A worker with room takes a chunk of the job that it can do and whose turn it is, and the
- * job then goes to the ring's end: so jobs of one priority share workers chunk by chunk, and
- * those of a lower one get what is left over. When there is no
- * room for that job, the worker doesn't take another's instead: its room would be refilled
- * by small chunks for ever, and the job whose chunk needs more of it would never come in.
+ * A worker with room takes a chunk of the job that it can do and whose turn it is (share.c). When
+ * there is no room for that job, the worker doesn't take another's instead: its room would be
+ * refilled by small chunks for ever, and the job whose chunk needs more of it would never come in.
+ * For the same reason, when the worker has too little left of a capacity that the job needs, it
+ * takes the next job, but none that needs that capacity as well.
  *
  * Every worker that isn't draining is in one of these states:
  *   hungry   had room when nothing was left for it: gets its chance when work comes
+ *   short    had room, and lacked something for all that was left: gets its chance when a
+ *            chunk of it is over, or work comes that needs something else
  *   cramped  has an idle slot, but no credit for the job whose turn it is: looks again
  *            whenever the ring has changed
  *   neither  has work for all its slots: gets its chance when a chunk of it is over
@@ -19,6 +21,7 @@ enum {
     CHUNK_BYTES = 64 * 1024,
     GUESS_CALLS = 32, /* at most in a chunk whose run time is a guess: they may be slow after all */
     CHUNK_GROWTH = 4, /* at most, over the largest one so far: the first calls may mislead */
+    UNKNOWN_NS = 1000000, /* what a call is charged of which nothing is known */
     DEPTH_MIN = 2,
     DEPTH_MAX = 256
 };
@@ -86,43 +89,84 @@ static bool has_room(const worker_t *worker, const job_t *job, uint32_t size)
 
 /* ---- giving ------------------------------------------------------------------------- */
 
-void mpx_handout_leave(worker_t *worker)
+static bool is_idle(const worker_t *worker)
+{
+    return worker->list == &worker->kind->hungry[1];
+}
+
+void mpx_handout_leave(mpx_sched_t *self, worker_t *worker)
 {
     if (worker->list)
         DL_DELETE2(*worker->list, worker, list_prev, list_next);
+    self->idle -= is_idle(worker);
     worker->list = NULL;
 }
 
-static void wait_in(worker_t **list, worker_t *worker)
+static void wait_in(mpx_sched_t *self, worker_t **list, worker_t *worker)
 {
-    mpx_handout_leave(worker);
+    mpx_handout_leave(self, worker);
     worker->list = list;
     DL_APPEND2(*list, worker, list_prev, list_next);
+    self->idle += is_idle(worker);
 }
 
-/* Turns are counted over all needs, so the lowest is the first one in a ring of all jobs of its
- * priority. */
-static job_t *earlier_turn(job_t *next, const need_t *need)
+/* What is looked for on behalf of a worker. */
+typedef struct search {
+    const worker_t *worker;
+    uint32_t blocked; /* capacities that a job before had too little of */
+    job_t *best;
+} search_t;
+
+/* A need whose turn is before the best one's. */
+static void consider(search_t *search, const need_t *need)
 {
-    job_t *other = need ? mpx_need_next(need) : NULL;
-    if (!other || !next)
-        return other ? other : next;
-    int difference = other->policy.priority - next->policy.priority;
-    return difference > 0 || (difference == 0 && other->turn < next->turn) ? other : next;
+    job_t *job = mpx_kind_can(search->worker->kind, need) ? mpx_need_next(need) : NULL;
+    if (!job || (search->blocked & mpx_worker_needed(search->worker, need)))
+        return;
+    if (!search->best || mpx_share_precedes(job, search->best))
+        search->best = job;
 }
 
-static job_t *next_job(const mpx_sched_t *self, const kind_t *kind)
+static void consider_task(const mpx_sched_t *self, search_t *search, uint64_t task)
 {
-    job_t *next = NULL;
+    for (const need_t *need = mpx_need_find(self, task); need; need = need->sibling)
+        consider(search, need);
+}
+
+static void consider_all(const mpx_sched_t *self, search_t *search)
+{
+    const kind_t *kind = search->worker->kind;
+    search->best = NULL;
     if (kind->all || self->ready_count <= kind->tasks_count) {
         for (const need_t *need = self->ready; need; need = need->ready_next)
-            if (mpx_kind_can(kind, need))
-                next = earlier_turn(next, need);
-        return next;
+            consider(search, need);
+        return;
     }
     for (size_t i = 0; i < kind->tasks_count; i++)
-        next = earlier_turn(next, mpx_need_find(self, kind->tasks[i]));
-    return earlier_turn(next, mpx_need_find(self, 0));
+        consider_task(self, search, kind->tasks[i]);
+    consider_task(self, search, 0);
+}
+
+/* Each round that doesn't find it blocks one capacity more, at least. */
+static job_t *next_job(const mpx_sched_t *self, const worker_t *worker, bool *lacks)
+{
+    search_t search = {.worker = worker};
+    uint32_t lacking;
+    do {
+        consider_all(self, &search);
+        lacking = search.best ? mpx_worker_lacks(worker, search.best->need) : 0;
+        search.blocked |= lacking;
+    } while (lacking);
+    *lacks = search.blocked != 0;
+    return search.best;
+}
+
+/* Bounded: what else a worker says is a mistake. */
+static int64_t call_ns(const job_t *job, uint32_t size)
+{
+    int64_t most_ns = (INT64_C(1) << 50) / size;
+    int64_t ns = job->service_ns ? job->service_ns : job->policy.guess_ns;
+    return ns == 0 ? UNKNOWN_NS : ns < most_ns ? ns : most_ns;
 }
 
 static mp_rc_t give(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t size)
@@ -132,19 +176,24 @@ static mp_rc_t give(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t si
     if (!chunk)
         return MP_ENOMEM;
     chunk->slow = slow;
+    chunk->call_ns = call_ns(job, size);
     worker->slow_count += slow;
-    mpx_need_to_back(self, job);
-    return mpx_effects_run(&self->effects, chunk);
+    mpx_share_charge(self, job, chunk->call_ns * size);
+    mpx_need_update_ring(self, job);
+    mp_rc_t rc = mpx_effects_run(&self->effects, chunk);
+    return rc == MP_OK ? mpx_recall_watch(self, worker) : rc;
 }
 
 /* Give it a chunk, or have it wait in the right list. */
 static mp_rc_t give_one(mpx_sched_t *self, worker_t *worker, bool *gave)
 {
     *gave = false;
-    mpx_handout_leave(worker);
-    job_t *job = next_job(self, worker->kind);
+    bool lacks;
+    kind_t *kind = worker->kind;
+    mpx_handout_leave(self, worker);
+    job_t *job = next_job(self, worker, &lacks);
     if (!job) {
-        wait_in(&worker->kind->hungry[worker->chunks_count == 0], worker);
+        wait_in(self, lacks ? &kind->shorts : &kind->hungry[worker->chunks_count == 0], worker);
         return MP_OK;
     }
     uint32_t size = chunk_size(job);
@@ -153,7 +202,7 @@ static mp_rc_t give_one(mpx_sched_t *self, worker_t *worker, bool *gave)
         return give(self, worker, job, size);
     }
     if (worker->chunks_count < worker->slots)
-        wait_in(&self->cramped, worker);
+        wait_in(self, &self->cramped, worker);
     return MP_OK;
 }
 
@@ -203,7 +252,7 @@ static mp_rc_t feed_first(mpx_sched_t *self, kind_t *kind, int idle)
     worker_t *worker = kind->hungry[idle];
     mp_rc_t rc = give_one(self, worker, &gave);
     if (rc == MP_OK && gave)
-        wait_in(&kind->hungry[0], worker);
+        wait_in(self, &kind->hungry[0], worker);
     return rc;
 }
 
@@ -225,18 +274,47 @@ static mp_rc_t feed(mpx_sched_t *self, const need_t *need, int idle)
     return rc;
 }
 
-mp_rc_t mpx_handout_need(mpx_sched_t *self, const need_t *need)
+/* Those that were short of something for other work. Each is asked once: whatever gives it more
+ * asks it again. */
+static mp_rc_t feed_shorts(mpx_sched_t *self, const need_t *need, kind_t *kind)
+{
+    const worker_t *last = kind->shorts ? kind->shorts->list_prev : NULL;
+    worker_t *next = kind->shorts;
+    mp_rc_t rc = MP_OK;
+    while (next && need->ringed && rc == MP_OK) {
+        worker_t *worker = next;
+        next = worker == last ? NULL : worker->list_next;
+        if (!mpx_worker_lacks(worker, need))
+            rc = fill(self, worker);
+    }
+    return rc;
+}
+
+static mp_rc_t feed_all_shorts(mpx_sched_t *self, need_t *need)
+{
+    mp_rc_t rc = MP_OK;
+    for (kind_t *kind = self->kinds; kind && need->ringed && rc == MP_OK; kind = kind->next)
+        if (kind->shorts && mpx_kind_can(kind, need))
+            rc = feed_shorts(self, need, kind);
+    need->looked = need->ringed > 0;
+    return rc;
+}
+
+mp_rc_t mpx_handout_need(mpx_sched_t *self, need_t *need)
 {
     mp_rc_t rc = feed(self, need, 1);
     if (rc == MP_OK)
         rc = feed(self, need, 0);
+    if (rc == MP_OK && need->ringed && !need->looked)
+        rc = feed_all_shorts(self, need);
     return rc == MP_OK ? mpx_handout_cramped(self) : rc;
 }
 
 mp_rc_t mpx_handout_needs(mpx_sched_t *self)
 {
     mp_rc_t rc = MP_OK;
-    for (const need_t *need = self->needs; need && rc == MP_OK; need = need->hh.next)
-        rc = mpx_handout_need(self, need);
+    for (need_t *first = self->needs; first; first = first->hh.next)
+        for (need_t *need = first; need && rc == MP_OK; need = need->sibling)
+            rc = mpx_handout_need(self, need);
     return rc;
 }

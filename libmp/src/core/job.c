@@ -32,7 +32,8 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mp
     if (id == 0 || policy->call_limit_ns < 0 || policy->soft_limit_ns < 0 || policy->grace_ns < 0 ||
         policy->retry_delay_ns < 0 || policy->guess_ns < 0 || policy->wait_ns < 0 ||
         policy->absent_ns < 0 || policy->priority < -MPX_PRIORITY_MAX ||
-        policy->priority > MPX_PRIORITY_MAX)
+        policy->priority > MPX_PRIORITY_MAX || policy->delay_ns < 0 || policy->deadline_ns < 0 ||
+        policy->weight > MPX_WEIGHT_MAX)
         return MP_EINVAL;
     if (mpx_job_find(self, id))
         return MP_EEXIST;
@@ -47,6 +48,7 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mp
         free(job);
         return MP_ENOMEM;
     }
+    job->policy.needs = NULL; /* the need has a copy */
     HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
     if (job->unlisted) {
         mpx_need_leave(self, job);
@@ -56,12 +58,32 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mp
     return MP_OK;
 }
 
-static mp_rc_t queue_changed(mpx_sched_t *self, int64_t now, job_t *job, uint64_t change)
+mp_rc_t mpx_job_queue_changed(mpx_sched_t *self, int64_t now, job_t *job, uint64_t change)
 {
     job->queued += change;
     self->queued += change;
     mpx_need_update_ring(self, job);
     return mpx_patience_update(self, now, job);
+}
+
+static mp_rc_t put(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint32_t count,
+                   uint64_t bytes, uint64_t tag, int64_t deadline)
+{
+    if (deadline <= now)
+        return mpx_effects_end_queued(&self->effects,
+                                      &(span_t){.job = job, .tag = tag, .attempt = 1}, first, count,
+                                      (end_t){.rc = MP_ETIMEDOUT, .lapsed = true});
+    mp_rc_t rc = mpx_spans_put(self, job, first, count, bytes, tag, deadline);
+    if (rc == MP_OK)
+        rc = mpx_job_queue_changed(self, now, job, count);
+    return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
+}
+
+/* To the millisecond, so that neighbours that are put one by one have the same. */
+static int64_t rounded_after(int64_t now, int64_t ns)
+{
+    int64_t at = mpx_after(now, ns);
+    return at > MPX_NEVER - MPX_MS ? at : (at + MPX_MS - 1) / MPX_MS * MPX_MS;
 }
 
 mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first, uint32_t count,
@@ -70,19 +92,25 @@ mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t firs
     job_t *job = mpx_job_find(self, id);
     if (!job || count == 0 || first > UINT64_MAX - count)
         return MP_EINVAL;
-    mp_rc_t rc = mpx_spans_put(job, first, count, bytes, tag);
-    if (rc == MP_OK)
-        rc = queue_changed(self, now, job, count);
-    return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
+    const mpx_policy_t *policy = &job->policy;
+    int64_t deadline = policy->deadline_ns ? rounded_after(now, policy->deadline_ns) : MPX_NEVER;
+    self->now = now;
+    if (policy->delay_ns == 0)
+        return put(self, now, job, first, count, bytes, tag, deadline);
+    return mpx_spans_put_later(self, job, first, count, bytes, tag, deadline,
+                               rounded_after(now, policy->delay_ns));
 }
 
-/* When the next attempt may begin; 0: at once. */
-static int64_t retry_at(int64_t now, const chunk_t *chunk)
+mp_rc_t mpx_sched_put_until(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first,
+                            uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline)
 {
-    int64_t delay = chunk->job->policy.retry_delay_ns;
-    for (uint32_t i = 1; i < chunk->attempt && delay < MPX_NEVER / 2; i++)
-        delay *= 2;
-    return delay ? mpx_after(now, delay) : 0;
+    job_t *job = mpx_job_find(self, id);
+    if (!job || count == 0 || first > UINT64_MAX - count)
+        return MP_EINVAL;
+    if (job->policy.deadline_ns)
+        deadline = mpx_earlier(deadline, rounded_after(now, job->policy.deadline_ns));
+    self->now = now;
+    return put(self, now, job, first, count, bytes, tag, deadline);
 }
 
 mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint32_t count,
@@ -90,28 +118,29 @@ mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, ui
 {
     if (count == 0)
         return MP_OK;
-    int64_t at = rc == MP_OK ? 0 : retry_at(now, chunk);
+    int64_t at = rc == MP_OK ? 0 : mpx_retry_at(self, now, chunk);
     mp_rc_t result = mpx_spans_return(self, chunk, count, rc, at);
     if (result != MP_OK || at)
         return result;
-    return queue_changed(self, now, chunk->job, count);
+    return mpx_job_queue_changed(self, now, chunk->job, count);
 }
 
 mp_rc_t mpx_job_undelay(mpx_sched_t *self, int64_t now, span_t *span)
 {
     job_t *job = span->job;
     uint32_t count = span->count;
+    self->now = now;
     mpx_spans_undelay(self, span);
-    mp_rc_t rc = queue_changed(self, now, job, count);
+    mp_rc_t rc = mpx_job_queue_changed(self, now, job, count);
     return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
 }
 
 mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t id, bool held)
 {
-    (void)now;
     job_t *job = mpx_job_find(self, id);
     if (!job)
         return MP_EINVAL;
+    self->now = now;
     job->held = held;
     mpx_need_update_ring(self, job);
     return held ? mpx_handout_cramped(self) : mpx_handout_need(self, job->need);
@@ -121,8 +150,19 @@ mp_rc_t mpx_job_end_queued(mpx_sched_t *self, int64_t now, job_t *job, uint64_t 
                            mp_rc_t rc)
 {
     uint64_t ended = 0;
-    mp_rc_t result = mpx_spans_end(self, job, first, end, rc, &ended);
-    return result == MP_OK ? queue_changed(self, now, job, -ended) : result;
+    mp_rc_t result = mpx_spans_end(self, job, first, end, &(end_t){.rc = rc}, &ended);
+    return result == MP_OK ? mpx_job_queue_changed(self, now, job, -ended) : result;
+}
+
+mp_rc_t mpx_job_lapse(mpx_sched_t *self, int64_t now, span_t *span)
+{
+    job_t *job = span->job;
+    uint64_t queued = span->delay.slot ? 0 : span->count; /* delayed ones are counted apart */
+    mp_rc_t rc = mpx_spans_lapse(self, span);
+    if (rc != MP_OK || !queued)
+        return rc;
+    rc = mpx_job_queue_changed(self, now, job, -queued);
+    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
 }
 
 static bool lies_within(const chunk_t *chunk, uint64_t first, uint64_t end)
@@ -149,10 +189,11 @@ static mp_rc_t end_waiting(mpx_sched_t *self, int64_t now, job_t *job, uint64_t 
 static mp_rc_t cancel(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint64_t end,
                       mp_rc_t rc)
 {
+    self->now = now;
     mp_rc_t result = end_waiting(self, now, job, first, end, rc);
     for (chunk_t *chunk = job->chunks; chunk && result == MP_OK; chunk = chunk->job_next)
         if (!chunk->orphan && lies_within(chunk, first, end))
-            result = mpx_chunk_orphan(self, now, chunk, rc);
+            result = mpx_chunk_orphan(self, now, chunk, (end_t){.rc = rc});
     return result == MP_OK ? mpx_handout_need(self, job->need) : result;
 }
 

@@ -12,12 +12,52 @@ static starving_t starving_of(const mpx_sched_t *self, const need_t *need)
     return self->takers == 0 ? NO_WORKER : NO_CAPABLE_WORKER;
 }
 
-static need_t *need_make(mpx_sched_t *self, uint64_t task)
+static bool is_for(const need_t *need, const mpx_traits_t *traits)
+{
+    if (!need->demand || !traits || !traits->count)
+        return !need->demand && (!traits || !traits->count);
+    return mpx_traits_equal(&need->demand->traits, traits);
+}
+
+void mpx_demand_drop(demand_t *demand)
+{
+    if (demand && --demand->holders == 0)
+        free(demand);
+}
+
+static bool demand_make(need_t *need, const mpx_traits_t *traits)
+{
+    if (!traits || !traits->count)
+        return true;
+    need->demand = malloc(sizeof *need->demand);
+    if (need->demand)
+        *need->demand = (demand_t){.traits = *traits, .holders = 1};
+    return need->demand != NULL;
+}
+
+/* The needs of one task hang on the first of them. */
+static bool list(mpx_sched_t *self, need_t *need)
+{
+    need_t *first = mpx_need_find(self, need->task);
+    if (first) {
+        need->sibling = first->sibling;
+        first->sibling = need;
+        return true;
+    }
+    HASH_ADD(hh, self->needs, task, sizeof need->task, need);
+    return !need->unlisted;
+}
+
+static need_t *need_make(mpx_sched_t *self, const mpx_policy_t *policy)
 {
     need_t *need = calloc(1, sizeof *need);
     if (!need)
         return NULL;
-    need->task = task;
+    need->task = policy->task;
+    if (!demand_make(need, policy->needs)) {
+        free(need);
+        return NULL;
+    }
     for (const kind_t *kind = self->kinds; kind; kind = kind->next) {
         if (!mpx_kind_can(kind, need))
             continue;
@@ -25,9 +65,9 @@ static need_t *need_make(mpx_sched_t *self, uint64_t task)
         need->slots += kind->slots;
     }
     need->starving = starving_of(self, need);
-    HASH_ADD(hh, self->needs, task, sizeof need->task, need);
-    if (!need->unlisted)
+    if (list(self, need))
         return need;
+    mpx_demand_drop(need->demand);
     free(need);
     return NULL;
 }
@@ -39,38 +79,62 @@ need_t *mpx_need_find(const mpx_sched_t *self, uint64_t task)
     return need;
 }
 
+/* The first of a task's needs stays as long as others hang on it. */
 static void need_free(mpx_sched_t *self, need_t *need)
 {
-    HASH_DEL(self->needs, need);
-    free(need);
+    need_t *first = mpx_need_find(self, need->task);
+    if (first != need) {
+        need_t *before = first;
+        while (before->sibling != need)
+            before = before->sibling;
+        before->sibling = need->sibling;
+        mpx_demand_drop(need->demand);
+        free(need);
+    }
+    if (first->jobs || first->sibling)
+        return;
+    HASH_DEL(self->needs, first);
+    mpx_demand_drop(first->demand);
+    free(first);
 }
 
-static level_t *level_join(need_t *need, int priority)
+static level_t *level_of(need_t *need, int priority)
 {
     level_t *level = need->levels;
     while (level && level->priority > priority)
         level = level->next;
-    if (!level || level->priority != priority) {
-        level_t *fresh = calloc(1, sizeof *fresh);
-        if (!fresh)
-            return NULL;
-        fresh->priority = priority;
-        DL_PREPEND_ELEM(need->levels, level, fresh);
-        level = fresh;
-    }
-    level->members++;
-    return level;
+    if (level && level->priority == priority)
+        return level;
+    level_t *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    fresh->priority = priority;
+    DL_PREPEND_ELEM(need->levels, level, fresh);
+    return fresh;
+}
+
+static void level_leave(need_t *need, level_t *level)
+{
+    if (level->shares)
+        return;
+    DL_DELETE(need->levels, level);
+    mpx_heap_free(&level->ring);
+    free(level);
 }
 
 need_t *mpx_need_join(mpx_sched_t *self, job_t *job)
 {
     need_t *need = mpx_need_find(self, job->policy.task);
+    while (need && !is_for(need, job->policy.needs))
+        need = need->sibling;
     if (!need)
-        need = need_make(self, job->policy.task);
+        need = need_make(self, &job->policy);
     if (!need)
         return NULL;
-    job->level = level_join(need, job->policy.priority);
-    if (!job->level) {
+    level_t *level = level_of(need, job->policy.priority);
+    if (!level || !mpx_share_join(self, level, job)) {
+        if (level)
+            level_leave(need, level);
         if (!need->jobs)
             need_free(self, need);
         return NULL;
@@ -83,11 +147,10 @@ need_t *mpx_need_join(mpx_sched_t *self, job_t *job)
 void mpx_need_leave(mpx_sched_t *self, job_t *job)
 {
     need_t *need = job->need;
+    level_t *level = job->share->level;
     DL_DELETE2(need->jobs, job, need_prev, need_next);
-    if (--job->level->members == 0) {
-        DL_DELETE(need->levels, job->level);
-        free(job->level);
-    }
+    mpx_share_leave(self, job);
+    level_leave(need, level);
     job->need = NULL;
     if (!need->jobs)
         need_free(self, need);
@@ -99,16 +162,16 @@ static void ring_join(mpx_sched_t *self, job_t *job)
     if (need->ringed++ == 0) {
         DL_APPEND2(self->ready, need, ready_prev, ready_next);
         self->ready_count++;
+        need->looked = false;
     }
-    DL_APPEND2(job->level->ring, job, ring_prev, ring_next);
-    job->turn = ++self->last_turn;
+    mpx_share_ring(self, job);
     job->in_ring = true;
 }
 
 static void ring_leave(mpx_sched_t *self, job_t *job)
 {
     need_t *need = job->need;
-    DL_DELETE2(job->level->ring, job, ring_prev, ring_next);
+    mpx_share_unring(job);
     if (--need->ringed == 0) {
         DL_DELETE2(self->ready, need, ready_prev, ready_next);
         self->ready_count--;
@@ -125,18 +188,51 @@ void mpx_need_update_ring(mpx_sched_t *self, job_t *job)
         ring_leave(self, job);
 }
 
-void mpx_need_to_back(mpx_sched_t *self, job_t *job)
-{
-    ring_leave(self, job);
-    mpx_need_update_ring(self, job);
-}
-
 job_t *mpx_need_next(const need_t *need)
 {
-    const level_t *level = need->levels;
-    while (level && !level->ring)
-        level = level->next;
-    return level ? level->ring : NULL;
+    level_t *level = need->levels;
+    job_t *job = NULL;
+    for (; level && !job; level = level->next)
+        job = mpx_share_first(level);
+    return job;
+}
+
+/* ---- capacities ----------------------------------------------------------------------- */
+
+uint32_t mpx_worker_needed(const worker_t *worker, const need_t *need)
+{
+    uint32_t needed = 0;
+    const mpx_traits_t *traits = need->demand ? &need->demand->traits : NULL;
+    for (size_t i = 0; traits && i < traits->count; i++) {
+        int place = mpx_traits_find(&worker->kind->have, traits->items[i].name);
+        if (place >= 0 && traits->items[i].counted)
+            needed |= UINT32_C(1) << place;
+    }
+    return needed;
+}
+
+uint32_t mpx_worker_lacks(const worker_t *worker, const need_t *need)
+{
+    uint32_t lacks = 0;
+    const mpx_traits_t *traits = need->demand ? &need->demand->traits : NULL;
+    for (size_t i = 0; traits && i < traits->count; i++) {
+        const mpx_trait_t *trait = &traits->items[i];
+        int place = mpx_traits_find(&worker->kind->have, trait->name);
+        if (place >= 0 && trait->counted &&
+            trait->amount > worker->kind->have.items[place].amount - worker->used[place])
+            lacks |= UINT32_C(1) << place;
+    }
+    return lacks;
+}
+
+void mpx_worker_use(worker_t *worker, const demand_t *demand, bool take)
+{
+    for (size_t i = 0; demand && i < demand->traits.count; i++) {
+        const mpx_trait_t *trait = &demand->traits.items[i];
+        int place = mpx_traits_find(&worker->kind->have, trait->name);
+        if (place >= 0 && trait->counted)
+            worker->used[place] += take ? trait->amount : -trait->amount;
+    }
 }
 
 /* ---- kinds -------------------------------------------------------------------------- */
@@ -149,6 +245,8 @@ static int compare_tasks(const void *a, const void *b)
 
 bool mpx_kind_can(const kind_t *kind, const need_t *need)
 {
+    if (need->demand && !mpx_traits_meet(&kind->have, &need->demand->traits))
+        return false;
     if (kind->all || need->task == 0)
         return true;
     return bsearch(&need->task, kind->tasks, kind->tasks_count, sizeof *kind->tasks,
@@ -167,6 +265,8 @@ static kind_t *kind_make(const mpx_worker_spec_t *spec)
         return NULL;
     }
     kind->all = !spec->tasks;
+    if (spec->have)
+        kind->have = *spec->have;
     kind->tasks_count = count;
     if (count > 0)
         memcpy(kind->tasks, spec->tasks, count * sizeof *kind->tasks);
@@ -183,6 +283,7 @@ static void kind_free(kind_t *kind)
 static bool same(const kind_t *a, const kind_t *b)
 {
     return a->all == b->all && a->tasks_count == b->tasks_count &&
+           mpx_traits_equal(&a->have, &b->have) &&
            memcmp(a->tasks, b->tasks, a->tasks_count * sizeof *a->tasks) == 0;
 }
 
@@ -212,6 +313,22 @@ void mpx_kind_leave(mpx_sched_t *self, kind_t *kind)
     kind_free(kind);
 }
 
+static mp_rc_t count_for(mpx_sched_t *self, int64_t now, need_t *need, const kind_t *kind,
+                         int takers, int64_t slots)
+{
+    mp_rc_t rc = MP_OK;
+    if (mpx_kind_can(kind, need)) {
+        need->takers += (uint64_t)takers;
+        need->slots += (uint64_t)slots;
+    }
+    if (need->starving == starving_of(self, need))
+        return MP_OK;
+    need->starving = starving_of(self, need);
+    for (job_t *job = need->jobs; job && rc == MP_OK; job = job->need_next)
+        rc = mpx_patience_update(self, now, job);
+    return rc;
+}
+
 mp_rc_t mpx_kind_count(mpx_sched_t *self, int64_t now, kind_t *kind, int takers, int64_t slots)
 {
     /* The counts are unsigned: adding what wrapped around subtracts. */
@@ -219,16 +336,8 @@ mp_rc_t mpx_kind_count(mpx_sched_t *self, int64_t now, kind_t *kind, int takers,
     kind->takers += (uint64_t)takers;
     kind->slots += (uint64_t)slots;
     mp_rc_t rc = MP_OK;
-    for (need_t *need = self->needs; need; need = need->hh.next) {
-        if (mpx_kind_can(kind, need)) {
-            need->takers += (uint64_t)takers;
-            need->slots += (uint64_t)slots;
-        }
-        if (need->starving == starving_of(self, need))
-            continue;
-        need->starving = starving_of(self, need);
-        for (job_t *job = need->jobs; job && rc == MP_OK; job = job->need_next)
-            rc = mpx_patience_update(self, now, job);
-    }
+    for (need_t *first = self->needs; first; first = first->hh.next)
+        for (need_t *need = first; need && rc == MP_OK; need = need->sibling)
+            rc = count_for(self, now, need, kind, takers, slots);
     return rc;
 }

@@ -28,6 +28,8 @@ void mpx_sched_destroy(mpx_sched_t **self_p)
     mpx_heap_free(&self->deadlines);
     mpx_heap_free(&self->delays);
     mpx_heap_free(&self->patience);
+    mpx_heap_free(&self->lapses);
+    mpx_heap_free(&self->stalls);
     free(self->effects.ring);
     free(self);
     *self_p = NULL;
@@ -37,19 +39,22 @@ mp_rc_t mpx_sched_tick(mpx_sched_t *self, int64_t now)
 {
     mp_rc_t rc = MP_OK;
     mpx_heap_node_t *node;
+    self->now = now;
+    while (rc == MP_OK && (node = mpx_heap_first(&self->lapses)) && node->at <= now)
+        rc = mpx_job_lapse(self, now, CONTAINER_OF(node, span_t, lapse));
     while (rc == MP_OK && (node = mpx_heap_first(&self->deadlines)) && node->at <= now)
-        rc = mpx_chunk_expire(self, now, CONTAINER_OF(node, chunk_t, deadline));
+        rc = mpx_chunk_expire(self, now, CONTAINER_OF(node, chunk_t, timer));
     while (rc == MP_OK && (node = mpx_heap_first(&self->delays)) && node->at <= now)
         rc = mpx_job_undelay(self, now, CONTAINER_OF(node, span_t, delay));
     while (rc == MP_OK && (node = mpx_heap_first(&self->patience)) && node->at <= now)
         rc = mpx_patience_expire(self, now, CONTAINER_OF(node, job_t, patience));
-    return rc;
+    return rc == MP_OK ? mpx_recall_tick(self, now) : rc;
 }
 
 int64_t mpx_sched_deadline(const mpx_sched_t *self)
 {
-    const mpx_heap_t *heaps[] = {&self->deadlines, &self->delays, &self->patience};
-    int64_t deadline = MPX_NEVER;
+    const mpx_heap_t *heaps[] = {&self->deadlines, &self->delays, &self->patience, &self->lapses};
+    int64_t deadline = mpx_recall_deadline(self);
     for (size_t i = 0; i < sizeof heaps / sizeof *heaps; i++) {
         const mpx_heap_node_t *first = mpx_heap_first(heaps[i]);
         deadline = first ? mpx_earlier(deadline, first->at) : deadline;

@@ -19,6 +19,14 @@
  *      |   +-delayed <-+ |                  +- time limit --STOP--> stopping
  *      |    (a retry)  | |                  |
  *      +- worker lost -+-+------------------+   job cancelled --END,STOP--> orphan
+ *      |                 |                      deadline passed --END,STOP--> orphan
+ *      +-----returned----+
+ *
+ * Whose turn it is: of the jobs that a worker can do, those of the highest priority; of these, the
+ * clients share its time, and the jobs of one client share that by their weights (share.c). What a
+ * job needs and the worker hasn't left keeps it waiting, and those behind it that need the
+ * same (traits.h, handout.c). When a worker has nothing to do while another doesn't get on with
+ * what it has, the other is asked to give chunks back that it hasn't started (recall.c).
  *
  * An orphan's calls have ended; it only still counts against its worker's credit, until its
  * results come or the worker is lost. It is stopped in steps, a grace apart: its task is
@@ -28,6 +36,7 @@
 #ifndef MPX_SCHED_H
 #define MPX_SCHED_H
 
+#include "traits.h"
 #include <mp/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,25 +52,38 @@ enum {
     MPX_RETRY_FAILED = 1,    /* MP_EFAILED */
     MPX_RETRY_CRASHED = 2,   /* MP_ECRASHED */
     MPX_RETRY_TIMED_OUT = 4, /* MP_ETIMEDOUT */
-    MPX_RETRY_LOST = 8       /* anything else: MP_EWORKERLOST, MP_EBROKERLOST */
+    MPX_RETRY_LOST = 8,      /* anything else: MP_EWORKERLOST, MP_EBROKERLOST */
+    MPX_RETRY_MEMORY = 16,   /* MP_ENOMEM */
+    MPX_RETRY_DRAINED = 32   /* MP_EDRAINING */
 };
 
+/* Of a call's losses and drains that many are nobody's fault: tried again they use up no retry. */
+#define MPX_LOSSES_FREE 8
+
+#define MPX_WEIGHT_MAX 1000
+
 typedef struct mpx_policy {
-    uint64_t task;          /* what a worker must be able to do; 0: any worker will do */
-    int priority;           /* of the jobs that a worker can do, one of the highest is next */
-    uint32_t chunk_calls;   /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
-    uint32_t retries;       /* further attempts at a call that failed or was charged */
-    uint32_t retry_on;      /* MPX_RETRY_FAILED and so on; 0: all of them */
-    int64_t retry_delay_ns; /* before the first retry; doubles with each further one */
-    uint32_t crashes_max;   /* a call that crashed so many workers isn't tried again; 0: it is */
-    int64_t call_limit_ns;  /* run time of a call; makes chunks of one call, unless
-                                spans stay whole; 0: none */
-    int64_t soft_limit_ns;  /* when the call is told that it should end; 0: never. As above */
-    int64_t grace_ns;       /* between the steps of stopping a call; 0: it is killed at once */
-    int64_t wait_ns;        /* end queued calls when there was no worker for so long; 0: never */
-    int64_t absent_ns;      /* the same when there are workers, but none with the task */
-    int64_t guess_ns;       /* run time that a call took in earlier jobs; 0: unknown. Believed only
-                               as far as a mistake doesn't hurt, until calls of this job are over */
+    uint64_t task;   /* what a worker must be able to do; 0: any worker will do */
+    int priority;    /* of the jobs that a worker can do, one of the highest is next */
+    uint64_t client; /* whose it is: clients share the workers first, then their jobs do */
+    uint32_t weight; /* its part of what its client gets; 0: 1 */
+    const mpx_traits_t *needs; /* what a worker must have for it (copied); NULL: nothing */
+    uint32_t chunk_calls;      /* calls in a chunk; 0: adapts; MPX_CHUNK_WHOLE: spans stay whole */
+    uint32_t retries;          /* further attempts at a call that failed or was charged */
+    uint32_t retry_on;         /* MPX_RETRY_FAILED and so on; 0: all of them */
+    int64_t retry_delay_ns;    /* before the first retry; doubles with each further one. Up to a
+                                  quarter more, see mpx_sched_seed */
+    uint32_t crashes_max;      /* a call that crashed so many workers isn't tried again; 0: it is */
+    int64_t call_limit_ns;     /* run time of a call; makes chunks of one call, unless
+                                   spans stay whole; 0: none */
+    int64_t soft_limit_ns;     /* when the call is told that it should end; 0: never. As above */
+    int64_t grace_ns;          /* between the steps of stopping a call; 0: it is killed at once */
+    int64_t delay_ns;          /* from the put of a call until it may be given out */
+    int64_t deadline_ns;       /* from the put of a call: then it ends, wherever it is; 0: never */
+    int64_t wait_ns;           /* end queued calls when there was no worker for so long; 0: never */
+    int64_t absent_ns;         /* the same when there are workers, but none with the task */
+    int64_t guess_ns; /* run time that a call took in earlier jobs; 0: unknown. Believed only
+                         as far as a mistake doesn't hurt, until calls of this job are over */
 } mpx_policy_t;
 
 typedef struct mpx_worker_spec {
@@ -71,12 +93,16 @@ typedef struct mpx_worker_spec {
     uint64_t credit_bytes; /* most bytes given to it at once; one chunk always may */
     const uint64_t *tasks; /* what it can do (copied); NULL: everything */
     size_t tasks_count;
+    const mpx_traits_t *have; /* what it has (copied); NULL: nothing */
+    bool returns;             /* it can be asked to give chunks back, by MPX_RECALL */
 } mpx_worker_spec_t;
 
 typedef enum mpx_effect_kind {
-    MPX_RUN,  /* give the chunk to the worker */
-    MPX_STOP, /* the worker is to give the chunk up: rc says why, stage how */
-    MPX_END   /* the calls of the range have ended with rc, without a result */
+    MPX_RUN,    /* give the chunk to the worker */
+    MPX_STOP,   /* the worker is to give the chunk up: rc says why, stage how */
+    MPX_RECALL, /* ask the worker to give the chunk back, if it hasn't started it:
+                   mpx_sched_returned or mpx_sched_kept is the answer */
+    MPX_END     /* the calls of the range have ended with rc, without a result */
 } mpx_effect_kind_t;
 
 typedef enum mpx_stop_stage {
@@ -97,6 +123,9 @@ typedef struct mpx_effect {
     uint32_t attempt;       /* from 1 */
     mpx_stop_stage_t stage; /* STOP */
     uint32_t crashes;       /* END: by so many it is not tried again; else 0 */
+    bool lapsed;            /* END: with MP_ETIMEDOUT, since its deadline has passed */
+    int64_t deadline;       /* RUN: of its calls; MPX_NEVER: none */
+    int64_t since;          /* RUN: when the oldest of its calls was put */
 } mpx_effect_t;
 
 /* When a worker is lost, which of its unfinished calls are held against it: they end
@@ -111,6 +140,11 @@ typedef enum mpx_charge {
 mp_rc_t mpx_sched_new(mpx_sched_t **out);
 void mpx_sched_destroy(mpx_sched_t **self);
 
+/* From now on retries are put off by chance, so that those of many calls don't come all at once:
+ * by up to a quarter of their delay, which depends on the seed and the call alone. 0, as it is at
+ * first: not at all. */
+void mpx_sched_seed(mpx_sched_t *self, uint64_t seed);
+
 /* Every event below may add effects. All return MP_OK, MP_ENOMEM (then the scheduler
  * must be destroyed), MP_EEXIST for an id that is in use, or MP_EINVAL for one that is
  * unknown or an argument out of range, and then change nothing. Ids are the caller's,
@@ -120,7 +154,7 @@ mp_rc_t mpx_sched_worker_join(mpx_sched_t *self, int64_t now, uint64_t worker,
                               const mpx_worker_spec_t *spec);
 /* It now runs that many calls at once. */
 mp_rc_t mpx_sched_worker_slots(mpx_sched_t *self, int64_t now, uint64_t worker, uint32_t slots);
-/* It gets no more chunks, but may finish those it has. */
+/* It gets no more chunks, is asked for those that it hasn't started, and may finish the others. */
 mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t worker);
 /* It gets no more chunks until it is resumed. */
 mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t worker, bool paused);
@@ -133,6 +167,9 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
  * grow into one span, unless the policy keeps spans whole. */
 mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first, uint32_t count,
                       uint64_t bytes, uint64_t tag);
+/* The same with a deadline of their own, if that is sooner than the job's. They aren't delayed. */
+mp_rc_t mpx_sched_put_until(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
+                            uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline);
 /* While held, no chunk of the job is given out: its results are not being taken. */
 mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t job, bool held);
 /* End all its open calls with rc; those with a worker become orphans and are stopped. */
@@ -158,6 +195,19 @@ typedef struct mpx_verdict {
 mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc,
                          mpx_verdict_t *out);
 
+/* The worker has given the chunk back and will never run it: it is queued again, uncharged.
+ * MP_EINVAL: no such chunk, or it was started. */
+mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t chunk);
+/* It hasn't, since it was too late or for reasons of its own. MP_EINVAL: no such chunk. */
+mp_rc_t mpx_sched_kept(mpx_sched_t *self, int64_t now, uint64_t chunk);
+
+/* Take calls that nobody has begun out of the job, as if they had not been put: the caller gives
+ * them back to whom they came from. MP_OK: they are gone; MP_EBUSY: they are all in *chunk, which a
+ * worker has; when it has given it back, mpx_sched_withdraw_chunk ends it. MP_EINVAL: neither. */
+mp_rc_t mpx_sched_withdraw(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
+                           uint32_t count, uint64_t *chunk);
+mp_rc_t mpx_sched_withdraw_chunk(mpx_sched_t *self, int64_t now, uint64_t chunk);
+
 /* What is known of a chunk that was given out. */
 typedef struct mpx_chunk_info {
     uint64_t worker;
@@ -168,6 +218,7 @@ typedef struct mpx_chunk_info {
     uint32_t done;
     uint32_t attempt;
     bool orphan; /* its results are to be counted (done) but not handed on */
+    bool started;
 } mpx_chunk_info_t;
 /* false: no such chunk, its message is stale. */
 bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t chunk, mpx_chunk_info_t *out);

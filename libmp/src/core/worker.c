@@ -22,6 +22,7 @@ static worker_t *worker_make(mpx_sched_t *self, uint64_t id, const mpx_worker_sp
     worker->slots = spec->slots;
     worker->horizon_ns = spec->horizon_ns;
     worker->credit_bytes = spec->credit_bytes;
+    worker->returns = spec->returns;
     worker->kind = mpx_kind_join(self, spec);
     if (!worker->kind) {
         free(worker);
@@ -38,7 +39,8 @@ static worker_t *worker_make(mpx_sched_t *self, uint64_t id, const mpx_worker_sp
 
 void mpx_worker_free(mpx_sched_t *self, worker_t *worker)
 {
-    mpx_handout_leave(worker);
+    mpx_handout_leave(self, worker);
+    mpx_heap_remove(&self->stalls, &worker->stall);
     HASH_DEL(self->workers, worker);
     mpx_kind_leave(self, worker->kind);
     free(worker);
@@ -55,6 +57,7 @@ mp_rc_t mpx_sched_worker_join(mpx_sched_t *self, int64_t now, uint64_t id,
     if (!worker)
         return MP_ENOMEM;
     self->slots += spec->slots;
+    self->now = now;
     mp_rc_t rc = mpx_kind_count(self, now, worker->kind, 1, spec->slots);
     return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
 }
@@ -66,6 +69,7 @@ mp_rc_t mpx_sched_worker_slots(mpx_sched_t *self, int64_t now, uint64_t id, uint
         return MP_EINVAL;
     int64_t more = (int64_t)slots - worker->slots;
     self->slots += (uint64_t)more;
+    self->now = now;
     worker->slots = slots;
     if (worker->draining)
         return MP_OK;
@@ -78,7 +82,7 @@ static mp_rc_t retire(mpx_sched_t *self, int64_t now, worker_t *worker)
     if (worker->draining)
         return MP_OK;
     worker->draining = true;
-    mpx_handout_leave(worker);
+    mpx_handout_leave(self, worker);
     return mpx_kind_count(self, now, worker->kind, -1, -(int64_t)worker->slots);
 }
 
@@ -88,7 +92,9 @@ mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t id)
     if (!worker)
         return MP_EINVAL;
     worker->paused = false;
-    return retire(self, now, worker);
+    self->now = now;
+    mp_rc_t rc = retire(self, now, worker);
+    return rc == MP_OK ? mpx_recall_all(self, worker) : rc;
 }
 
 mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t id, bool paused)
@@ -99,6 +105,7 @@ mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t id, bool
     if (worker->draining == paused || (worker->draining && !worker->paused))
         return MP_OK;
     worker->paused = paused;
+    self->now = now;
     if (paused)
         return retire(self, now, worker);
     worker->draining = false;
@@ -112,6 +119,7 @@ mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t id, mpx_c
     worker_t *worker = find_worker(self, id);
     if (!worker || rc == MP_OK)
         return MP_EINVAL;
+    self->now = now;
     mp_rc_t result = retire(self, now, worker);
     while (worker->chunks && result == MP_OK)
         result = mpx_chunk_lose(self, now, worker->chunks, charge, rc);

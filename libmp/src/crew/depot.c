@@ -106,6 +106,7 @@ static mp_rc_t acquire(mpx_depot_t *self, size_t bytes, store_t **out)
         free(store);
         return rc;
     }
+    mpx_block_collapse(store->block);
     mpx_block_populate(store->block, 0, bytes);
     *out = store;
     return MP_OK;

@@ -713,6 +713,7 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
         mpx_lane_ring(self->lane);
     self->running = &work;
     self->runner.priority = work.job->priority;
+    self->call.deadline = header->nonce ? (int64_t)header->nonce : MPX_NEVER;
     if (task->out.bytes)
         run_records(self, &work);
     else

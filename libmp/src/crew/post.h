@@ -24,6 +24,8 @@
 
 enum { MPX_POST_PLACED = 1 }; /* header.kind */
 
+/* A SUBMIT's nonce is the deadline of its calls by the clock of this host; 0: none. */
+
 /* Notes of the lane: the chunk that the executor is to give up, and the one whose running call is
  * past its soft limit. */
 enum { MPX_NOTE_CANCELLED, MPX_NOTE_LATE };

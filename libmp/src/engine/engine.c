@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include "clock.h"
+#include "ending.h"
 #include "fault.h"
 #include "offers.h"
 
@@ -50,6 +51,7 @@ typedef struct job {
     void *hooks_self;
     mpx_job_spec_t spec; /* its strings are this struct's */
     mpx_tally_t *tally;  /* of its task; NULL: not counted */
+    void *watched;       /* what the watcher calls it */
     knows_t *knows;
     bool unlisted;
     UT_hash_handle hh;
@@ -62,16 +64,16 @@ struct mpx_engine {
     mpx_offers_t *offers;
     worker_t *workers;
     mpx_tallies_t *tallies;
+    mpx_watcher_t watcher; /* self NULL: there is none */
     job_t *jobs;
     knows_t *knows;
     uint64_t last_job;
+    int64_t bound;          /* no call that is put has a later deadline */
+    int64_t now;            /* of the event that is dealt with */
     const mpx_loss_t *loss; /* while a loss is dealt with */
     const char *message;    /* while a job is failed with words of the caller */
     mpx_buf_t scratch;      /* packed bodies */
 };
-
-/* Only the engine's own message strings go into failures: at most this long. */
-enum { TEXT_MAX = 512 };
 
 mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host, mpx_engine_t **out)
 {
@@ -79,6 +81,7 @@ mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host,
     if (!self)
         return MP_ENOMEM;
     self->transport = *transport;
+    self->bound = MPX_NEVER;
     self->local_host = strdup(local_host);
     if (!self->local_host || mpx_sched_new(&self->sched) != MP_OK ||
         mpx_offers_new(&self->offers) != MP_OK) {
@@ -129,6 +132,7 @@ static void job_forget(mpx_engine_t *self, job_t *job)
     free((char *)(uintptr_t)job->spec.open.task);
     free((char *)(uintptr_t)job->spec.open.signature);
     free((char *)(uintptr_t)job->spec.open.label);
+    free((char *)(uintptr_t)job->spec.open.needs);
     free(job);
 }
 
@@ -162,6 +166,19 @@ static void count_outcomes(const mpx_engine_t *self, const job_t *job, uint64_t 
         mpx_tally_count(job->tally, rc, n, busy_ns);
     if (worker)
         mpx_tally_count(&worker->tally, rc, n, busy_ns);
+    if (self->watcher.self)
+        self->watcher.ended(self->watcher.self, job->watched, rc, n, busy_ns);
+}
+
+void mpx_engine_watch(mpx_engine_t *self, const mpx_watcher_t *watcher)
+{
+    self->watcher = *watcher;
+}
+
+mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t id)
+{
+    const job_t *job = find_job(self, id);
+    return (mpx_engine_view_t){self->sched, self->offers, job ? &job->spec.open : NULL};
 }
 
 bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char **name,
@@ -227,6 +244,15 @@ static uint32_t attempt_of(const job_t *job, const mpx_effect_t *effect)
     return effect->attempt + (before ? before(job->hooks_self, effect->tag) : 0);
 }
 
+/* What is left until a deadline, as it travels: 0 is none, so none left is 1. */
+static uint32_t left_ms(int64_t now, int64_t deadline)
+{
+    if (deadline == MPX_NEVER)
+        return 0;
+    int64_t left = (deadline - now + MPX_MS - 1) / MPX_MS;
+    return left < 1 ? 1 : left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+}
+
 static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
 {
     job_t *job = find_job(self, effect->job);
@@ -246,7 +272,11 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
         .count = effect->count,
         .attempt = attempt_of(job, effect),
         .item_bytes = inputs.item_bytes,
+        .deadline_ms = left_ms(self->now, effect->deadline),
     };
+    if (self->watcher.self)
+        self->watcher.given(self->watcher.self, job->watched, header.count, header.attempt,
+                            effect->since);
     const mpx_transport_t *transport = &self->transport;
     if (transport->submit)
         transport->submit(transport->self, effect->worker, &header, &inputs);
@@ -255,54 +285,19 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
     return MP_OK;
 }
 
-static void crash_text(const mpx_loss_t *loss, char *text, size_t size)
-{
-    if (loss->signal)
-        snprintf(text, size, "%s was killed by signal %u (%s)", loss->name, loss->signal,
-                 strsignal((int)loss->signal));
-    else
-        snprintf(text, size, "%s exited with status %u in the middle of the call", loss->name,
-                 loss->exit_status);
-}
-
-/* The words for a call that ended without a result. May put a better code in rc. */
-static void end_text(const mpx_engine_t *self, const job_t *job, mp_rc_t *rc, char *text,
-                     size_t size)
-{
-    const mpx_loss_t *loss = self->loss;
-    if (self->message)
-        snprintf(text, size, "%s", self->message);
-    else if (*rc == MP_ENOTASK || *rc == MP_ENOWORKER)
-        *rc = mpx_offers_explain(self->offers, job->spec.open.task, job->spec.open.signature, text,
-                                 size);
-    else if (*rc == MP_ETIMEDOUT)
-        snprintf(text, size, "ran longer than %u ms, so it was ended with its worker",
-                 job->spec.open.call_limit_ms);
-    else if (*rc == MP_ECRASHED && loss)
-        crash_text(loss, text, size);
-    else if (loss && *rc == loss->rc)
-        snprintf(text, size, "%s was lost before the call's result came", loss->name);
-    else
-        snprintf(text, size, "%s", mp_strerror(*rc));
-}
-
-static void add_quarantine(uint32_t crashes, char *text, size_t size)
-{
-    size_t used = strlen(text);
-    if (crashes)
-        snprintf(text + used, size - used,
-                 "; this call has cost %u workers, so it is not tried again", crashes);
-}
-
 static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
 {
     const job_t *job = find_job(self, effect->job);
     if (!job)
         return MP_OK; /* it is being closed */
-    char text[TEXT_MAX];
+    char text[MPX_ENDING_TEXT];
     mpx_record_t record = {.rc = effect->rc};
-    end_text(self, job, &record.rc, text, sizeof text);
-    add_quarantine(effect->crashes, text, sizeof text);
+    mpx_ending_t ending = {.open = &job->spec.open,
+                           .offers = self->offers,
+                           .loss = self->loss,
+                           .message = self->message,
+                           .effect = effect};
+    record.rc = mpx_ending_explain(&ending, text, sizeof text);
 
     const mpx_loss_t *loss = self->loss;
     mpx_failure_t failure = {
@@ -328,6 +323,17 @@ static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
     return MP_OK;
 }
 
+static mp_rc_t recall(mpx_engine_t *self, const mpx_effect_t *effect)
+{
+    const mpx_transport_t *transport = &self->transport;
+    mpx_chunk_info_t chunk;
+    if (!mpx_sched_chunk(self->sched, effect->chunk, &chunk))
+        return MP_OK; /* an effect before this one has ended it */
+    if (transport->recall(transport->self, effect->worker, effect->job, effect->chunk))
+        return mpx_sched_returned(self->sched, self->now, effect->chunk);
+    return MP_OK;
+}
+
 static mp_rc_t carry_out(mpx_engine_t *self)
 {
     mpx_effect_t effect;
@@ -340,6 +346,9 @@ static mp_rc_t carry_out(mpx_engine_t *self)
         case MPX_STOP:
             self->transport.stop(self->transport.self, effect.worker, effect.job, effect.chunk,
                                  effect.stage, effect.rc);
+            break;
+        case MPX_RECALL:
+            rc = recall(self, &effect);
             break;
         case MPX_END:
             rc = end(self, &effect);
@@ -357,12 +366,25 @@ static mp_rc_t settle(mpx_engine_t *self, mp_rc_t rc)
     return rc == MP_OK ? carry_out(self) : rc;
 }
 
+void mpx_engine_bound(mpx_engine_t *self, int64_t deadline)
+{
+    self->bound = deadline;
+}
+
+void mpx_engine_seed(mpx_engine_t *self, uint64_t seed)
+{
+    mpx_sched_seed(self->sched, seed);
+}
+
 /* ---- workers ---------------------------------------------------------------------- */
 
 static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
                                 const mpx_hello_t *hello, const mpx_worker_spec_t *spec)
 {
     mpx_worker_spec_t mine = *spec;
+    mpx_traits_t have;
+    if (mpx_traits_parse(hello->have, &have) != MP_OK)
+        return MP_EINVAL;
     uint64_t *numbers = calloc(hello->tasks_count + 1, sizeof *numbers);
     if (!numbers)
         return MP_ENOMEM;
@@ -370,6 +392,8 @@ static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
     if (rc == MP_OK) {
         mine.tasks = numbers;
         mine.tasks_count = hello->tasks_count;
+        mine.have = &have;
+        mine.returns = hello->returns && self->transport.recall;
         rc = mpx_sched_worker_join(self->sched, now, id, &mine);
     }
     free(numbers);
@@ -383,6 +407,7 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t id,
     if (!worker)
         return MP_ENOMEM;
     worker->id = id;
+    self->now = now;
     HASH_ADD(hh, self->workers, id, sizeof worker->id, worker);
     if (worker->unlisted) {
         free(worker);
@@ -400,16 +425,19 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t id,
 
 mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t id, uint32_t slots)
 {
+    self->now = now;
     return settle(self, mpx_sched_worker_slots(self->sched, now, id, slots));
 }
 
 mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t id)
 {
+    self->now = now;
     return settle(self, mpx_sched_worker_drain(self->sched, now, id));
 }
 
 mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t id, bool paused)
 {
+    self->now = now;
     return settle(self, mpx_sched_worker_pause(self->sched, now, id, paused));
 }
 
@@ -419,6 +447,7 @@ mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t id, mpx
     worker_t *worker = find_worker(self, id);
     if (!worker)
         return MP_EINVAL;
+    self->now = now;
     mpx_offers_leave(self->offers, id);
     worker_forget(self, worker);
     self->loss = loss;
@@ -428,21 +457,6 @@ mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t id, mpx
 }
 
 /* ---- messages --------------------------------------------------------------------- */
-
-/* Whether another attempt could end otherwise. */
-static bool is_worth_retrying(mp_rc_t rc)
-{
-    switch (rc) {
-    case MP_EFAILED:
-    case MP_ECRASHED:
-    case MP_ETIMEDOUT:
-    case MP_EWORKERLOST:
-    case MP_EBROKERLOST:
-        return true;
-    default:
-        return false;
-    }
-}
 
 static void tell_each_value(const job_t *job, const mpx_chunk_info_t *chunk,
                             const mpx_header_t *header, mp_bytes_t payload, int64_t busy_ns)
@@ -469,34 +483,17 @@ static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
     return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
 }
 
-/* The failure was written elsewhere, where the other crashes aren't known. */
-static void write_quarantine(mpx_engine_t *self, mpx_record_t *record, uint32_t crashes)
-{
-    char text[TEXT_MAX];
-    mpx_failure_t failure;
-    void *arena = NULL;
-    if (mpx_failure_unpack(record->detail, &failure, &arena) != MP_OK)
-        return;
-    snprintf(text, sizeof text, "%s", failure.message);
-    add_quarantine(crashes, text, sizeof text);
-    failure.message = text;
-    mpx_buf_clear(&self->scratch);
-    if (mpx_failure_pack(&failure, &self->scratch) == MP_OK)
-        record->detail = mpx_buf_bytes(&self->scratch);
-    free(arena);
-}
-
 static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
                            const mpx_chunk_info_t *chunk, uint64_t chunk_id, uint64_t index,
                            mpx_record_t *record, int64_t busy_ns)
 {
     mpx_verdict_t verdict = {0};
     count_outcomes(self, job, chunk->worker, record->rc, 1, busy_ns);
-    mp_rc_t rc = is_worth_retrying(record->rc)
-                     ? mpx_sched_failed(self->sched, now, chunk_id, record->rc, &verdict)
-                     : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
+    mp_rc_t cause = mpx_ending_cause(record, job->spec.retries > 0);
+    mp_rc_t rc = cause != MP_OK ? mpx_sched_failed(self->sched, now, chunk_id, cause, &verdict)
+                                : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
     if (rc == MP_OK && verdict.crashes)
-        write_quarantine(self, record, verdict.crashes);
+        mpx_ending_add_crashes(record, verdict.crashes, &self->scratch);
     if (rc == MP_OK && !verdict.again)
         job->hooks->outcome(job->hooks_self, chunk->tag, index, record, busy_ns);
     return settle(self, rc);
@@ -577,6 +574,20 @@ static mp_rc_t on_started(mpx_engine_t *self, int64_t now, uint64_t worker,
     return settle(self, mpx_sched_started(self->sched, now, header->chunk));
 }
 
+static mp_rc_t on_returned(mpx_engine_t *self, int64_t now, uint64_t worker,
+                           const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)payload;
+    mpx_chunk_info_t chunk;
+    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
+        return MP_OK;
+    if (chunk.worker != worker || (header->count && chunk.started))
+        return mpx_fault(MP_EPROTO, "a RETURNED of a chunk that was begun, or is another's");
+    if (header->count == 0)
+        return settle(self, mpx_sched_kept(self->sched, now, header->chunk));
+    return settle(self, mpx_sched_returned(self->sched, now, header->chunk));
+}
+
 static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -615,12 +626,12 @@ mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
 {
     typedef mp_rc_t handler_t(mpx_engine_t *, int64_t, uint64_t, const mpx_header_t *, mp_bytes_t);
     static handler_t *const handlers[MPX_OP_END] = {
-        [MPX_OP_STARTED] = on_started,
-        [MPX_OP_PROGRESS] = on_progress,
-        [MPX_OP_RESULT] = on_result,
+        [MPX_OP_STARTED] = on_started, [MPX_OP_PROGRESS] = on_progress,
+        [MPX_OP_RESULT] = on_result,   [MPX_OP_RETURNED] = on_returned,
         [MPX_OP_ERROR] = on_error,
     };
     handler_t *handler = handlers[header->op];
+    self->now = now;
     if (!handler)
         return mpx_fault(MP_EPROTO, "%s is not for a worker to send", mpx_op_name(header->op));
     return handler(self, now, worker, header, payload);
@@ -639,39 +650,54 @@ static job_t *job_make(mpx_engine_t *self, const mpx_job_spec_t *spec, const mpx
     job->hooks_self = hooks_self;
     job->spec = *spec;
     job->tally = mpx_tallies_of(&self->tallies, spec->open.task);
+    if (self->watcher.self)
+        job->watched = self->watcher.task(self->watcher.self, spec->open.task);
     job->spec.open.task = strdup(spec->open.task);
     job->spec.open.signature = strdup(spec->open.signature);
     job->spec.open.label = strdup(spec->open.label ? spec->open.label : "");
+    job->spec.open.needs = strdup(spec->open.needs ? spec->open.needs : "");
     HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
     if (job->unlisted || !job->spec.open.task || !job->spec.open.signature ||
-        !job->spec.open.label) {
+        !job->spec.open.label || !job->spec.open.needs) {
         job_forget(self, job);
         return NULL;
     }
     return job;
 }
 
-mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_t *spec,
-                            const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+static mpx_policy_t policy_of(const mpx_job_spec_t *spec)
 {
-    mpx_policy_t policy = {
-        .priority = spec->open.priority,
+    const mpx_open_t *open = &spec->open;
+    return (mpx_policy_t){
+        .priority = open->priority,
+        .client = spec->client,
+        .weight = open->weight,
         .chunk_calls = spec->chunk_calls,
         .retries = spec->retries,
         .retry_on = spec->retry_on,
         .retry_delay_ns = spec->retry_delay_ns,
         .crashes_max = spec->crashes_max,
-        .call_limit_ns = spec->limit_here ? spec->open.call_limit_ms * MPX_MS : 0,
-        .soft_limit_ns = spec->limit_here ? spec->open.soft_limit_ms * MPX_MS : 0,
-        .grace_ns = spec->open.grace_ms * MPX_MS,
+        .call_limit_ns = spec->limit_here ? open->call_limit_ms * MPX_MS : 0,
+        .soft_limit_ns = spec->limit_here ? open->soft_limit_ms * MPX_MS : 0,
+        .grace_ns = open->grace_ms * MPX_MS,
+        .delay_ns = spec->delay_ns,
+        .deadline_ns = spec->deadline_ns,
         .wait_ns = spec->wait_ns,
         .absent_ns = spec->absent_ns,
     };
-    mp_rc_t rc = MP_OK;
-    if (spec->match)
+}
+
+mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_t *spec,
+                            const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+{
+    mpx_policy_t policy = policy_of(spec);
+    mpx_traits_t needs;
+    mp_rc_t rc = mpx_traits_parse(spec->open.needs, &needs);
+    if (rc == MP_OK && spec->match)
         rc = mpx_offers_number(self->offers, spec->open.task, spec->open.signature, &policy.task);
     if (rc != MP_OK)
         return rc;
+    policy.needs = spec->match ? &needs : NULL;
     job_t *job = job_make(self, spec, hooks, hooks_self);
     if (!job)
         return MP_ENOMEM;
@@ -686,26 +712,55 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
     return MP_OK;
 }
 
-mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
-                       uint32_t count, uint64_t bytes, uint64_t tag)
+mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t id, uint64_t first, uint32_t count,
+                       uint64_t bytes, uint64_t tag)
 {
-    return settle(self, mpx_sched_put(self->sched, now, job, first, count, bytes, tag));
+    if (self->bound != MPX_NEVER)
+        return mpx_engine_put_until(self, now, id, first, count, bytes, tag, self->bound);
+    self->now = now;
+    return settle(self, mpx_sched_put(self->sched, now, id, first, count, bytes, tag));
+}
+
+mp_rc_t mpx_engine_put_until(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                             uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline)
+{
+    self->now = now;
+    return settle(self,
+                  mpx_sched_put_until(self->sched, now, job, first, count, bytes, tag, deadline));
+}
+
+bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                         uint32_t count)
+{
+    uint64_t id;
+    mpx_chunk_info_t chunk;
+    const mpx_transport_t *transport = &self->transport;
+    mp_rc_t rc = mpx_sched_withdraw(self->sched, now, job, first, count, &id);
+    if (rc != MP_EBUSY)
+        return rc == MP_OK;
+    if (!transport->recall || !mpx_sched_chunk(self->sched, id, &chunk) ||
+        !transport->recall(transport->self, chunk.worker, job, id))
+        return false;
+    return settle(self, mpx_sched_withdraw_chunk(self->sched, now, id)) == MP_OK;
 }
 
 mp_rc_t mpx_engine_job_hold(mpx_engine_t *self, int64_t now, uint64_t job, bool held)
 {
+    self->now = now;
     return settle(self, mpx_sched_job_hold(self->sched, now, job, held));
 }
 
 mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                           uint32_t count)
 {
+    self->now = now;
     return settle(self, mpx_sched_cancel(self->sched, now, job, first, count, MP_ECANCELLED));
 }
 
 mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc,
                             const char *message)
 {
+    self->now = now;
     self->message = message;
     rc = settle(self, mpx_sched_job_cancel(self->sched, now, job, rc));
     self->message = NULL;
@@ -746,6 +801,7 @@ uint64_t mpx_engine_job_open_calls(const mpx_engine_t *self, uint64_t job)
 
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now)
 {
+    self->now = now;
     return settle(self, mpx_sched_tick(self->sched, now));
 }
 

@@ -33,6 +33,9 @@ typedef struct mpx_transport {
      * it should. */
     void (*stop)(void *self, uint64_t worker, uint64_t job, uint64_t chunk, mpx_stop_stage_t stage,
                  mp_rc_t why);
+    /* Have the worker give the chunk back, if it hasn't begun it. true: it has, here and now, and
+     * will never begin it. false: its answer, a RETURNED, is to come. NULL: workers can't. */
+    bool (*recall)(void *self, uint64_t worker, uint64_t job, uint64_t chunk);
 } mpx_transport_t;
 
 /* Inputs of a range of calls. */
@@ -73,6 +76,9 @@ typedef struct mpx_job_spec {
     uint32_t crashes_max;
     int64_t wait_ns;
     int64_t absent_ns;
+    uint64_t client;
+    int64_t delay_ns;
+    int64_t deadline_ns;
 } mpx_job_spec_t;
 
 /* Why a worker was lost, for the outcomes of the calls that it had. */
@@ -92,6 +98,11 @@ mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host,
                        mpx_engine_t **out);
 void mpx_engine_destroy(mpx_engine_t **self);
 
+/* Calls that are put from now on have no later deadline than that; MPX_NEVER: they may. */
+void mpx_engine_bound(mpx_engine_t *self, int64_t deadline);
+/* From now on retries are put off by chance, as mpx_sched_seed says. */
+void mpx_engine_seed(mpx_engine_t *self, uint64_t seed);
+
 /* hello: what the worker offers (its tasks are copied), or NULL: everything. */
 mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t worker,
                                const mpx_hello_t *hello, const mpx_worker_spec_t *spec);
@@ -101,16 +112,24 @@ mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t worker
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
                                mpx_charge_t charge, const mpx_loss_t *loss);
 
-/* STARTED, PROGRESS, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO: the
- * worker is not to be trusted any more; MP_ENOMEM. */
+/* STARTED, PROGRESS, RESULT, RETURNED or ERROR from a worker. MP_OK, also for a stale one;
+ * MP_EPROTO: the worker is not to be trusted any more; MP_ENOMEM. */
 mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload);
 
-/* hooks must stay valid until the job is closed. */
+/* hooks must stay valid until the job is closed. MP_OK; MP_ENOMEM; MP_EINVAL what open.needs says
+ * is no list of traits, see mp_errmsg(). */
 mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_t *spec,
                             const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *job);
 mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                        uint32_t count, uint64_t bytes, uint64_t tag);
+/* The same for calls with a deadline of their own; MPX_NEVER: none. */
+mp_rc_t mpx_engine_put_until(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                             uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline);
+/* Take calls out of the job that were put together and that nobody has begun, as if they had not
+ * been put. No hook is called for them any more. false: somebody has. */
+bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                         uint32_t count);
 mp_rc_t mpx_engine_job_hold(mpx_engine_t *self, int64_t now, uint64_t job, bool held);
 /* End calls [first, first+count) that are still open as cancelled. */
 mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
@@ -130,6 +149,28 @@ bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char *
 /* Of a worker, and how many calls it has; false: there is no such worker. */
 bool mpx_engine_worker_tally(const mpx_engine_t *self, uint64_t worker, uint32_t *given,
                              mpx_tally_t *out);
+
+/* Who counts what becomes of calls; its functions must not call the engine. */
+typedef struct mpx_watcher {
+    void *self;
+    /* What is to be handed on of jobs of that task; may be NULL. */
+    void *(*task)(void *self, const char *name);
+    /* So many calls are given to a worker, the oldest of which was put at `since`. */
+    void (*given)(void *self, void *task, uint32_t count, uint32_t attempt, int64_t since);
+    /* As mpx_tally_count. */
+    void (*ended)(void *self, void *task, mp_rc_t rc, uint32_t count, int64_t busy_ns);
+} mpx_watcher_t;
+/* For jobs that are opened from now on. */
+void mpx_engine_watch(mpx_engine_t *self, const mpx_watcher_t *watcher);
+
+/* The inside of an engine, for those who explain it to people (explain.h, offers.h), and what the
+ * job's OPEN said; NULL: there is no such job. Valid until the engine is called. */
+typedef struct mpx_engine_view {
+    const mpx_sched_t *sched;
+    const struct mpx_offers *offers;
+    const mpx_open_t *open;
+} mpx_engine_view_t;
+mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t job);
 
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
 int64_t mpx_engine_deadline(const mpx_engine_t *self);

@@ -206,6 +206,17 @@ static bool is_refused(const mpx_offers_t *self, const char *name)
     return false;
 }
 
+bool mpx_offers_has(const mpx_offers_t *self, const char *name, const char *signature)
+{
+    size_t size = 0;
+    char *key = key_of(name, signature, &size);
+    const offer_t *offer = NULL;
+    if (key)
+        HASH_FIND(hh, self->offers, key, size, offer);
+    free(key);
+    return offer && offer->workers > 0;
+}
+
 mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const char *signature,
                            char *text, size_t text_size)
 {
@@ -232,4 +243,49 @@ mp_rc_t mpx_offers_explain(const mpx_offers_t *self, const char *name, const cha
         snprintf(text, text_size, "none of the %u connected workers offers a task '%s'", workers,
                  name);
     return MP_ENOTASK;
+}
+
+const char **mpx_offers_of(const mpx_offers_t *self, uint64_t worker)
+{
+    member_t *member = NULL;
+    HASH_FIND(hh, self->members, &worker, sizeof worker, member);
+    const char **names = member ? calloc(member->offers_count + 1, sizeof *names) : NULL;
+    for (size_t i = 0; names && i < member->offers_count; i++)
+        names[i] = member->offers[i]->key;
+    return names;
+}
+
+/* Levenshtein's distance of two names, as far as their first characters go. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { LOOKED_AT = 64 };
+    unsigned row[LOOKED_AT + 1];
+    size_t width = strnlen(b, LOOKED_AT);
+    for (size_t j = 0; j <= width; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 0; a[i] && i < LOOKED_AT; i++) {
+        unsigned corner = row[0];
+        row[0] = (unsigned)i + 1;
+        for (size_t j = 0; j < width; j++) {
+            unsigned best = corner + (a[i] != b[j]);
+            corner = row[j + 1];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j + 1] = corner + 1 < best ? corner + 1 : best;
+        }
+    }
+    return row[width];
+}
+
+const char *mpx_offers_nearest(const mpx_offers_t *self, const char *name)
+{
+    const char *nearest = NULL;
+    unsigned least = (unsigned)strlen(name) / 3 + 2; /* further away it is another word */
+    for (const offer_t *offer = self->offers; offer; offer = offer->hh.next) {
+        unsigned far = offer->workers ? distance(name, offer->key) : least;
+        if (far < least) {
+            least = far;
+            nearest = offer->key;
+        }
+    }
+    return nearest;
 }

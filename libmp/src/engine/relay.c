@@ -20,6 +20,7 @@ typedef struct submit {
     uint32_t answered;
     uint32_t attempt;
     uint32_t item_bytes;
+    uint32_t deadline_ms; /* as it came */
     size_t size;
     struct submit *next, *prev; /* others of the job */
     bool unlisted;
@@ -298,6 +299,7 @@ static mp_rc_t job_open(mpx_relay_t *self, int64_t now, rjob_t *job, const mpx_o
         .match = self->options.match,
         .limit_here = self->options.limit_here,
         .chunk_calls = MPX_CHUNK_WHOLE,
+        .client = self->options.client,
         .wait_ns = open->wait_ms ? open->wait_ms * MPX_MS : self->options.wait_ns,
         .absent_ns = self->options.absent_ns,
     };
@@ -305,6 +307,8 @@ static mp_rc_t job_open(mpx_relay_t *self, int64_t now, rjob_t *job, const mpx_o
         spec.open.priority = MPX_PRIORITY_MAX;
     if (spec.open.priority < -MPX_PRIORITY_MAX)
         spec.open.priority = -MPX_PRIORITY_MAX;
+    if (spec.open.weight > MPX_WEIGHT_MAX)
+        spec.open.weight = MPX_WEIGHT_MAX;
     return mpx_engine_job_open(self->engine, now, &spec,
                                self->options.tell_started ? &telling_hooks : &silent_hooks, job,
                                &job->engine_id);
@@ -347,7 +351,7 @@ static mp_rc_t on_open(mpx_relay_t *self, int64_t now, const mpx_header_t *heade
         return rc;
     rc = job_make(self, now, header->job, &open);
     free(arena);
-    return rc;
+    return rc == MP_EINVAL ? refuse_job(self, header->job, rc, mp_errmsg()) : rc;
 }
 
 static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t *header,
@@ -364,6 +368,7 @@ static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t 
         .answered = answered,
         .attempt = header->attempt ? header->attempt : 1,
         .item_bytes = header->item_bytes,
+        .deadline_ms = header->deadline_ms,
         .size = payload.size,
     };
     if (payload.size)
@@ -397,9 +402,10 @@ mp_rc_t mpx_relay_restore(mpx_relay_t *self, int64_t now, const mpx_header_t *he
     submit_t *submit = submit_make(self, job, header, payload, answered);
     if (!submit)
         return MP_ENOMEM;
-    mp_rc_t rc =
-        mpx_engine_put(self->engine, now, job->engine_id, submit->first + answered,
-                       submit->count - answered, submit->size, (uint64_t)(uintptr_t)submit);
+    int64_t deadline = header->deadline_ms ? now + header->deadline_ms * MPX_MS : MPX_NEVER;
+    mp_rc_t rc = mpx_engine_put_until(self->engine, now, job->engine_id, submit->first + answered,
+                                      submit->count - answered, submit->size,
+                                      (uint64_t)(uintptr_t)submit, deadline);
     if (rc == MP_EINVAL)
         return mpx_fault(MP_EPROTO, "a SUBMIT's range of calls is not valid");
     return rc;
@@ -425,6 +431,7 @@ bool mpx_relay_chunk(const mpx_relay_t *self, uint64_t chunk, mpx_header_t *head
         .count = submit->count,
         .attempt = submit->attempt,
         .item_bytes = submit->item_bytes,
+        .deadline_ms = submit->deadline_ms,
     };
     *payload = (mp_bytes_t){submit->payload, submit->size};
     return true;
@@ -433,6 +440,25 @@ bool mpx_relay_chunk(const mpx_relay_t *self, uint64_t chunk, mpx_header_t *head
 void mpx_relay_resume(mpx_relay_t *self, uint64_t unacked_bytes)
 {
     self->unacked_bytes = unacked_bytes;
+}
+
+/* One that was answered needs no answer. */
+static mp_rc_t on_recall(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                         mp_bytes_t payload)
+{
+    (void)payload;
+    submit_t *submit = find_submit(self, header->chunk);
+    if (!submit)
+        return MP_OK;
+    mpx_header_t answer = {.op = MPX_OP_RETURNED, .chunk = submit->chunk, .first = submit->first};
+    if (submit->answered == 0 && mpx_engine_withdraw(self->engine, now, submit->job->engine_id,
+                                                     submit->first, submit->count)) {
+        answer.count = submit->count;
+        submit_free(self, submit);
+    }
+    send_gathered(self);
+    tell(self, &answer, (mp_bytes_t){0});
+    return MP_OK;
 }
 
 static mp_rc_t on_cancel(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
@@ -484,7 +510,7 @@ mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *he
     typedef mp_rc_t handler_t(mpx_relay_t *, int64_t, const mpx_header_t *, mp_bytes_t);
     static handler_t *const handlers[MPX_OP_END] = {
         [MPX_OP_OPEN] = on_open,   [MPX_OP_SUBMIT] = on_submit, [MPX_OP_CANCEL] = on_cancel,
-        [MPX_OP_CLOSE] = on_close, [MPX_OP_ACK] = on_ack,
+        [MPX_OP_CLOSE] = on_close, [MPX_OP_ACK] = on_ack,       [MPX_OP_RECALL] = on_recall,
     };
     handler_t *handler = handlers[header->op];
     if (!handler)
@@ -527,4 +553,21 @@ uint32_t mpx_relay_open_jobs(const mpx_relay_t *self)
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self)
 {
     return self->open_calls;
+}
+
+void mpx_relay_each_job(const mpx_relay_t *self,
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg)
+{
+    for (const rjob_t *job = self->jobs; job; job = job->hh.next)
+        visit(arg, job->id, job->engine_id);
+}
+
+mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self)
+{
+    return (mpx_relay_load_t){
+        .submitted_bytes = self->submitted_bytes,
+        .unacked_bytes = self->unacked_bytes,
+        .result_limit = self->options.result_bytes,
+        .held = self->held,
+    };
 }

@@ -19,6 +19,7 @@ typedef struct mpx_relay_options {
     /* As mpx_transport_t.send, to the peer. */
     mp_rc_t (*send)(void *self, const mpx_header_t *header, mp_bytes_t payload);
     bool match;        /* as in mpx_job_spec_t */
+    uint64_t client;   /* the same */
     bool tell_started; /* forward STARTED */
     bool limit_here;   /* enforce the calls' run time limit on this engine */
     int64_t wait_ns;   /* when the peer's OPEN doesn't say; 0: for ever */
@@ -32,7 +33,7 @@ mp_rc_t mpx_relay_new(mpx_engine_t *engine, const mpx_relay_options_t *options, 
 /* Cancels the peer's jobs without telling it. NULL-safe, idempotent. */
 void mpx_relay_destroy(mpx_relay_t **self, int64_t now);
 
-/* OPEN, SUBMIT, CANCEL, CLOSE or ACK from the peer. Mistakes about one job are answered
+/* OPEN, SUBMIT, RECALL, CANCEL, CLOSE or ACK from the peer. Mistakes about one job are answered
  * with an ERROR for it. MP_OK; MP_EPROTO or MP_ELIMIT with mp_errmsg(): the connection
  * must end; MP_ENOMEM. */
 mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
@@ -58,6 +59,16 @@ bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t pa
 void mpx_relay_drain(mpx_relay_t *self);
 /* Jobs opened and not yet closed. */
 uint32_t mpx_relay_open_jobs(const mpx_relay_t *self);
+/* Each open job: the peer's number for it, and the engine's. */
+void mpx_relay_each_job(const mpx_relay_t *self,
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg);
+typedef struct mpx_relay_load {
+    uint64_t submitted_bytes; /* not answered yet */
+    uint64_t unacked_bytes;
+    uint64_t result_limit; /* of unacked_bytes; 0: none */
+    bool held;             /* they are over it, and not below half of it again */
+} mpx_relay_load_t;
+mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self);
 /* Calls submitted and not yet answered. */
 uint64_t mpx_relay_open_calls(const mpx_relay_t *self);
 

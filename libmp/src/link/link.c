@@ -111,7 +111,7 @@ static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *op
     if (!self->options.handshake_ms)
         self->options.handshake_ms = 2500;
     if (!self->options.heartbeat_ms)
-        self->options.heartbeat_ms = 800;
+        self->options.heartbeat_ms = 700; /* a silent peer: 2.1 to 2.8 s */
     if (!self->options.patience_ms)
         self->options.patience_ms = 5000;
     if (!self->options.max_ahead_bytes)

@@ -29,7 +29,8 @@ typedef struct mpx_link_options {
     size_t max_message_bytes; /* of one frame; a peer that sends more is disconnected; 0: 80 MiB */
     size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
     int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
-    int heartbeat_ms;         /* tcp only: a silent peer is down after three of them; 0: 800 */
+    int heartbeat_ms;         /* tcp only: a peer is down after three to four of them in silence,
+                                 as libzmq counts from its own next question; 0: 700 */
     int patience_ms;          /* of a hub, with a peer that isn't trusted; 0: 5000 */
     size_t max_ahead_bytes;   /* of a hub, on tcp: what a trusted peer may have sent of messages
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */

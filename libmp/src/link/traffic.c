@@ -562,7 +562,13 @@ int64_t mpx_link_patrol(mpx_link_t *self, int64_t now)
     if (!self->sentry)
         return MPX_NEVER;
     int64_t due = mpx_sentry_due(self->sentry);
-    return now < due ? due : mpx_sentry_patrol(self->sentry, !readable(self->socket), now);
+    if (now < due)
+        return due;
+    /* Asking takes the news from the descriptor: what has come since it was quiet must be read. */
+    bool has_message = readable(self->socket);
+    if (has_message)
+        self->quiet = false;
+    return mpx_sentry_patrol(self->sentry, !has_message, now);
 }
 
 size_t mpx_link_peers(const mpx_link_t *self)

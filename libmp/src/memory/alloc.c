@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct mpx_allocated {
     mpx_block_t *block;
@@ -81,6 +82,12 @@ static void take_out(const mpx_allocated_t *one)
     memmove(all + place, all + place + 1, (count - place) * sizeof *all);
 }
 
+/* Of a part of the machine's memory this large it is believed that all of it will be used. */
+static size_t at_once_max(void)
+{
+    return (size_t)sysconf(_SC_PHYS_PAGES) / 8 * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static mp_rc_t make(size_t bytes, mpx_allocated_t **out)
 {
     mpx_allocated_t *self = calloc(1, sizeof *self);
@@ -91,6 +98,8 @@ static mp_rc_t make(size_t bytes, mpx_allocated_t **out)
         free(self);
         return rc;
     }
+    if (bytes <= at_once_max())
+        mpx_block_collapse(self->block);
     self->at = mpx_block_data(self->block);
     self->bytes = bytes;
     self->generation = mpx_fork_generation();

@@ -526,4 +526,9 @@ void mpx_space_count(const mpx_space_t *self, mpx_space_counts_t *out)
         .bytes = self->bytes,
         .operations = self->operations,
     };
+    for (const mpx_object_t *object = self->objects; object; object = object->hh.next) {
+        if (MPX_T(object->type) & (MPX_T_LOCK | MPX_T_UNITS))
+            out->lock_waits += object->waits_count;
+        out->locks_held += (MPX_T(object->type) & MPX_T_LOCK) && object->as.lock.holder;
+    }
 }

@@ -140,6 +140,8 @@ typedef struct mpx_space_counts {
     size_t objects;
     size_t tenants;
     size_t waits;
+    size_t lock_waits; /* of those: for locks and units of semaphores */
+    size_t locks_held;
     size_t bytes;
     uint64_t operations; /* ever carried out */
 } mpx_space_counts_t;

@@ -24,6 +24,16 @@ typedef struct mpx_question {
     struct mpx_question *prev, *next;
 } mpx_question_t;
 
+/* What somebody has to do with jobs that a broker keeps: whoever it is gets the answers with its
+ * nonce, and is told when the broker has come or is gone, which forgets what was asked. */
+typedef struct mpx_errand {
+    uint64_t nonce; /* given by errand_begin */
+    void (*on_message)(struct mpx_errand *self, const mpx_header_t *header, mp_bytes_t payload);
+    /* rc: MP_OK it has come; MP_EBROKERLOST it is gone for now; else why it is for good. */
+    void (*on_link)(struct mpx_errand *self, mp_rc_t rc);
+    struct mpx_errand *prev, *next;
+} mpx_errand_t;
+
 typedef struct mpx_backend_ops {
     /* Take all events that there are and do what is due. */
     mp_rc_t (*turn)(mpx_backend_t *self, int64_t now);
@@ -49,12 +59,19 @@ typedef struct mpx_backend_ops {
     /* Ask for them, and forget that; `question` must stay until one of them. NULL: can't be. */
     mp_rc_t (*ask)(mpx_backend_t *self, mpx_question_t *question);
     void (*withdraw)(mpx_backend_t *self, mpx_question_t *question);
+    /* Begin an errand, which must stay until it is ended; if the broker is there on_link says so at
+     * once. NULL: there is no broker. */
+    void (*errand_begin)(mpx_backend_t *self, mpx_errand_t *errand);
+    void (*errand_end)(mpx_backend_t *self, mpx_errand_t *errand);
+    /* Of an errand: MP_OK; MP_ECLOSED the broker isn't there; MP_ETOOLARGE; MP_ENOMEM. */
+    mp_rc_t (*errand_send)(mpx_backend_t *self, const mpx_header_t *header, mp_bytes_t payload);
 } mpx_backend_ops_t;
 
 struct mpx_backend {
     const mpx_backend_ops_t *ops;
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
+    bool matches;     /* its workers are looked at for what calls need */
     int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */
     int processes;    /* workers, as far as is known */

@@ -14,6 +14,7 @@ struct mpx_calls {
     mp_pool_t *pool;
     const mp_task_t *task;
     mp_call_options_t options;
+    char *needs; /* of the options */
     uint64_t job;
     uint64_t puts;
     mpx_one_call_t *open; /* by index */
@@ -99,7 +100,9 @@ static bool are_same(const mp_call_options_t *a, const mp_call_options_t *b)
            a->stop_grace_ms == b->stop_grace_ms && a->retries == b->retries &&
            a->retry_on == b->retry_on && a->retry_delay_ms == b->retry_delay_ms &&
            a->max_crashes == b->max_crashes && a->priority == b->priority &&
-           a->worker_wait_ms == b->worker_wait_ms;
+           a->worker_wait_ms == b->worker_wait_ms && a->weight == b->weight &&
+           a->delay_ms == b->delay_ms && a->deadline_ms == b->deadline_ms &&
+           strcmp(a->needs ? a->needs : "", b->needs ? b->needs : "") == 0;
 }
 
 static void close_stream(mpx_calls_t *self)
@@ -108,6 +111,7 @@ static void close_stream(mpx_calls_t *self)
     if (self->pool->backend)
         (void)mpx_engine_job_close(self->pool->backend->engine, mpx_now(), self->job);
     mpx_buf_free(&self->scratch);
+    free(self->needs);
     free(self);
 }
 
@@ -136,8 +140,13 @@ static mp_rc_t open_stream(mp_pool_t *pool, const mp_task_t *task, const mp_call
     self->pool = pool;
     self->task = task;
     self->options = *options;
-    mp_rc_t rc = mpx_pool_job_open(pool, task, &chosen, &hooks, self, &self->job);
+    self->needs = strdup(options->needs ? options->needs : "");
+    self->options.needs = self->needs;
+    mp_rc_t rc = self->needs ? MP_OK : mpx_fault(MP_ENOMEM, "calls of %s", task->name);
+    if (rc == MP_OK)
+        rc = mpx_pool_job_open(pool, task, &chosen, &hooks, self, &self->job);
     if (rc != MP_OK) {
+        free(self->needs);
         free(self);
         return rc;
     }

@@ -86,6 +86,15 @@ void mpx_pool_kick(const mp_pool_t *self);
 /* A descriptor that wakes a poll loop of the caller's. MP_OK; MP_ESYSTEM. */
 mp_rc_t mpx_pool_watch(mp_pool_t *self);
 
+enum { MPX_SIGNATURE_MAX = 512 };
+
+/* Whether the job is to be kept by the broker. */
+bool mpx_call_options_keep(const mp_call_options_t *options);
+/* What the options say of a job; its strings are the task's, the options' and `signature`. MP_OK;
+ * MP_EINVAL; MP_ECLOSED. */
+mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
+                          const mp_call_options_t *options, char signature[MPX_SIGNATURE_MAX],
+                          mpx_job_spec_t *out);
 /* Open a job on the backend's engine as the options say. */
 mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
                           const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out);

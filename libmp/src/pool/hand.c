@@ -262,6 +262,7 @@ static void run_calls(mpx_hand_t *self, mp_bytes_t items)
         (void)mpx_item_next(&items, task->in.bytes, &item);
         mpx_call_begin(&self->call, self->submit->first + done, (int)self->submit->attempt,
                        !task->out.bytes);
+        self->call.deadline = self->submit->nonce ? (int64_t)self->submit->nonce : MPX_NEVER;
         self->began = mpx_now();
         if (in)
             memcpy(in, item.data, task->in.bytes);
@@ -437,7 +438,10 @@ mp_rc_t mpx_hand_new(mpx_tray_t *tray, const mpx_hand_options_t *options, mpx_ha
 
 mp_rc_t mpx_hand_give(mpx_hand_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
-    mpx_letter_t *letter = mpx_letter_new(self->options.worker, header, payload);
+    mpx_header_t given = *header;
+    if (header->deadline_ms) /* it may lie here for a while */
+        given.nonce = (uint64_t)(mpx_now() + header->deadline_ms * MPX_MS);
+    mpx_letter_t *letter = mpx_letter_new(self->options.worker, &given, payload);
     if (!letter)
         return MP_ENOMEM;
     pthread_mutex_lock(&self->lock);

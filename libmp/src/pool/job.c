@@ -1,6 +1,7 @@
 /* job.c: a stream of calls: a window of entries between put and next. */
-#include <mp/job.h>
+#include <mp/kept.h>
 
+#include "deposit.h"
 #include "drive.h"
 #include "kept.h"
 
@@ -47,9 +48,15 @@ struct mp_job {
     size_t value_bytes;
     mp_rc_t trouble; /* a hook ran out of memory */
     mpx_buf_t scratch;
+    mpx_deposit_t
+        *deposit;     /* the broker keeps it; then of the rest only the pool, task, label, and: */
+    mpx_kept_t given; /* what next handed out */
 };
 
 enum { WINDOW_PER_WORKER = 64, WINDOW_BYTES = 64 * 1024 * 1024 };
+
+/* For the broker's word on a job that it is to keep. */
+enum { KEPT_OPEN_MS = 10000 };
 
 /* ---- hooks ------------------------------------------------------------------------ */
 
@@ -165,6 +172,7 @@ static void free_job(mp_job_t *self)
         entry_free(self, entry);
     }
     mpx_buf_free(&self->scratch);
+    mpx_kept_free(&self->given);
     free(self->label);
     free(self);
 }
@@ -177,6 +185,23 @@ static size_t window_of(const mp_pool_t *pool, const mp_call_options_t *options)
         return (size_t)options->window;
     int processes = pool->backend ? pool->backend->processes : 0;
     return (size_t)(processes > 0 ? processes : 1) * WINDOW_PER_WORKER;
+}
+
+static mp_rc_t open_here(mp_job_t *self, const mp_call_options_t *options)
+{
+    self->window = window_of(self->pool, options);
+    return mpx_pool_job_open(self->pool, self->task, options, &hooks, self, &self->id);
+}
+
+static mp_rc_t open_kept(mp_job_t *self, const mp_call_options_t *options)
+{
+    char signature[MPX_SIGNATURE_MAX];
+    mpx_job_spec_t spec;
+    mp_rc_t rc = mpx_pool_job_spec(self->pool, self->task, options, signature, &spec);
+    if (rc != MP_OK)
+        return rc;
+    return mpx_deposit_new(self->pool, &spec, options, options->name,
+                           mpx_deadline(mpx_now(), KEPT_OPEN_MS), &self->deposit);
 }
 
 mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options_t *options,
@@ -203,8 +228,7 @@ mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options
     self->unordered = options->unordered;
 
     pthread_mutex_lock(&pool->lock);
-    self->window = window_of(pool, options);
-    rc = mpx_pool_job_open(pool, task, options, &hooks, self, &self->id);
+    rc = mpx_call_options_keep(options) ? open_kept(self, options) : open_here(self, options);
     if (rc == MP_OK) {
         DL_APPEND(pool->jobs, self);
         pool->users++;
@@ -269,6 +293,11 @@ mp_rc_t mp_job_put(mp_job_t *self, mp_bytes_t input, int timeout_ms)
         return rc;
     put_wait_t wait = {self, input.size};
     pthread_mutex_lock(&self->pool->lock);
+    if (self->deposit) {
+        rc = mpx_deposit_put(self->deposit, self->task, input, deadline);
+        pthread_mutex_unlock(&self->pool->lock);
+        return rc;
+    }
     if (!can_put(&wait))
         rc = mpx_pool_wait(self->pool, can_put, &wait, deadline);
     if (rc == MP_OK && (self->closed || !self->pool->backend))
@@ -285,6 +314,8 @@ void mp_job_close(mp_job_t *self)
         return;
     pthread_mutex_lock(&self->pool->lock);
     self->closed = true;
+    if (self->deposit)
+        mpx_deposit_close(self->deposit);
     pthread_cond_broadcast(&self->pool->moved);
     pthread_mutex_unlock(&self->pool->lock);
 }
@@ -313,6 +344,21 @@ static mp_rc_t take_locked(mp_job_t *self, mp_outcome_t *out)
     return MP_OK;
 }
 
+static mp_rc_t next_kept(mp_job_t *self, mp_outcome_t *out, int64_t deadline)
+{
+    mpx_record_t record;
+    uint64_t index;
+    mpx_kept_free(&self->given);
+    mp_rc_t rc = mpx_deposit_next(self->deposit, &record, &index, deadline);
+    if (rc == MP_OK)
+        rc = mpx_kept_fill(&self->given, self->task, index, &record);
+    if (rc != MP_OK)
+        return rc;
+    self->given.outcome.label = self->label;
+    *out = self->given.outcome;
+    return MP_OK;
+}
+
 mp_rc_t mp_job_next(mp_job_t *self, mp_outcome_t *out, int timeout_ms)
 {
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
@@ -320,6 +366,11 @@ mp_rc_t mp_job_next(mp_job_t *self, mp_outcome_t *out, int timeout_ms)
     if (rc != MP_OK)
         return rc;
     pthread_mutex_lock(&self->pool->lock);
+    if (self->deposit) {
+        rc = next_kept(self, out, deadline);
+        pthread_mutex_unlock(&self->pool->lock);
+        return rc;
+    }
     if (self->taken)
         entry_free(self, self->taken);
     self->taken = NULL;
@@ -338,7 +389,9 @@ void mp_job_cancel(mp_job_t *self)
     pthread_mutex_lock(&self->pool->lock);
     self->closed = true;
     mp_rc_t rc = MP_OK;
-    if (self->pool->backend)
+    if (self->pool->backend && self->deposit)
+        mpx_deposit_cancel(self->deposit);
+    else if (self->pool->backend)
         rc = mpx_engine_job_fail(self->pool->backend->engine, mpx_now(), self->id, MP_ECANCELLED,
                                  "cancelled");
     if (rc == MP_OK && self->pool->backend)
@@ -367,15 +420,120 @@ void mp_job_destroy(mp_job_t **self_p)
     *self_p = NULL;
     mp_pool_t *pool = self->pool;
     if (mpx_pool_check(pool) != MP_OK) {
-        free_job(self);
+        free_job(self); /* in a forked child; what a deposit has is left to its end */
         return;
     }
     pthread_mutex_lock(&pool->lock);
     DL_DELETE(pool->jobs, self);
-    if (pool->backend) {
+    if (self->deposit) {
+        mpx_deposit_free(self->deposit);
+    } else if (pool->backend) {
         (void)mpx_engine_job_close(pool->backend->engine, mpx_now(), self->id);
         (void)mpx_pool_settle(pool);
     }
     free_job(self);
     mpx_pool_leave(pool);
+}
+
+/* ---- of jobs that a broker keeps ----------------------------------------------------- */
+
+const char *mp_job_id(const mp_job_t *self)
+{
+    return self->deposit ? mpx_deposit_id(self->deposit) : "";
+}
+
+mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms, mp_job_t **out)
+{
+    if (!id)
+        return mpx_fault(MP_EINVAL, "no id");
+    mp_rc_t rc = mpx_pool_check(pool);
+    if (rc != MP_OK)
+        return rc;
+    mp_job_t *self = calloc(1, sizeof *self);
+    char *label = strdup("");
+    if (!self || !label) {
+        free(self);
+        free(label);
+        return mpx_fault(MP_ENOMEM, "a job");
+    }
+    self->pool = pool;
+    self->label = label;
+    self->closed = true;
+    pthread_mutex_lock(&pool->lock);
+    rc = mpx_deposit_new(pool, NULL, NULL, id, mpx_deadline(mpx_now(), timeout_ms), &self->deposit);
+    if (rc == MP_OK) {
+        self->task = mpx_deposit_task(self->deposit);
+        DL_APPEND(pool->jobs, self);
+        pool->users++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (rc != MP_OK) {
+        free_job(self);
+        return rc;
+    }
+    *out = self;
+    return MP_OK;
+}
+
+/* With the pool's lock, if it is kept. */
+static mp_rc_t enter_kept(const mp_job_t *self)
+{
+    mp_rc_t rc = mpx_pool_check(self->pool);
+    if (rc == MP_OK && !self->deposit)
+        rc = mpx_fault(MP_ESTATE, "no broker keeps this job: it has no name, key or keep_ms");
+    if (rc != MP_OK)
+        return rc;
+    pthread_mutex_lock(&self->pool->lock);
+    if (self->pool->backend)
+        return MP_OK;
+    pthread_mutex_unlock(&self->pool->lock);
+    return mpx_fault(MP_ECLOSED, "the pool is closed");
+}
+
+mp_rc_t mp_job_settle(mp_job_t *self, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = enter_kept(self);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_deposit_settle(self->deposit, deadline);
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
+mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = enter_kept(self);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_deposit_wait(self->deposit, out, deadline);
+    pthread_mutex_unlock(&self->pool->lock);
+    return rc;
+}
+
+mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = enter_kept(*self);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_deposit_leave((*self)->deposit, deadline);
+    pthread_mutex_unlock(&(*self)->pool->lock);
+    if (rc == MP_OK)
+        mp_job_destroy(self);
+    return rc;
+}
+
+mp_rc_t mp_job_drop(mp_job_t **self, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_rc_t rc = enter_kept(*self);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_deposit_drop((*self)->deposit, deadline);
+    pthread_mutex_unlock(&(*self)->pool->lock);
+    if (rc == MP_OK)
+        mp_job_destroy(self);
+    return rc;
 }

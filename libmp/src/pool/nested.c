@@ -170,5 +170,7 @@ mp_pool_t *mp_call_pool(const mp_call_t *call)
     }
     if (of_this_process)
         of_this_process->backend->priority = runner->priority + 1;
+    if (of_this_process)
+        mpx_engine_bound(of_this_process->backend->engine, call->deadline);
     return of_this_process;
 }

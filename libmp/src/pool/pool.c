@@ -24,7 +24,9 @@ enum { GRACE_MS = 100, CRASHES_MAX = 3 };
 _Static_assert((int)MP_RETRY_FAILED == (int)MPX_RETRY_FAILED &&
                    (int)MP_RETRY_CRASHED == (int)MPX_RETRY_CRASHED &&
                    (int)MP_RETRY_TIMED_OUT == (int)MPX_RETRY_TIMED_OUT &&
-                   (int)MP_RETRY_LOST == (int)MPX_RETRY_LOST,
+                   (int)MP_RETRY_LOST == (int)MPX_RETRY_LOST &&
+                   (int)MP_RETRY_MEMORY == (int)MPX_RETRY_MEMORY &&
+                   (int)MP_RETRY_DRAINED == (int)MPX_RETRY_DRAINED,
                "the public bits are the scheduler's");
 
 /* ---- life ------------------------------------------------------------------------- */
@@ -158,8 +160,10 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
         return rc;
     }
     rc = make_backend(broker, options, &self->backend);
-    if (rc == MP_OK)
+    if (rc == MP_OK) {
+        mpx_engine_seed(self->backend->engine, (uint64_t)mpx_now());
         rc = wait_until_up(self);
+    }
     if (rc != MP_OK) {
         if (self->backend)
             self->backend->ops->destroy(self->backend);
@@ -485,11 +489,12 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 
 static mp_rc_t check_call_options(const mp_call_options_t *options)
 {
-    const int at_least_0[] = {options->chunksize,       options->call_timeout_ms,
-                              options->soft_timeout_ms, options->stop_grace_ms,
-                              options->retries,         options->retry_on,
-                              options->retry_delay_ms,  options->max_crashes,
-                              options->window,          options->worker_wait_ms};
+    const int at_least_0[] = {
+        options->chunksize,      options->call_timeout_ms, options->soft_timeout_ms,
+        options->stop_grace_ms,  options->retries,         options->retry_on,
+        options->retry_delay_ms, options->max_crashes,     options->window,
+        options->worker_wait_ms, options->weight,          options->delay_ms,
+        options->deadline_ms,    options->keep_ms};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
         if (at_least_0[i] < 0)
             return mpx_fault(MP_EINVAL,
@@ -497,7 +502,10 @@ static mp_rc_t check_call_options(const mp_call_options_t *options)
     if (options->priority < -MPX_PRIORITY_MAX || options->priority > MPX_PRIORITY_MAX)
         return mpx_fault(MP_EINVAL, "a priority is between %d and %d, not %d", -MPX_PRIORITY_MAX,
                          MPX_PRIORITY_MAX, options->priority);
-    if (options->retry_on >= MP_RETRY_LOST * 2)
+    if (options->weight > MPX_WEIGHT_MAX)
+        return mpx_fault(MP_EINVAL, "a weight is between 1 and %d, not %d", MPX_WEIGHT_MAX,
+                         options->weight);
+    if (options->retry_on >= MP_RETRY_DRAINED * 2)
         return mpx_fault(MP_EINVAL, "retry_on has bits that mean nothing");
     return MP_OK;
 }
@@ -509,17 +517,27 @@ static int bounded_priority(int priority)
                                          : priority;
 }
 
-mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
-                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+bool mpx_call_options_keep(const mp_call_options_t *options)
+{
+    return options->name || options->key || options->keep_ms || options->dead_letters;
+}
+
+mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
+                          const mp_call_options_t *options, char signature[MPX_SIGNATURE_MAX],
+                          mpx_job_spec_t *out)
 {
     mp_rc_t rc = check_call_options(options);
     if (rc == MP_OK && (self->closed || !self->backend))
         rc = mpx_fault(MP_ECLOSED, "the pool is closed");
+    if (rc == MP_OK && options->needs && *options->needs && !self->backend->matches)
+        rc = mpx_fault(MP_EINVAL,
+                       "needs ('%.200s') are met by a broker's workers; those of this "
+                       "pool have what their process has",
+                       options->needs);
     if (rc != MP_OK)
         return rc;
-    char signature[512];
-    mpx_backend_t *backend = self->backend;
-    mp_task_signature(task, signature, sizeof signature);
+    const mpx_backend_t *backend = self->backend;
+    mp_task_signature(task, signature, MPX_SIGNATURE_MAX);
     mpx_job_spec_t spec = {
         .open = {.task = task->name,
                  .signature = signature,
@@ -528,6 +546,8 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
                  .soft_limit_ms = (uint32_t)options->soft_timeout_ms,
                  .grace_ms = (uint32_t)(options->stop_grace_ms ? options->stop_grace_ms : GRACE_MS),
                  .priority = bounded_priority(options->priority + backend->priority),
+                 .weight = (uint32_t)options->weight,
+                 .needs = options->needs,
                  .wait_ms =
                      (uint32_t)(options->worker_wait_ms ? options->worker_wait_ms : WAIT_MS)},
         .limit_here = backend->limits_here,
@@ -535,9 +555,26 @@ mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_
         .retries = (uint32_t)options->retries,
         .retry_on = (uint32_t)options->retry_on,
         .retry_delay_ns = options->retry_delay_ms * MPX_MS,
+        .delay_ns = options->delay_ms * MPX_MS,
+        .deadline_ns = options->deadline_ms * MPX_MS,
         .crashes_max = (uint32_t)(options->max_crashes ? options->max_crashes : CRASHES_MAX),
     };
     if (options->call_timeout_ms || options->soft_timeout_ms)
         spec.chunk_calls = 1;
-    return mpx_engine_job_open(backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
+    *out = spec;
+    return MP_OK;
+}
+
+mp_rc_t mpx_pool_job_open(mp_pool_t *self, const mp_task_t *task, const mp_call_options_t *options,
+                          const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *out)
+{
+    char signature[MPX_SIGNATURE_MAX];
+    mpx_job_spec_t spec;
+    if (mpx_call_options_keep(options))
+        return mpx_fault(MP_EINVAL, "only jobs (mp_job_new, mp_imap) can be kept: `name`, `key`, "
+                                    "`keep_ms` and `dead_letters` are for those");
+    mp_rc_t rc = mpx_pool_job_spec(self, task, options, signature, &spec);
+    if (rc != MP_OK)
+        return rc;
+    return mpx_engine_job_open(self->backend->engine, mpx_now(), &spec, hooks, hooks_self, out);
 }

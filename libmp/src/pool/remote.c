@@ -23,6 +23,8 @@ typedef struct remote {
     uint32_t unacked;          /* messages */
     mpx_question_t *questions; /* open ones */
     uint64_t last_nonce;
+    mpx_errand_t *errands;
+    bool online; /* errands may send */
 } remote_t;
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
@@ -107,6 +109,55 @@ static mp_rc_t on_census(remote_t *self, const mpx_header_t *header, mp_bytes_t 
     return MP_OK;
 }
 
+/* ---- errands ---------------------------------------------------------------------- */
+
+static void errand_begin(mpx_backend_t *base, mpx_errand_t *errand)
+{
+    remote_t *self = (remote_t *)base;
+    errand->nonce = ++self->last_nonce;
+    DL_APPEND(self->errands, errand);
+    if (self->online)
+        errand->on_link(errand, MP_OK);
+}
+
+static void errand_end(mpx_backend_t *base, mpx_errand_t *errand)
+{
+    DL_DELETE(((remote_t *)base)->errands, errand);
+}
+
+static mp_rc_t errand_send(mpx_backend_t *base, const mpx_header_t *header, mp_bytes_t payload)
+{
+    remote_t *self = (remote_t *)base;
+    return self->online ? mpx_session_send(self->session, header, payload) : MP_ECLOSED;
+}
+
+static void tell_errands(remote_t *self, mp_rc_t rc)
+{
+    mpx_errand_t *errand;
+    self->online = rc == MP_OK;
+    DL_FOREACH (self->errands, errand)
+        errand->on_link(errand, rc);
+}
+
+/* Nobody may wait for it any more. */
+static void on_errand(const remote_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_errand_t *errand;
+    DL_FOREACH (self->errands, errand)
+        if (errand->nonce == header->nonce) {
+            errand->on_message(errand, header, payload);
+            return;
+        }
+}
+
+/* Those that the broker counts against our credit. */
+static bool costs_credit(const mpx_header_t *header)
+{
+    return header->op == MPX_OP_JOB_GIVE ||
+           (header->op == MPX_OP_JOB_INFO &&
+            (header->kind == MPX_OP_JOB_LIST || header->kind == MPX_OP_JOB_DEAD));
+}
+
 /* ---- events ----------------------------------------------------------------------- */
 
 static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
@@ -189,6 +240,13 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
     case MPX_OP_CENSUS:
         acknowledge(self, event->payload.size);
         return on_census(self, &event->header, event->payload);
+    case MPX_OP_JOB_INFO:
+    case MPX_OP_JOB_GIVE:
+    case MPX_OP_JOB_DONE:
+        if (costs_credit(&event->header))
+            acknowledge(self, event->payload.size);
+        on_errand(self, &event->header, event->payload);
+        return MP_OK;
     default:
         break;
     }
@@ -197,19 +255,28 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
 
 static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *event)
 {
+    mp_rc_t rc = MP_OK;
     switch (event->kind) {
     case MPX_SESSION_UP:
-        return on_up(self, now, event->welcome);
+        rc = on_up(self, now, event->welcome);
+        tell_errands(self, MP_OK);
+        return rc;
     case MPX_SESSION_MESSAGE:
         return on_message(self, now, event);
     case MPX_SESSION_LOST:
+        tell_errands(self, MP_EBROKERLOST);
         return on_lost(self, now);
     case MPX_SESSION_AWAY: /* for a moment, as far as our jobs are concerned */
+        tell_errands(self, MP_EBROKERLOST);
         lose_questions(self);
         return MP_OK;
     case MPX_SESSION_BACK:
-        return on_back(self, now, event->welcome);
+        rc = on_back(self, now, event->welcome);
+        tell_errands(self, MP_OK);
+        return rc;
     case MPX_SESSION_FAILED:
+        mpx_fault(event->rc, "%s", mpx_session_problem(self->session));
+        tell_errands(self, event->rc);
         lose_questions(self);
         break;
     }
@@ -272,6 +339,9 @@ static const mpx_backend_ops_t ops = {
     .stat = stat,
     .ask = ask,
     .withdraw = withdraw,
+    .errand_begin = errand_begin,
+    .errand_end = errand_end,
+    .errand_send = errand_send,
 };
 
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out)
@@ -280,6 +350,7 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
     if (!self)
         return mpx_fault(MP_ENOMEM, "a pool");
     self->base.ops = &ops;
+    self->base.matches = true;
     snprintf(self->name, sizeof self->name, "broker %s", endpoint);
 
     char host[256] = "localhost";

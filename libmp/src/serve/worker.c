@@ -82,6 +82,8 @@ static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
     hello.role = MPX_ROLE_WORKER;
     hello.name = self->name;
     hello.slots = self->processes;
+    hello.have = self->options->have;
+    hello.returns = true;
     mpx_session_options_t options = {.endpoint = self->options->broker,
                                      .key_file = self->options->key_file,
                                      .hello = &hello,
@@ -369,7 +371,9 @@ static mp_rc_t check(const mp_worker_options_t *options)
         return mpx_fault(MP_EINVAL, "tick_ms must not be negative");
     if (options->max_calls_per_worker < 0)
         return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
-    return mpx_endpoint_check(options->broker, false);
+    mpx_traits_t have;
+    mp_rc_t rc = mpx_traits_parse(options->have, &have);
+    return rc == MP_OK ? mpx_endpoint_check(options->broker, false) : rc;
 }
 
 mp_rc_t mp_worker_run(const mp_worker_options_t *options)

@@ -21,10 +21,14 @@
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14; before it, nothing happens */
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE /* Linux 6.1; the same */
+#define MADV_COLLAPSE 25
+#endif
 
 enum {
     GRAIN = 64,
     PAGE = 4096,
+    HUGE_PAGE = 2 << 20,
     CLASSES = 160, /* four for each power of two */
     FIRST_SEGMENT_BYTES = 1 << 18,
     LAST_SEGMENT_BYTES = 1 << 26
@@ -227,11 +231,34 @@ static void drop_segment(segment_t *segment)
     free(segment);
 }
 
+/* Free addresses for a mapping, on a boundary of huge pages where it has room for one. */
+static void *reserve(size_t bytes)
+{
+    size_t slack = bytes < HUGE_PAGE ? 0 : HUGE_PAGE;
+    unsigned char *base =
+        mmap(NULL, bytes + slack, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED || !slack)
+        return base;
+    size_t before = (size_t)(-(uintptr_t)base % HUGE_PAGE);
+    if (before)
+        munmap(base, before);
+    if (slack > before)
+        munmap(base + before + bytes, slack - before);
+    return base + before;
+}
+
 static mp_rc_t map_segment(segment_t *segment)
 {
-    void *base = mmap(NULL, segment->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, segment->fd, 0);
-    if (base == MAP_FAILED)
-        return mpx_fault_errno("mapping %zu bytes of shared memory", segment->bytes);
+    void *place = reserve(segment->bytes);
+    void *base = place == MAP_FAILED ? place
+                                     : mmap(place, segment->bytes, PROT_READ | PROT_WRITE,
+                                            MAP_SHARED | MAP_FIXED, segment->fd, 0);
+    if (base == MAP_FAILED) {
+        mp_rc_t rc = mpx_fault_errno("mapping %zu bytes of shared memory", segment->bytes);
+        if (place != MAP_FAILED)
+            munmap(place, segment->bytes);
+        return rc;
+    }
     segment->base = base;
     DL_APPEND(segments, segment);
     return MP_OK;
@@ -266,8 +293,9 @@ static mp_rc_t grow(size_t bytes)
     span_t *span = calloc(1, sizeof *span);
     mp_rc_t rc = MP_ENOMEM;
     if (segment && span) {
+        size_t page = wanted < HUGE_PAGE ? PAGE : HUGE_PAGE;
         segment->bytes =
-            wanted > next_segment_bytes ? (wanted + PAGE - 1) / PAGE * PAGE : next_segment_bytes;
+            wanted > next_segment_bytes ? (wanted + page - 1) / page * page : next_segment_bytes;
         segment->id = random_id();
         segment->own = true;
         segment->fd = -1;
@@ -394,6 +422,24 @@ void mpx_block_populate(const mpx_block_t *self, size_t offset, size_t bytes)
     uintptr_t first = (uintptr_t)(data + offset) / PAGE * PAGE;
     uintptr_t end = ((uintptr_t)(data + offset) + bytes + PAGE - 1) / PAGE * PAGE;
     (void)madvise((void *)first, end - first, MADV_POPULATE_WRITE);
+}
+
+void mpx_block_collapse(const mpx_block_t *self)
+{
+    const segment_t *segment = self->segment;
+    uintptr_t base = (uintptr_t)segment->base;
+    uintptr_t from = (uintptr_t)mpx_block_data(self);
+    uintptr_t end = from + self->bytes;
+    uintptr_t first = from / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t last = (end + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    if (self->bytes < HUGE_PAGE || first < base || last > base + segment->bytes)
+        return;
+    for (uintptr_t at = first; at < last; at += HUGE_PAGE) {
+        /* One without any page can't be collapsed. Only our own bytes are ours to touch. */
+        volatile unsigned char *ours = (unsigned char *)(at < from ? from : at);
+        *ours = *ours;
+    }
+    (void)madvise((void *)first, last - first, MADV_COLLAPSE);
 }
 
 void mpx_arena_counts(mpx_arena_counts_t *out)

@@ -1,5 +1,7 @@
 #include "call.h"
 
+#include "clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -56,6 +58,14 @@ void mp_call_progress(mp_call_t *call, uint64_t done, uint64_t total, const char
 uint64_t mp_call_index(const mp_call_t *call)
 {
     return call->index;
+}
+
+int64_t mp_call_deadline_ms(const mp_call_t *call)
+{
+    if (call->deadline == MPX_NEVER)
+        return -1;
+    int64_t left = call->deadline - mpx_now();
+    return left > 0 ? left / MPX_MS : 0;
 }
 
 int mp_call_attempt(const mp_call_t *call)

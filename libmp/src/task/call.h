@@ -24,8 +24,9 @@ struct mp_call {
     const mpx_call_runner_t *runner;
     uint64_t index;
     int attempt;
-    bool writes;     /* a task over bytes: mp_call_write is allowed */
-    mpx_buf_t value; /* what it has written; kept from call to call for its memory */
+    int64_t deadline; /* MPX_NEVER: none */
+    bool writes;      /* a task over bytes: mp_call_write is allowed */
+    mpx_buf_t value;  /* what it has written; kept from call to call for its memory */
     char message[MPX_CALL_MESSAGE_MAX];
 };
 

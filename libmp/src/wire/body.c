@@ -6,6 +6,7 @@
  */
 #include "wire.h"
 
+#include "body_private.h"
 #include "fault.h"
 #include "utf8.h"
 
@@ -18,10 +19,7 @@ enum { BUDGET_BYTES = 4 * 1024 * 1024, ALLOC_HEAD = 16 };
 
 /* ---- unpacking within a budget ---------------------------------------------------------- */
 
-typedef struct budget {
-    size_t left;
-    bool no_memory; /* malloc failed, so the body need not be malformed */
-} budget_t;
+typedef mpx_body_budget_t budget_t;
 
 static void *budget_alloc(void *data, size_t size)
 {
@@ -186,6 +184,8 @@ static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *ta
     message->session_secret = self->session_secret;
     message->kept = self->kept;
     message->had = self->had;
+    message->have = text(self->have);
+    message->returns = self->returns;
 }
 
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
@@ -208,7 +208,8 @@ mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
 static size_t hello_size(const Mp__Hello *message)
 {
     size_t size = message->n_tasks * sizeof(mpx_offer_t) + message->n_refused * sizeof(char *) + 32;
-    size += arena_size(message->software) + arena_size(message->host) + arena_size(message->name);
+    size += arena_size(message->software) + arena_size(message->host) + arena_size(message->name) +
+            arena_size(message->have);
     for (size_t i = 0; i < message->n_tasks; i++)
         size += arena_size(message->tasks[i]->name) + arena_size(message->tasks[i]->signature);
     for (size_t i = 0; i < message->n_refused; i++)
@@ -243,6 +244,8 @@ static void hello_copy(const Mp__Hello *message, arena_t *arena, mpx_hello_t *ou
         .session_secret = message->session_secret,
         .kept = message->kept,
         .had = message->had,
+        .have = arena_string(arena, message->have),
+        .returns = message->returns,
     };
 }
 
@@ -356,6 +359,8 @@ mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
     message.grace_ms = self->grace_ms;
     message.priority = self->priority;
     message.label = text(self->label);
+    message.weight = self->weight;
+    message.needs = text(self->needs);
     return pack(&message.base, out);
 }
 
@@ -364,13 +369,15 @@ mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
     UNPACK_BEGIN(Mp__Open, mp__open__descriptor);
     if (!message)
         return malformed(&budget, "OPEN");
-    const char *strings[] = {message->task, message->signature, message->label};
-    mp_rc_t rc = copy_strings(strings, 3, arena);
+    const char *strings[] = {message->task, message->signature, message->label, message->needs};
+    mp_rc_t rc = copy_strings(strings, 4, arena);
     if (rc == MP_OK)
         *out = (mpx_open_t){
             .task = strings[0],
             .signature = strings[1],
             .label = strings[2],
+            .needs = strings[3],
+            .weight = message->weight,
             .call_limit_ms = message->call_limit_ms,
             .wait_ms = message->wait_ms,
             .soft_limit_ms = message->soft_limit_ms,
@@ -735,4 +742,36 @@ mp_rc_t mpx_queue_stat_unpack(mp_bytes_t body, mpx_queue_stat_t *out, void **are
     UNPACK_END();
     *arena = NULL;
     return MP_OK;
+}
+
+/* ---- for the bodies of other files ----------------------------------------------------------- */
+
+mp_rc_t mpx_body_pack(const ProtobufCMessage *message, mpx_buf_t *out)
+{
+    return pack(message, out);
+}
+
+void *mpx_body_open(mpx_body_t *self, const ProtobufCMessageDescriptor *type, mp_bytes_t body,
+                    const char *what)
+{
+    self->budget = (budget_t){.left = BUDGET_BYTES};
+    self->allocator = (ProtobufCAllocator){budget_alloc, budget_free, &self->budget};
+    self->message = unpack(type, body, &self->allocator);
+    self->rc = self->message ? MP_OK : malformed(&self->budget, what);
+    return self->message;
+}
+
+void mpx_body_close(mpx_body_t *self)
+{
+    protobuf_c_message_free_unpacked(self->message, &self->allocator);
+}
+
+char *mpx_body_text(const char *string)
+{
+    return text(string);
+}
+
+mp_rc_t mpx_body_strings(const char **strings, size_t count, void **arena)
+{
+    return copy_strings(strings, count, arena);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 13 };
+enum { PREAMBLE = 4, HEADER_MAX = 128, FIELDS_END = 16 };
 
 static const char *const names[MPX_OP_END] = {
     [MPX_OP_HELLO] = "HELLO",
@@ -48,9 +48,23 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_PROGRESS] = "PROGRESS",
     [MPX_OP_CALL] = "CALL",
     [MPX_OP_ANSWER] = "ANSWER",
+    [MPX_OP_RECALL] = "RECALL",
+    [MPX_OP_RETURNED] = "RETURNED",
     [MPX_OP_SURVEY] = "SURVEY",
     [MPX_OP_CENSUS] = "CENSUS",
     [MPX_OP_KEPT] = "KEPT",
+    [MPX_OP_JOB_KEEP] = "JOB_KEEP",
+    [MPX_OP_JOB_INFO] = "JOB_INFO",
+    [MPX_OP_JOB_PUT] = "JOB_PUT",
+    [MPX_OP_JOB_TAKE] = "JOB_TAKE",
+    [MPX_OP_JOB_GIVE] = "JOB_GIVE",
+    [MPX_OP_JOB_FREE] = "JOB_FREE",
+    [MPX_OP_JOB_DONE] = "JOB_DONE",
+    [MPX_OP_JOB_CANCEL] = "JOB_CANCEL",
+    [MPX_OP_JOB_LIST] = "JOB_LIST",
+    [MPX_OP_JOB_DEAD] = "JOB_DEAD",
+    [MPX_OP_STAT] = "STAT",
+    [MPX_OP_FACTS] = "FACTS",
 };
 
 /* Not every number has an op. */
@@ -101,6 +115,7 @@ size_t mpx_head_pack(const mpx_header_t *header, bool apart, uint8_t out[MPX_HEA
     at = put(at, 10, header->nonce);
     at = put(at, 11, header->bytes);
     at = put(at, 12, header->kind);
+    at = put(at, 15, header->deadline_ms);
     size_t length = (size_t)(at - out) - PREAMBLE;
     out[0] = MPX_WIRE_VERSION;
     out[1] = apart ? MPX_FLAG_APART : 0;
@@ -109,6 +124,11 @@ size_t mpx_head_pack(const mpx_header_t *header, bool apart, uint8_t out[MPX_HEA
     size_t padded = (PREAMBLE + length + 15) & ~(size_t)15;
     memset(at, 0, padded - PREAMBLE - length);
     return padded;
+}
+
+static bool is_field(uint32_t number)
+{
+    return number < FIELDS_END && number != 13 && number != 14;
 }
 
 /* Fields that this version doesn't know are passed over, as protobuf does. */
@@ -120,7 +140,7 @@ static bool get_fields(mpx_reader_t *reader, uint64_t fields[FIELDS_END])
         mpx_reader_t value;
         if (!mpx_tag_get(reader, &number, &type))
             return false;
-        if (number >= FIELDS_END) {
+        if (!is_field(number)) {
             if (!mpx_value_get(reader, type, &value))
                 return false;
         } else if (type != MPX_VARINT || !mpx_varint_get(reader, &fields[number])) {
@@ -136,7 +156,8 @@ static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
         return mpx_fault(MP_EPROTO, "a message has the unknown op %llu",
                          (unsigned long long)fields[1]);
     if (fields[5] > UINT32_MAX || fields[6] > UINT32_MAX || fields[7] > UINT32_MAX ||
-        fields[9] > UINT32_MAX || fields[12] > UINT32_MAX || fields[4] > UINT64_MAX - fields[5])
+        fields[9] > UINT32_MAX || fields[12] > UINT32_MAX || fields[15] > UINT32_MAX ||
+        fields[4] > UINT64_MAX - fields[5])
         return mpx_fault(MP_EPROTO, "a %s's header has a number out of range",
                          mpx_op_name((mpx_op_t)fields[1]));
     *out = (mpx_header_t){
@@ -152,6 +173,7 @@ static mp_rc_t assign(const uint64_t fields[FIELDS_END], mpx_header_t *out)
         .nonce = fields[10],
         .bytes = fields[11],
         .kind = (uint32_t)fields[12],
+        .deadline_ms = (uint32_t)fields[15],
     };
     return MP_OK;
 }

@@ -68,9 +68,23 @@ typedef enum mpx_op {
     MPX_OP_PROGRESS,
     MPX_OP_CALL,
     MPX_OP_ANSWER,
+    MPX_OP_RECALL = 50,
+    MPX_OP_RETURNED,
     MPX_OP_SURVEY = 60,
     MPX_OP_CENSUS,
     MPX_OP_KEPT = 64,
+    MPX_OP_JOB_KEEP = 66,
+    MPX_OP_JOB_INFO,
+    MPX_OP_JOB_PUT,
+    MPX_OP_JOB_TAKE,
+    MPX_OP_JOB_GIVE,
+    MPX_OP_JOB_FREE,
+    MPX_OP_JOB_DONE,
+    MPX_OP_JOB_CANCEL,
+    MPX_OP_JOB_LIST,
+    MPX_OP_JOB_DEAD,
+    MPX_OP_STAT = 80,
+    MPX_OP_FACTS,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -87,6 +101,7 @@ typedef struct mpx_header {
     uint64_t nonce;
     uint64_t bytes;
     uint32_t kind;
+    uint32_t deadline_ms; /* of the calls, from now; 0: none */
 } mpx_header_t;
 
 /* The name of an op, "op 77" never: NULL-free, "?" for an unknown one. */
@@ -199,6 +214,8 @@ typedef struct mpx_hello {
     uint64_t session_secret;
     uint64_t kept;
     uint64_t had;
+    const char *have; /* of a worker, see traits.h */
+    bool returns;
 } mpx_hello_t;
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out);
 mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena);
@@ -234,6 +251,8 @@ typedef struct mpx_open {
     uint32_t grace_ms;
     int32_t priority;
     const char *label;
+    uint32_t weight;
+    const char *needs; /* see traits.h */
 } mpx_open_t;
 mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out);
 mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena);

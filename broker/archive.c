@@ -1,0 +1,736 @@
+#include "archive_private.h"
+
+#include "archive_disk.h"
+#include "clock.h"
+#include "fault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+enum {
+    RETRY_MS = 500,        /* a full disk is tried again after that */
+    ABSENT_MS = 2000,      /* workers of a task may be about to join */
+    JOIN_AGAIN_MS = 10000, /* for the workers of what was loaded, until they have found us */
+    NUMBER_TEXT = 24
+};
+
+static uint64_t unix_ms(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
+}
+
+static void say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job)
+{
+    char calls[NUMBER_TEXT];
+    snprintf(calls, sizeof calls, "%llu", (unsigned long long)job->count);
+    mpx_log(self->options.log, MP_LOG_INFO, what, "job", job->keep.id, "task", job->open.task,
+            "calls", calls, NULL);
+}
+
+bool mpx_archive_permits(const mpx_peer_t *peer, mpx_op_t op)
+{
+    (void)peer;
+    (void)op;
+    return true;
+}
+
+bool mpx_archive_is_put_down(mpx_archive_t *self)
+{
+    if (!self->options.store)
+        return false;
+    self->changed = true;
+    return !self->stale;
+}
+
+static void note_trouble(mpx_archive_t *self, mp_rc_t rc)
+{
+    if (rc != MP_OK)
+        self->trouble = rc;
+}
+
+/* ---- jobs --------------------------------------------------------------------------- */
+
+/* Records of one job follow each other. */
+static mpx_kept_job_t *find_number(void *arg, uint64_t number)
+{
+    mpx_archive_t *self = arg;
+    if (!self->found || self->found->number != number)
+        DL_FOREACH (self->jobs, self->found)
+            if (self->found->number == number)
+                break;
+    return self->found;
+}
+
+mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *id)
+{
+    mpx_kept_job_t *job = NULL;
+    HASH_FIND(by_id, self->ids, id, strlen(id), job);
+    return job;
+}
+
+mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *key)
+{
+    mpx_kept_job_t *job = NULL;
+    HASH_FIND(by_key, self->keys, key, strlen(key), job);
+    return job;
+}
+
+/* false: no memory. */
+static bool enlist(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    HASH_ADD_KEYPTR(by_id, self->ids, job->keep.id, strlen(job->keep.id), job);
+    if (job->unlisted)
+        return false;
+    if (mpx_kept_job_shared(job))
+        HASH_ADD_KEYPTR(by_key, self->keys, job->keep.key, strlen(job->keep.key), job);
+    if (job->unlisted) {
+        HASH_DELETE(by_id, self->ids, job);
+        return false;
+    }
+    DL_APPEND(self->jobs, job);
+    return true;
+}
+
+static void delist(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    HASH_DELETE(by_id, self->ids, job);
+    if (mpx_kept_job_shared(job))
+        HASH_DELETE(by_key, self->keys, job);
+    DL_DELETE(self->jobs, job);
+}
+
+void mpx_archive_touch(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    if (job->touched)
+        return;
+    job->touched = true;
+    DL_APPEND2(self->touched, job, touched_prev, touched_next);
+}
+
+static void untouch(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    if (!job->touched)
+        return;
+    job->touched = false;
+    DL_DELETE2(self->touched, job, touched_prev, touched_next);
+}
+
+static mp_rc_t add_job(mpx_archive_t *self, int64_t now, mp_bytes_t body, int64_t absent_ms,
+                       uint64_t number, mpx_kept_job_t **out)
+{
+    mpx_kept_job_t *job = NULL;
+    mp_rc_t rc = mpx_kept_job_new(self->options.engine, &self->hooks, &self->totals, body, now,
+                                  absent_ms * MPX_MS, &job);
+    if (rc != MP_OK)
+        return rc;
+    job->number = number;
+    if (number > self->last_number)
+        self->last_number = number;
+    if (!enlist(self, job)) {
+        mpx_kept_job_free(job, now);
+        return mpx_fault(MP_ENOMEM, "a kept job");
+    }
+    mpx_archive_touch(self, job);
+    *out = job;
+    return self->held ? mpx_engine_job_hold(self->options.engine, now, job->engine_id, true)
+                      : MP_OK;
+}
+
+mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_kept_job_t **out)
+{
+    mp_rc_t rc = add_job(self, now, body, ABSENT_MS, self->last_number + 1, out);
+    if (rc != MP_OK)
+        return rc;
+    (*out)->created_ms = unix_ms();
+    (*out)->head_changed = true;
+    say(self, "job_kept", *out);
+    return MP_OK;
+}
+
+static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
+{
+    mpx_fault(MP_ENOTFOUND, "job %s is not kept any more", handle->job->keep.id);
+    note_trouble(self, mpx_archive_refuse(self, handle->peer, MPX_NOT_ASKED, handle->name.nonce,
+                                          MP_ENOTFOUND));
+}
+
+void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
+{
+    while (job->handles) {
+        if (job->handles->wants || job->handles->wants_end)
+            tell_lost(self, job->handles);
+        mpx_archive_handle_drop(self, job->handles);
+    }
+    untouch(self, job);
+    delist(self, job);
+    if (mpx_archive_is_put_down(self))
+        mpx_archive_del_job(self->options.store, job);
+    mpx_kept_job_free(job, now);
+}
+
+mp_rc_t mpx_archive_check_room(const mpx_archive_t *self, uint64_t bytes)
+{
+    uint64_t limit = self->options.kept_bytes;
+    if (self->totals.bytes + bytes <= limit && self->totals.inputs + bytes <= limit / 2)
+        return MP_OK;
+    return mpx_fault(MP_ELIMIT,
+                     "the broker keeps %llu bytes of jobs already, of %llu (--kept-bytes), half of "
+                     "it for inputs: fetch or drop some (mp job list)",
+                     (unsigned long long)self->totals.bytes, (unsigned long long)limit);
+}
+
+mp_rc_t mpx_archive_put(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,
+                        const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_kept_batch_t *batch;
+    mp_rc_t rc = mpx_kept_job_put(job, now, header->first, header->count, header->item_bytes,
+                                  payload, &batch);
+    mpx_archive_touch(self, job);
+    if (rc != MP_OK || !batch)
+        return rc;
+    job->head_changed = true;
+    return mpx_archive_is_put_down(self) ? mpx_archive_put_batch(self->options.store, batch)
+                                         : MP_OK;
+}
+
+void mpx_archive_release(mpx_archive_t *self, mpx_kept_job_t *job, uint64_t first)
+{
+    uint64_t before = job->freed;
+    mpx_kept_job_release(job, first);
+    if (job->freed == before)
+        return;
+    job->head_changed = true;
+    mpx_archive_touch(self, job);
+    if (!mpx_archive_is_put_down(self))
+        return;
+    for (uint64_t i = before; i < job->freed; i++)
+        mpx_archive_del_outcome(self->options.store, job, i);
+}
+
+/* ---- what ends on the engine ---------------------------------------------------------- */
+
+static void bury(mpx_archive_t *self, const mpx_kept_batch_t *batch, uint64_t index,
+                 mp_bytes_t input, mp_bytes_t record)
+{
+    const mpx_kept_job_t *job = batch->job;
+    mpx_buf_t keep = {0}, block = {0};
+    mpx_letter_t *added = NULL;
+    mp_rc_t rc = mpx_keep_pack(&job->keep, &keep);
+    mpx_letter_t letter = {.time_ms = unix_ms(),
+                           .index = index,
+                           .item_bytes = batch->item_bytes,
+                           .task = job->open.task,
+                           .keep = mpx_buf_bytes(&keep),
+                           .input = input,
+                           .record = record};
+    if (rc == MP_OK)
+        rc = mpx_letter_pack(&letter, &block);
+    if (rc == MP_OK)
+        rc = mpx_morgue_add(&self->morgue, self->morgue.last_number + 1, mpx_buf_bytes(&block),
+                            &added);
+    if (rc == MP_OK && mpx_archive_is_put_down(self))
+        mpx_archive_put_letter(self->options.store, added);
+    note_trouble(self, rc);
+    mpx_buf_free(&keep);
+    mpx_buf_free(&block);
+}
+
+static void hook_ended(void *arg, const mpx_kept_batch_t *batch, uint64_t index, mp_bytes_t input,
+                       const mpx_record_t *record)
+{
+    mpx_archive_t *self = arg;
+    mpx_kept_job_t *job = batch->job;
+    const mpx_kept_call_t *call = &job->calls[index];
+    if (mpx_archive_is_put_down(self))
+        note_trouble(self, mpx_archive_put_outcome(self->options.store, job, index));
+    if (job->keep.dead_letters && record->rc != MP_OK && record->rc != MP_ECANCELLED)
+        bury(self, batch, index, input, (mp_bytes_t){call->record, call->record_size});
+    mpx_archive_touch(self, job);
+}
+
+static void hook_emptied(void *arg, const mpx_kept_batch_t *batch)
+{
+    mpx_archive_t *self = arg;
+    if (mpx_archive_is_put_down(self))
+        mpx_archive_del_batch(self->options.store, batch);
+}
+
+/* ---- life --------------------------------------------------------------------------- */
+
+static mp_rc_t load_letter(void *arg, uint64_t number, mp_bytes_t block)
+{
+    mpx_archive_t *self = arg;
+    mpx_letter_t *letter;
+    return mpx_morgue_add(&self->morgue, number, block, &letter);
+}
+
+static mp_rc_t load_job(void *arg, uint64_t number, mp_bytes_t keep, mpx_kept_job_t **out)
+{
+    mpx_archive_t *self = arg;
+    return add_job(self, mpx_now(), keep, JOIN_AGAIN_MS, number, out);
+}
+
+static mp_rc_t load(mpx_archive_t *self, int64_t now)
+{
+    mpx_archive_reader_t reader = {
+        .self = self, .letter = load_letter, .job = load_job, .find = find_number};
+    mp_rc_t rc = mpx_archive_read(self->options.store, &reader);
+    mpx_kept_job_t *job;
+    DL_FOREACH (self->jobs, job) {
+        if (rc == MP_OK)
+            rc = mpx_kept_job_begin(job, now);
+        if (rc == MP_OK)
+            say(self, "job_loaded", job);
+    }
+    return rc;
+}
+
+mp_rc_t mpx_archive_new(const mpx_archive_options_t *options, int64_t now, mpx_archive_t **out)
+{
+    mpx_archive_t *self = calloc(1, sizeof *self);
+    if (!self)
+        return mpx_fault(MP_ENOMEM, "an archive");
+    self->options = *options;
+    self->hooks = (mpx_kept_hooks_t){self, hook_ended, hook_emptied};
+    self->morgue.max_bytes = options->dead_bytes;
+    self->next_expiry = MPX_NEVER;
+    mp_rc_t rc = options->store ? load(self, now) : MP_OK;
+    if (rc != MP_OK)
+        mpx_archive_destroy(&self);
+    else
+        *out = self;
+    return rc;
+}
+
+static void reply_drop(mpx_archive_t *self, mpx_reply_t *reply)
+{
+    DL_DELETE(self->replies, reply);
+    free(reply);
+}
+
+void mpx_archive_destroy(mpx_archive_t **self_p)
+{
+    mpx_archive_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->handles)
+        mpx_archive_handle_drop(self, self->handles);
+    while (self->jobs) {
+        mpx_kept_job_t *job = self->jobs;
+        delist(self, job);
+        mpx_kept_job_free(job, mpx_now());
+    }
+    while (self->replies)
+        reply_drop(self, self->replies);
+    mpx_morgue_free(&self->morgue);
+    mpx_buf_free(&self->scratch);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- handles ------------------------------------------------------------------------ */
+
+mpx_handle_t *mpx_archive_handle(const mpx_archive_t *self, const mpx_peer_t *peer, uint64_t nonce)
+{
+    mpx_handle_t *handle = NULL;
+    uint64_t name[2] = {peer->id, nonce};
+    /* The analyzer loses sight of the second number in uthash's hash. */
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
+    HASH_FIND(hh, self->handles, name, sizeof name, handle);
+    return handle;
+}
+
+mp_rc_t mpx_archive_handle_add(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
+                               mpx_kept_job_t *job, mpx_handle_t **out)
+{
+    if (peer->job_handles >= MPX_HANDLES_MAX)
+        return mpx_fault(MP_ELIMIT, "too many kept jobs in use by one client");
+    mpx_handle_t *handle = calloc(1, sizeof *handle);
+    if (!handle)
+        return mpx_fault(MP_ENOMEM, "a handle");
+    handle->name.peer = peer->id;
+    handle->name.nonce = nonce;
+    handle->peer = peer;
+    handle->job = job;
+    HASH_ADD(hh, self->handles, name, sizeof handle->name, handle);
+    if (handle->unlisted) {
+        free(handle);
+        return mpx_fault(MP_ENOMEM, "a handle");
+    }
+    peer->job_handles++;
+    DL_APPEND(job->handles, handle);
+    job->until = MPX_NEVER;
+    mpx_archive_touch(self, job);
+    *out = handle;
+    return MP_OK;
+}
+
+void mpx_archive_handle_drop(mpx_archive_t *self, mpx_handle_t *handle)
+{
+    mpx_kept_job_t *job = handle->job;
+    HASH_DEL(self->handles, handle);
+    DL_DELETE(job->handles, handle);
+    if (job->taker == handle)
+        job->taker = NULL;
+    handle->peer->job_handles--;
+    mpx_archive_touch(self, job);
+    free(handle);
+}
+
+void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer)
+{
+    mpx_handle_t *handle, *next;
+    if (peer->job_handles)
+        HASH_ITER (hh, self->handles, handle, next)
+            if (handle->peer == peer)
+                mpx_archive_handle_drop(self, handle);
+    mpx_reply_t *reply, *next_reply;
+    DL_FOREACH_SAFE (self->replies, reply, next_reply)
+        if (reply->peer == peer)
+            reply_drop(self, reply);
+}
+
+/* ---- answers ------------------------------------------------------------------------ */
+
+mp_rc_t mpx_archive_reply(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked,
+                          const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_reply_t *reply = calloc(1, sizeof *reply + payload.size);
+    if (!reply)
+        return mpx_fault(MP_ENOMEM, "an answer");
+    reply->peer = peer;
+    reply->asked = asked;
+    reply->header = *header;
+    reply->size = payload.size;
+    if (payload.size)
+        memcpy(reply->payload, payload.data, payload.size);
+    DL_APPEND(self->replies, reply);
+    return MP_OK;
+}
+
+mp_rc_t mpx_archive_done(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
+                         uint64_t first)
+{
+    mpx_header_t header = {
+        .op = MPX_OP_JOB_DONE, .nonce = nonce, .kind = (uint32_t)asked, .first = first};
+    return mpx_archive_reply(self, peer, asked, &header, (mp_bytes_t){0});
+}
+
+mp_rc_t mpx_archive_refuse(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
+                           mp_rc_t code)
+{
+    if (code == MP_ENOMEM)
+        return code;
+    mpx_problem_t problem = {.message = mp_errmsg()};
+    mpx_header_t header = {
+        .op = MPX_OP_JOB_DONE, .nonce = nonce, .kind = (uint32_t)asked, .code = code};
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_problem_pack(&problem, &self->scratch);
+    return rc == MP_OK
+               ? mpx_archive_reply(self, peer, asked, &header, mpx_buf_bytes(&self->scratch))
+               : rc;
+}
+
+void mpx_archive_describe(const mpx_kept_job_t *job, int64_t now, mpx_kept_info_t *out)
+{
+    uint32_t handles = 0;
+    const mpx_handle_t *handle;
+    DL_FOREACH (job->handles, handle)
+        handles++;
+    *out = (mpx_kept_info_t){
+        .number = job->number,
+        .id = job->keep.id,
+        .key = job->keep.key,
+        .task = job->open.task,
+        .signature = job->open.signature,
+        .label = job->open.label,
+        .calls = job->count,
+        .ended = job->ended,
+        .failed = job->failed,
+        .freed = job->freed,
+        .closed = job->closed,
+        .cancelled = job->cancelled,
+        .handles = handles,
+        .bytes = job->bytes,
+        .created_ms = job->created_ms,
+        .left_ms = job->until == MPX_NEVER || job->until < now
+                       ? 0
+                       : (uint64_t)((job->until - now) / MPX_MS) + 1,
+    };
+}
+
+mp_rc_t mpx_archive_inform(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
+                           const mpx_kept_job_t *job, bool fresh)
+{
+    mpx_kept_info_t info;
+    mpx_archive_describe(job, mpx_now(), &info);
+    info.fresh = fresh;
+    mpx_header_t header = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = (uint32_t)asked};
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_kept_info_pack(&info, &self->scratch);
+    return rc == MP_OK
+               ? mpx_archive_reply(self, peer, asked, &header, mpx_buf_bytes(&self->scratch))
+               : rc;
+}
+
+/* ---- turns -------------------------------------------------------------------------- */
+
+static mp_rc_t hold_all(mpx_archive_t *self, int64_t now, bool held)
+{
+    mp_rc_t rc = MP_OK;
+    mpx_kept_job_t *job;
+    self->held = held;
+    mpx_log(self->options.log, held ? MP_LOG_WARNING : MP_LOG_INFO,
+            held ? "kept_jobs_wait" : "kept_jobs_go_on", "why",
+            held ? "--kept-bytes is reached: outcomes must be fetched, or expire" : "there is room",
+            NULL);
+    DL_FOREACH (self->jobs, job)
+        if (rc == MP_OK)
+            rc = mpx_engine_job_hold(self->options.engine, now, job->engine_id, held);
+    return rc;
+}
+
+static mp_rc_t balance(mpx_archive_t *self, int64_t now)
+{
+    uint64_t limit = self->options.kept_bytes;
+    if (!self->held && self->totals.bytes > limit)
+        return hold_all(self, now, true);
+    if (self->held && self->totals.bytes <= limit / 4 * 3)
+        return hold_all(self, now, false);
+    return MP_OK;
+}
+
+static void let_the_oldest_go(mpx_archive_t *self)
+{
+    mpx_letter_t *letter;
+    while ((letter = mpx_morgue_excess(&self->morgue))) {
+        if (self->morgue.dropped++ == 0)
+            mpx_log(self->options.log, MP_LOG_WARNING, "dead_letters_dropped", "why",
+                    "--dead-bytes is reached, so that the oldest go", NULL);
+        if (mpx_archive_is_put_down(self))
+            mpx_archive_del_letter(self->options.store, letter->number);
+        mpx_morgue_drop(&self->morgue, letter);
+    }
+}
+
+/* Whether nothing is left to come for, or to run. */
+static bool is_used_up(const mpx_kept_job_t *job)
+{
+    return !mpx_kept_job_shared(job) && job->closed && job->freed == job->count;
+}
+
+static void set_expiry(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
+{
+    bool waits = !job->handles && job->ended == job->count;
+    uint64_t most = (uint64_t)self->options.keep_ms;
+    uint64_t keep_ms = job->keep.keep_ms && job->keep.keep_ms < most ? job->keep.keep_ms : most;
+    if (!waits)
+        job->until = MPX_NEVER;
+    else if (job->until == MPX_NEVER)
+        job->until = now + (int64_t)keep_ms * MPX_MS;
+    self->next_expiry = mpx_earlier(self->next_expiry, job->until);
+}
+
+static void expire(mpx_archive_t *self, int64_t now)
+{
+    mpx_kept_job_t *job, *next;
+    if (self->next_expiry > now)
+        return;
+    self->next_expiry = MPX_NEVER;
+    DL_FOREACH_SAFE (self->jobs, job, next) {
+        if (job->until <= now) {
+            say(self, "job_expired", job);
+            mpx_archive_drop(self, now, job);
+        } else {
+            self->next_expiry = mpx_earlier(self->next_expiry, job->until);
+        }
+    }
+}
+
+mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
+{
+    mpx_kept_job_t *job, *next;
+    DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
+    {
+        note_trouble(self, job->trouble);
+        set_expiry(self, now, job);
+        if (is_used_up(job) && !job->handles) {
+            mpx_archive_drop(self, now, job);
+        } else if (job->head_changed && mpx_archive_is_put_down(self)) {
+            note_trouble(self, mpx_archive_put_job(self->options.store, job));
+            job->head_changed = false;
+        }
+    }
+    expire(self, now);
+    let_the_oldest_go(self);
+    mp_rc_t rc = balance(self, now);
+    return rc == MP_OK ? self->trouble : rc;
+}
+
+/* All of it anew, by a commit of its own. */
+static void rewrite(mpx_archive_t *self, int64_t now)
+{
+    mpx_store_t *store = self->options.store;
+    mpx_kept_job_t *job;
+    const mpx_kept_batch_t *batch;
+    const mpx_letter_t *letter;
+    mpx_archive_del_all(store);
+    DL_FOREACH (self->jobs, job) {
+        note_trouble(self, mpx_archive_put_job(store, job));
+        DL_FOREACH (job->batches, batch)
+            note_trouble(self, mpx_archive_put_batch(store, batch));
+        for (uint64_t i = job->freed; i < job->count; i++)
+            if (job->calls[i].record)
+                note_trouble(self, mpx_archive_put_outcome(store, job, i));
+        mpx_archive_touch(self, job);
+    }
+    DL_FOREACH (self->morgue.letters, letter)
+        mpx_archive_put_letter(store, letter);
+    self->stale = mpx_store_commit(store) != MP_OK;
+    self->changed = self->stale;
+    self->retry_at = now + RETRY_MS * MPX_MS;
+}
+
+static void send_reply(const mpx_archive_t *self, const mpx_reply_t *reply, mp_rc_t rc)
+{
+    mpx_header_t header = reply->header;
+    mp_bytes_t payload = {reply->payload, reply->size};
+    if (rc != MP_OK && header.code == 0) {
+        header = (mpx_header_t){.op = MPX_OP_JOB_DONE,
+                                .nonce = header.nonce,
+                                .kind = (uint32_t)reply->asked,
+                                .code = rc};
+        payload.size = 0;
+    }
+    (void)self->options.send(reply->peer, &header, payload);
+}
+
+static void give_code(const mpx_archive_t *self, mpx_handle_t *handle, mp_rc_t code)
+{
+    mpx_header_t header = {.op = MPX_OP_JOB_GIVE,
+                           .nonce = handle->name.nonce,
+                           .first = handle->want_first,
+                           .code = code};
+    handle->wants = false;
+    (void)self->options.send(handle->peer, &header, (mp_bytes_t){0});
+}
+
+/* Nobody can put further calls. */
+static bool is_complete(const mpx_kept_job_t *job)
+{
+    const mpx_handle_t *handle;
+    DL_FOREACH (job->handles, handle)
+        if (handle->may_put && !job->closed)
+            return false;
+    return true;
+}
+
+static mp_rc_t give(mpx_archive_t *self, mpx_handle_t *handle)
+{
+    const mpx_kept_job_t *job = handle->job;
+    uint32_t count = 0;
+    if (handle->want_first < job->freed) {
+        give_code(self, handle, MP_ESTATE);
+        return MP_OK;
+    }
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc =
+        mpx_kept_job_gather(job, handle->want_first, handle->want_bytes, &self->scratch, &count);
+    if (rc != MP_OK)
+        return rc;
+    if (count == 0) {
+        if (handle->want_first >= job->count && is_complete(job))
+            give_code(self, handle, MP_EOF);
+        return MP_OK;
+    }
+    mpx_header_t header = {.op = MPX_OP_JOB_GIVE,
+                           .nonce = handle->name.nonce,
+                           .first = handle->want_first,
+                           .count = count};
+    handle->wants = !self->options.tell(handle->peer, &header, mpx_buf_bytes(&self->scratch));
+    self->starved = self->starved || handle->wants;
+    return MP_OK;
+}
+
+static mp_rc_t serve(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    mpx_handle_t *handle;
+    mp_rc_t rc = MP_OK;
+    bool over = job->ended == job->count && is_complete(job);
+    DL_FOREACH (job->handles, handle) {
+        if (rc == MP_OK && handle->wants)
+            rc = give(self, handle);
+        if (rc == MP_OK && handle->wants_end && over) {
+            handle->wants_end = false;
+            rc = mpx_archive_inform(self, handle->peer, MPX_OP_JOB_TAKE, handle->name.nonce, job,
+                                    false);
+        }
+    }
+    return rc;
+}
+
+static void answer(mpx_archive_t *self, mp_rc_t rc)
+{
+    while (self->replies) {
+        send_reply(self, self->replies, rc);
+        reply_drop(self, self->replies);
+    }
+}
+
+/* Those without credit stay to be looked at. */
+static mp_rc_t serve_touched(mpx_archive_t *self)
+{
+    mp_rc_t rc = MP_OK;
+    mpx_kept_job_t *job, *next;
+    DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
+    {
+        self->starved = false;
+        if (rc == MP_OK)
+            rc = serve(self, job);
+        bool again = self->starved || (is_used_up(job) && !job->handles) || job->head_changed;
+        if (!again)
+            untouch(self, job);
+    }
+    return rc;
+}
+
+mp_rc_t mpx_archive_settle(mpx_archive_t *self, int64_t now, mp_rc_t rc)
+{
+    if (rc != MP_OK && self->changed)
+        self->stale = true;
+    if (self->stale && self->retry_at <= now)
+        rewrite(self, now);
+    if (!self->stale)
+        self->changed = false;
+    answer(self, self->stale ? (rc != MP_OK ? rc : MP_ENOSPACE) : MP_OK);
+    if (self->stale)
+        return MP_OK; /* what isn't on the disk isn't given */
+    rc = serve_touched(self);
+    answer(self, MP_OK);
+    return rc;
+}
+
+int64_t mpx_archive_deadline(const mpx_archive_t *self)
+{
+    return self->stale ? mpx_earlier(self->retry_at, self->next_expiry) : self->next_expiry;
+}
+
+void mpx_archive_drain(mpx_archive_t *self)
+{
+    self->draining = true;
+}
+
+uint64_t mpx_archive_open_jobs(const mpx_archive_t *self)
+{
+    uint64_t jobs = 0;
+    const mpx_kept_job_t *job;
+    DL_FOREACH (self->jobs, job)
+        if (job->handles && job->ended < job->count)
+            jobs++;
+    return jobs;
+}

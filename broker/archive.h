@@ -1,0 +1,61 @@
+/* archive.h: jobs that the broker keeps for clients that come back, and dead letters.
+ *
+ *     client --JOB_KEEP JOB_PUT--> archive --> kept jobs --> engine
+ *            <--JOB_GIVE---------- outcomes, in the order of calls, until they are freed
+ *
+ * A client has *handles* on jobs, named by its nonces, as long as its connection; a job outlives
+ * them. What was asked is answered after the commit, and outcomes are given after theirs:
+ *
+ *     messages ... mpx_archive_flush, commit, mpx_archive_settle
+ *
+ * Kept bytes are bounded: at the limit new jobs and inputs are refused, and the calls that were
+ * accepted wait until outcomes have been fetched or have expired. Nothing is dropped but by time.
+ */
+#ifndef MPX_ARCHIVE_H
+#define MPX_ARCHIVE_H
+
+#include "engine.h"
+#include "log.h"
+#include "peer.h"
+#include "store.h"
+
+typedef struct mpx_archive mpx_archive_t;
+
+typedef struct mpx_archive_options {
+    mpx_engine_t *engine;
+    mpx_store_t *store;  /* NULL: in memory */
+    uint64_t kept_bytes; /* of all kept jobs */
+    int keep_ms;         /* the most, and what a job has that doesn't ask */
+    uint64_t dead_bytes; /* of dead letters; above it the oldest go */
+    mpx_log_t *log;
+    mp_rc_t (*send)(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
+    /* The same at the cost of its credit for results; false: it has none left. */
+    bool (*tell)(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
+} mpx_archive_options_t;
+
+/* MP_OK; MP_ECORRUPT what is in the store doesn't fit; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_archive_new(const mpx_archive_options_t *options, int64_t now, mpx_archive_t **out);
+/* What is in the store stays there. NULL-safe, idempotent. */
+void mpx_archive_destroy(mpx_archive_t **self);
+
+/* Whether a message of a client's is for the archive. */
+bool mpx_archive_wants(mpx_op_t op);
+/* MP_OK; a mistake that costs it the connection; MP_ENOMEM. */
+mp_rc_t mpx_archive_message(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
+                            const mpx_header_t *header, mp_bytes_t payload);
+/* Its connection has ended, and so do its handles. */
+void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer);
+
+/* Put down what has changed, forget what has expired. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now);
+/* What was put down is committed (MP_OK), or is not: answer. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_archive_settle(mpx_archive_t *self, int64_t now, mp_rc_t rc);
+/* When mpx_archive_flush has something to do. */
+int64_t mpx_archive_deadline(const mpx_archive_t *self);
+
+/* From now on refuse new jobs and inputs with MP_EDRAINING. */
+void mpx_archive_drain(mpx_archive_t *self);
+/* Jobs on which a client that is connected has a handle, and whose calls have not all ended. */
+uint64_t mpx_archive_open_jobs(const mpx_archive_t *self);
+
+#endif

@@ -1,0 +1,244 @@
+/* archive_dead.c: what clients ask of dead letters. */
+#include "archive_private.h"
+
+#include "archive_disk.h"
+#include "fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_ITEMS = 4096, BATCH_BYTES = 4 << 20 };
+
+/* The letters that an order is about, one after another. */
+typedef struct choice {
+    const mpx_dead_order_t *order;
+    const mpx_morgue_t *morgue;
+    uint64_t last;
+    size_t at;
+} choice_t;
+
+static mpx_letter_t *choose(choice_t *self)
+{
+    const mpx_dead_order_t *order = self->order;
+    mpx_letter_t *letter = NULL;
+    if (order->numbers_count == 0)
+        letter = mpx_morgue_next(self->morgue, self->last, order->task);
+    while (!letter && self->at < order->numbers_count)
+        letter = mpx_morgue_find(self->morgue, order->numbers[self->at++]);
+    if (letter)
+        self->last = letter->number;
+    return letter;
+}
+
+/* ---- to be looked at ------------------------------------------------------------------ */
+
+static mp_rc_t list_one(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
+                        const mpx_letter_t *letter, bool *cut)
+{
+    mpx_dead_letter_t row;
+    mpx_letter_arenas_t arenas;
+    mpx_header_t header = {
+        .op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = MPX_OP_JOB_DEAD, .first = letter->number};
+    mp_rc_t rc = mpx_letter_describe(letter, &row, &arenas);
+    mpx_buf_clear(&self->scratch);
+    if (rc == MP_OK)
+        rc = mpx_dead_letter_pack(&row, &self->scratch);
+    if (rc == MP_OK)
+        *cut = !self->options.tell(peer, &header, mpx_buf_bytes(&self->scratch));
+    mpx_letter_arenas_free(&arenas);
+    return rc == MP_ENOMEM ? rc : MP_OK;
+}
+
+static mp_rc_t list(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
+                    const mpx_dead_order_t *order)
+{
+    uint32_t most = order->count && order->count < MPX_LIST_MAX ? order->count : MPX_LIST_MAX;
+    choice_t choice = {.order = order, .morgue = &self->morgue, .last = order->after};
+    const mpx_letter_t *letter = choose(&choice);
+    mpx_header_t end = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = MPX_OP_JOB_DEAD};
+    mp_rc_t rc = MP_OK;
+    bool cut = false;
+    for (uint32_t i = 0; letter && rc == MP_OK && !cut && i < most; i++) {
+        rc = list_one(self, peer, nonce, letter, &cut);
+        end.first = letter->number;
+        letter = choose(&choice);
+    }
+    end.count = letter != NULL;
+    end.code = cut ? MP_ELIMIT : MP_OK;
+    if (rc == MP_OK)
+        (void)self->options.send(peer, &end, (mp_bytes_t){0});
+    return rc;
+}
+
+/* Its record, with the input as the value. */
+static mp_rc_t show(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
+                    const mpx_dead_order_t *order)
+{
+    choice_t choice = {.order = order, .morgue = &self->morgue};
+    const mpx_letter_t *letter = choose(&choice);
+    mpx_record_t record;
+    mp_bytes_t rest = letter ? letter->record : (mp_bytes_t){0};
+    if (!letter || mpx_record_next(&rest, &record) != MP_OK)
+        return mpx_archive_refuse(self, peer, MPX_OP_JOB_DEAD, nonce,
+                                  mpx_fault(MP_ENOTFOUND, "there is no such dead letter"));
+    mpx_header_t header = {
+        .op = MPX_OP_JOB_GIVE, .nonce = nonce, .first = letter->number, .count = 1};
+    record.value = letter->input;
+    mpx_buf_clear(&self->scratch);
+    mp_rc_t rc = mpx_record_add(&self->scratch, &record);
+    if (rc == MP_OK && !self->options.tell(peer, &header, mpx_buf_bytes(&self->scratch)))
+        rc = mpx_archive_refuse(self, peer, MPX_OP_JOB_DEAD, nonce,
+                                mpx_fault(MP_ELIMIT, "too many results are not acknowledged"));
+    return rc;
+}
+
+/* ---- to be run again, or dropped -------------------------------------------------------- */
+
+static void letter_drop(mpx_archive_t *self, mpx_letter_t *letter)
+{
+    if (mpx_archive_is_put_down(self))
+        mpx_archive_del_letter(self->options.store, letter->number);
+    mpx_morgue_drop(&self->morgue, letter);
+}
+
+/* How many there were. */
+static uint64_t drop_all(mpx_archive_t *self, const mpx_dead_order_t *order)
+{
+    uint64_t count = 0;
+    choice_t choice = {.order = order, .morgue = &self->morgue};
+    mpx_letter_t *letter = choose(&choice);
+    for (; letter; count++) {
+        mpx_letter_t *next = choose(&choice);
+        letter_drop(self, letter);
+        letter = next;
+    }
+    return count;
+}
+
+/* All of one task and signature, and room for them. */
+static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_dead_order_t *order, uint64_t *count)
+{
+    choice_t choice = {.order = order, .morgue = &self->morgue};
+    const mpx_letter_t *letter, *first = NULL;
+    uint64_t bytes = MPX_KEPT_JOB_COST;
+    for (*count = 0; (letter = choose(&choice)); ++*count) {
+        if (!first)
+            first = letter;
+        if (strcmp(first->task, letter->task) != 0 || first->item_bytes != letter->item_bytes)
+            return mpx_fault(MP_EINVAL,
+                             "these dead letters are of several tasks (%s, %s): choose one",
+                             first->task, letter->task);
+        bytes += letter->input.size + sizeof(mpx_kept_call_t) + MPX_KEPT_BATCH_COST;
+    }
+    if (!first)
+        return mpx_fault(MP_ENOTFOUND, "there are no such dead letters");
+    if (!mpx_job_id_valid(order->id) || mpx_archive_find_id(self, order->id))
+        return mpx_fault(MP_EEXIST, "'%s' can't be a new job's id", order->id);
+    if (self->draining)
+        return mpx_fault(MP_EDRAINING, "the broker is shutting down");
+    if (self->stale)
+        return mpx_fault(MP_ENOSPACE, "the broker's disk is full");
+    return mpx_archive_check_room(self, bytes);
+}
+
+/* As the job of the first one, but nobody's idempotent submit. */
+static mp_rc_t make_job(mpx_archive_t *self, int64_t now, const mpx_letter_t *letter,
+                        const mpx_dead_order_t *order, mpx_kept_job_t **out)
+{
+    mpx_keep_t keep;
+    void *arena = NULL;
+    mpx_buf_t body = {0};
+    mp_rc_t rc = mpx_keep_unpack(letter->keep, &keep, &arena);
+    if (rc != MP_OK)
+        return rc;
+    keep.id = order->id;
+    keep.key = "";
+    keep.token = order->token;
+    keep.attach = false;
+    rc = mpx_keep_pack(&keep, &body);
+    if (rc == MP_OK)
+        rc = mpx_archive_make(self, now, mpx_buf_bytes(&body), out);
+    mpx_buf_free(&body);
+    free(arena);
+    return rc;
+}
+
+static mp_rc_t put_batch(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job, uint32_t count,
+                         uint32_t item_bytes, mpx_buf_t *items)
+{
+    mpx_header_t header = {.first = job->count, .count = count, .item_bytes = item_bytes};
+    mp_rc_t rc = count ? mpx_archive_put(self, now, job, &header, mpx_buf_bytes(items)) : MP_OK;
+    mpx_buf_clear(items);
+    return rc;
+}
+
+static mp_rc_t put_letters(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,
+                           const mpx_dead_order_t *order)
+{
+    choice_t choice = {.order = order, .morgue = &self->morgue};
+    const mpx_letter_t *letter;
+    mpx_buf_t items = {0};
+    uint32_t count = 0, item_bytes = 0;
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && (letter = choose(&choice))) {
+        item_bytes = letter->item_bytes;
+        rc = item_bytes ? mpx_buf_add(&items, letter->input.data, letter->input.size)
+                        : mpx_item_add(&items, letter->input);
+        if (rc == MP_OK && (++count == BATCH_ITEMS || items.size > BATCH_BYTES)) {
+            rc = put_batch(self, now, job, count, item_bytes, &items);
+            count = 0;
+        }
+    }
+    if (rc == MP_OK)
+        rc = put_batch(self, now, job, count, item_bytes, &items);
+    mpx_buf_free(&items);
+    return rc;
+}
+
+static mp_rc_t requeue(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint64_t nonce,
+                       const mpx_dead_order_t *order)
+{
+    uint64_t count;
+    mpx_kept_job_t *job = NULL;
+    choice_t choice = {.order = order, .morgue = &self->morgue};
+    const mpx_kept_job_t *made = mpx_archive_find_id(self, order->id);
+    if (made && made->keep.token == order->token) /* it was asked before, and the answer was lost */
+        return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, made, false);
+    mp_rc_t rc = check_requeue(self, order, &count);
+    if (rc == MP_OK)
+        rc = make_job(self, now, choose(&choice), order, &job);
+    if (rc == MP_OK)
+        rc = put_letters(self, now, job, order);
+    if (rc == MP_OK)
+        rc = mpx_kept_job_close(job, job->count);
+    if (rc != MP_OK) {
+        if (job)
+            mpx_archive_drop(self, now, job);
+        return mpx_archive_refuse(self, peer, MPX_OP_JOB_DEAD, nonce, rc);
+    }
+    (void)drop_all(self, order);
+    return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, job, true);
+}
+
+mp_rc_t mpx_archive_dead(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
+                         const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_dead_order_t order;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_dead_order_unpack(payload, &order, &arena);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_archive_permits(peer, header->op))
+        rc = mpx_archive_refuse(self, peer, header->op, header->nonce,
+                                mpx_fault(MP_EPERM, "this client may not use dead letters"));
+    else if (order.what == MPX_DEAD_LIST)
+        rc = list(self, peer, header->nonce, &order);
+    else if (order.what == MPX_DEAD_SHOW)
+        rc = show(self, peer, header->nonce, &order);
+    else if (order.what == MPX_DEAD_REQUEUE)
+        rc = requeue(self, now, peer, header->nonce, &order);
+    else
+        rc = mpx_archive_done(self, peer, header->op, header->nonce, drop_all(self, &order));
+    free(arena);
+    return rc;
+}

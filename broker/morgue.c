@@ -1,0 +1,152 @@
+#include "morgue.h"
+
+#include "fault.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+/* time, index, and the sizes of item, task, keep, input, record: little-endian words. */
+enum { HEAD_WORDS = 9, HEAD_BYTES = HEAD_WORDS * 4, LETTER_COST = 192 };
+
+mp_rc_t mpx_letter_pack(const mpx_letter_t *letter, mpx_buf_t *out)
+{
+    size_t task_size = strlen(letter->task) + 1;
+    uint32_t words[HEAD_WORDS] = {(uint32_t)letter->time_ms,    (uint32_t)(letter->time_ms >> 32),
+                                  (uint32_t)letter->index,      (uint32_t)(letter->index >> 32),
+                                  letter->item_bytes,           (uint32_t)task_size,
+                                  (uint32_t)letter->keep.size,  (uint32_t)letter->input.size,
+                                  (uint32_t)letter->record.size};
+    mp_rc_t rc = MP_OK;
+    for (size_t i = 0; i < HEAD_WORDS && rc == MP_OK; i++)
+        rc = mpx_buf_add_u32(out, words[i]);
+    mp_bytes_t parts[] = {{letter->task, task_size}, letter->keep, letter->input, letter->record};
+    for (size_t i = 0; i < 4 && rc == MP_OK; i++)
+        if (parts[i].size)
+            rc = mpx_buf_add(out, parts[i].data, parts[i].size);
+    return rc;
+}
+
+/* Fills what lies in the block. */
+static bool parse(mpx_letter_t *letter)
+{
+    uint32_t words[HEAD_WORDS];
+    if (letter->size < HEAD_BYTES)
+        return false;
+    for (size_t i = 0; i < HEAD_WORDS; i++)
+        words[i] = mpx_load_u32(letter->block + 4 * i);
+    uint64_t task_size = words[5];
+    if (task_size == 0 || HEAD_BYTES + task_size + words[6] + words[7] + words[8] != letter->size)
+        return false;
+    letter->time_ms = words[0] | (uint64_t)words[1] << 32;
+    letter->index = words[2] | (uint64_t)words[3] << 32;
+    letter->item_bytes = words[4];
+    letter->task = (const char *)letter->block + HEAD_BYTES;
+    const unsigned char *at = letter->block + HEAD_BYTES + task_size;
+    letter->keep = (mp_bytes_t){at, words[6]};
+    letter->input = (mp_bytes_t){at + words[6], words[7]};
+    letter->record = (mp_bytes_t){at + words[6] + words[7], words[8]};
+    return memchr(letter->task, '\0', task_size) == letter->task + task_size - 1;
+}
+
+mp_rc_t mpx_morgue_add(mpx_morgue_t *self, uint64_t number, mp_bytes_t block, mpx_letter_t **out)
+{
+    mpx_letter_t *letter = calloc(1, sizeof *letter + block.size);
+    if (!letter)
+        return mpx_fault(MP_ENOMEM, "a dead letter");
+    letter->number = number;
+    letter->size = block.size;
+    memcpy(letter->block, block.data, block.size);
+    if (!parse(letter) || number <= self->last_number) {
+        free(letter);
+        return mpx_fault(MP_ECORRUPT, "the data directory has dead letters that are none");
+    }
+    HASH_ADD(hh, self->by_number, number, sizeof letter->number, letter);
+    if (letter->unlisted) {
+        free(letter);
+        return mpx_fault(MP_ENOMEM, "a dead letter");
+    }
+    DL_APPEND(self->letters, letter);
+    self->bytes += letter->size + LETTER_COST;
+    self->last_number = number;
+    *out = letter;
+    return MP_OK;
+}
+
+mpx_letter_t *mpx_morgue_excess(mpx_morgue_t *self)
+{
+    return self->bytes > self->max_bytes ? self->letters : NULL;
+}
+
+mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number)
+{
+    mpx_letter_t *letter = NULL;
+    HASH_FIND(hh, self->by_number, &number, sizeof number, letter);
+    return letter;
+}
+
+mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const char *task)
+{
+    mpx_letter_t *letter = mpx_morgue_find(self, after);
+    letter = letter ? letter->next : self->letters;
+    for (; letter; letter = letter->next)
+        if (letter->number > after && (!*task || strcmp(letter->task, task) == 0))
+            return letter;
+    return NULL;
+}
+
+void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter)
+{
+    HASH_DEL(self->by_number, letter);
+    DL_DELETE(self->letters, letter);
+    self->bytes -= letter->size + LETTER_COST;
+    free(letter);
+}
+
+void mpx_morgue_free(mpx_morgue_t *self)
+{
+    while (self->letters)
+        mpx_morgue_drop(self, self->letters);
+}
+
+void mpx_letter_arenas_free(mpx_letter_arenas_t *arenas)
+{
+    free(arenas->keep);
+    free(arenas->open);
+    free(arenas->failure);
+    *arenas = (mpx_letter_arenas_t){0};
+}
+
+mp_rc_t mpx_letter_describe(const mpx_letter_t *letter, mpx_dead_letter_t *out,
+                            mpx_letter_arenas_t *arenas)
+{
+    mpx_keep_t keep;
+    mpx_open_t open;
+    mpx_record_t record = {0};
+    mpx_failure_t failure = {.message = "", .host = ""};
+    mp_bytes_t rest = letter->record;
+    *arenas = (mpx_letter_arenas_t){0};
+    mp_rc_t rc = mpx_keep_unpack(letter->keep, &keep, &arenas->keep);
+    if (rc == MP_OK)
+        rc = mpx_open_unpack(keep.open, &open, &arenas->open);
+    if (rc == MP_OK)
+        rc = mpx_record_next(&rest, &record);
+    if (rc == MP_OK && record.detail.size)
+        rc = mpx_failure_unpack(record.detail, &failure, &arenas->failure);
+    if (rc != MP_OK)
+        return rc == MP_EOF ? MP_EPROTO : rc;
+    *out = (mpx_dead_letter_t){.number = letter->number,
+                               .job = keep.id,
+                               .label = open.label,
+                               .task = open.task,
+                               .signature = open.signature,
+                               .index = letter->index,
+                               .time_ms = letter->time_ms,
+                               .code = record.rc,
+                               .message = failure.message,
+                               .host = failure.host,
+                               .pid = failure.pid,
+                               .attempt = failure.attempt ? failure.attempt : 1,
+                               .input_bytes = letter->input.size};
+    return MP_OK;
+}

@@ -1,0 +1,67 @@
+/* scene.h: all of a broker, as those see it who describe it to people: facts.h, why.h and the
+ * numbers for Prometheus. Looking costs a walk over all jobs and workers, and changes nothing. */
+#ifndef MPX_SCENE_H
+#define MPX_SCENE_H
+
+#include "keeper.h"
+#include "ledger.h"
+#include "metrics.h"
+#include "peer.h"
+
+typedef struct mpx_scene {
+    int64_t now;
+    int64_t started_at;
+    const char *software;
+    bool draining;
+    bool durable; /* there is a data directory */
+    uint32_t clients;
+    uint32_t workers;
+    uint32_t executors;
+    const mpx_engine_t *engine;
+    const mpx_ledger_t *ledger;
+    const mpx_keeper_t *keeper;
+    const mpx_peer_t *peers;
+    mpx_metrics_t *metrics;
+} mpx_scene_t;
+
+typedef enum mpx_worker_state {
+    MPX_WORKER_SERVING,
+    MPX_WORKER_PAUSED,
+    MPX_WORKER_DRAINING,
+    MPX_WORKER_STATES
+} mpx_worker_state_t;
+const char *mpx_worker_state_name(mpx_worker_state_t state);
+mpx_worker_state_t mpx_scene_worker_state(const mpx_scene_t *self, uint64_t worker);
+
+typedef struct mpx_totals {
+    uint64_t jobs;
+    uint64_t queued;
+    uint64_t given;
+    int64_t oldest_ns;        /* age of the oldest queued call; 0: none is */
+    uint64_t submitted_bytes; /* of calls that aren't answered */
+    uint64_t unacked_bytes;   /* of results that clients haven't taken */
+    uint64_t held_clients;    /* that get no more for now, for that reason */
+    uint64_t sessions;        /* of clients, kept or connected */
+    uint64_t sessions_away;   /* of those: whose client is gone, for now */
+    uint64_t worker_states[MPX_WORKER_STATES];
+    uint64_t worker_bytes; /* at workers */
+    uint64_t worker_credit_bytes;
+    mpx_space_counts_t objects;
+    uint64_t memory_bytes; /* resident; 0: unknown */
+} mpx_totals_t;
+/* Also fills in what of tasks is there now. */
+void mpx_scene_total(const mpx_scene_t *self, mpx_totals_t *out);
+
+/* A job, by the numbers that people know it by. */
+typedef struct mpx_scene_job {
+    const mpx_account_t *account;
+    uint64_t job;    /* the client's number */
+    uint64_t engine; /* ours */
+} mpx_scene_job_t;
+void mpx_scene_each_job(const mpx_scene_t *self,
+                        void (*visit)(void *arg, const mpx_scene_job_t *job), void *arg);
+
+/* Everything, for Prometheus. */
+void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out);
+
+#endif

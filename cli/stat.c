@@ -1,0 +1,232 @@
+#include "commands.h"
+#include "exits.h"
+#include "options.h"
+#include "output.h"
+#include "table.h"
+
+#include <mp/broker.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct stat_options {
+    const char *broker;
+    int timeout_ms;
+    bool json;
+    bool watch;
+    bool help;
+} stat_options_t;
+
+enum { BROKER, TIMEOUT, JSON, WATCH, HELP };
+
+static const option_spec_t specs[] = {
+    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 5000"},
+    [JSON] = {"json", 0, NULL, "answer as a JSON object"},
+    [WATCH] = {"watch", 'w', NULL, "again every second, until it is interrupted"},
+    [HELP] = {"help", 'h', NULL, "print this and exit"},
+};
+
+enum { SPECS = sizeof specs / sizeof *specs };
+
+void stat_help(void)
+{
+    printf(
+        "Usage: mp stat [--broker URL] [OPTION]...\n\n"
+        "Shows what a broker is at: its workers, tasks, clients, jobs and objects. Exit status 0:\n"
+        "it answered; 1: it did not, in time.\n\n"
+        "Options:\n");
+    options_print(specs, SPECS);
+}
+
+static bool on_option(void *arg, size_t index, const char *argument)
+{
+    stat_options_t *self = arg;
+    switch (index) {
+    case BROKER:
+        self->broker = argument;
+        return true;
+    case TIMEOUT:
+        return options_number("stat", "timeout-ms", argument, 0, &self->timeout_ms);
+    case JSON:
+        self->json = true;
+        return true;
+    case WATCH:
+        self->watch = true;
+        return true;
+    default:
+        self->help = true;
+        return true;
+    }
+}
+
+/* ---- what is shown ------------------------------------------------------------------------ */
+
+static long long number_of(const mp_tree_t *dict, const char *key)
+{
+    return (long long)mp_tree_int_or(mp_tree_get(dict, key), 0);
+}
+
+static const char *text_of(const mp_tree_t *dict, const char *key)
+{
+    return mp_tree_str_or(mp_tree_get(dict, key), "?");
+}
+
+static const char *plural(long long n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void show_counts(output_t *out, const mp_tree_t *broker)
+{
+    const struct {
+        const char *key;
+        const char *word;
+    } counts[] = {{"workers", "worker"},
+                  {"executors", "executor"},
+                  {"clients", "client"},
+                  {"jobs", "job"},
+                  {"sessions_away", "client gone for now"}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        long long n = number_of(broker, counts[i].key);
+        if (n || i < 4)
+            output_printf(out, "%s%lld %s%s", i ? ", " : "", n, counts[i].word,
+                          i < 4 ? plural(n) : "");
+    }
+    output_text(out, "\n");
+}
+
+static void show_broker(output_t *out, const char *url, const mp_tree_t *broker)
+{
+    char calls[32], results[32], memory[32], objects[32];
+    table_bytes(calls, sizeof calls, (double)number_of(broker, "calls_bytes"));
+    table_bytes(results, sizeof results, (double)number_of(broker, "results_bytes"));
+    table_bytes(memory, sizeof memory, (double)number_of(broker, "memory_bytes"));
+    table_bytes(objects, sizeof objects, (double)number_of(broker, "object_bytes"));
+    output_printf(out, "%s: %s, %s, up %lld s, %s\n", url, text_of(broker, "version"),
+                  text_of(broker, "state"), number_of(broker, "uptime_ms") / 1000,
+                  mp_tree_bool_or(mp_tree_get(broker, "data"), false) ? "with a data directory"
+                                                                      : "all in memory");
+    show_counts(out, broker);
+    output_printf(out, "%lld calls queued, %lld at workers; the oldest waits %.1f s\n",
+                  number_of(broker, "queued"), number_of(broker, "given"),
+                  (double)number_of(broker, "oldest_ms") / 1000);
+    output_printf(out, "bytes: %s of calls, %s of results; %s of memory\n", calls, results, memory);
+    output_printf(out, "objects: %lld with %s; locks: %lld held, %lld waits\n",
+                  number_of(broker, "objects"), objects, number_of(broker, "locks_held"),
+                  number_of(broker, "lock_waits"));
+}
+
+static const column_t worker_columns[] = {
+    {"WORKER", "name", CELL_TEXT},
+    {"HOST", "host", CELL_TEXT},
+    {"STATE", "state", CELL_TEXT},
+    {"SLOTS", "slots", CELL_NUMBER},
+    {"BUSY", "busy", CELL_NUMBER},
+    {"GIVEN", "given", CELL_NUMBER},
+    {"OK", "ok", CELL_NUMBER},
+    {"FAILED", "failed", CELL_NUMBER},
+    {"CRASHED", "crashed", CELL_NUMBER},
+    {"BYTES", "bytes", CELL_BYTES},
+    {"MEMORY", "memory_bytes", CELL_BYTES},
+    {"TASKS", "tasks", CELL_LIST},
+};
+static const column_t task_columns[] = {
+    {"TASK", "name", CELL_TEXT},           {"QUEUED", "queued", CELL_NUMBER},
+    {"GIVEN", "given", CELL_NUMBER},       {"OK", "ok", CELL_NUMBER},
+    {"FAILED", "failed", CELL_NUMBER},     {"CRASHED", "crashed", CELL_NUMBER},
+    {"TIMEOUT", "timed_out", CELL_NUMBER}, {"CANCELLED", "cancelled", CELL_NUMBER},
+    {"LOST", "lost", CELL_NUMBER},         {"RETRIED", "retried", CELL_NUMBER},
+    {"MEAN", "mean_s", CELL_SECONDS},
+};
+static const column_t client_columns[] = {
+    {"CLIENT", "id", CELL_NUMBER},
+    {"NAME", "name", CELL_TEXT},
+    {"STATE", "state", CELL_TEXT},
+    {"JOBS", "jobs", CELL_NUMBER},
+    {"CALLS", "open", CELL_NUMBER},
+    {"INPUT", "calls_bytes", CELL_BYTES},
+    {"RESULTS", "results_bytes", CELL_BYTES},
+};
+static const column_t job_columns[] = {
+    {"CLIENT", "client", CELL_NUMBER},     {"JOB", "id", CELL_NUMBER},
+    {"TASK", "task", CELL_TEXT},           {"LABEL", "label", CELL_TEXT},
+    {"PRIORITY", "priority", CELL_NUMBER}, {"QUEUED", "queued", CELL_NUMBER},
+    {"DELAYED", "delayed", CELL_NUMBER},   {"GIVEN", "given", CELL_NUMBER},
+    {"OLDEST", "oldest_ms", CELL_MS},
+};
+
+#define TABLE(out, columns, rows)                                                                  \
+    table_print(out, columns, sizeof(columns) / sizeof *(columns), rows)
+
+static mp_rc_t show(const stat_options_t *self, output_t *out, const mp_tree_t *stat)
+{
+    char *text = NULL;
+    if (self->json) {
+        mp_rc_t rc = mp_tree_to_json(stat, 0, &text);
+        if (rc == MP_OK)
+            output_printf(out, "%s\n", text);
+        free(text);
+        return rc;
+    }
+    if (self->watch && isatty(STDOUT_FILENO))
+        output_text(out, "\033[H\033[J");
+    show_broker(out, self->broker, mp_tree_get(stat, "broker"));
+    TABLE(out, worker_columns, mp_tree_get(stat, "workers"));
+    TABLE(out, task_columns, mp_tree_get(stat, "tasks"));
+    TABLE(out, client_columns, mp_tree_get(stat, "clients"));
+    TABLE(out, job_columns, mp_tree_get(stat, "jobs"));
+    return MP_OK;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static int once(const stat_options_t *self)
+{
+    output_t out;
+    mp_tree_t *stat = NULL;
+    mp_rc_t rc = mp_broker_stat(self->broker, self->timeout_ms, &stat);
+    output_init(&out, STDOUT_FILENO, -1);
+    if (rc == MP_OK)
+        rc = show(self, &out, stat);
+    bool written = rc == MP_OK && output_flush(&out);
+    if (rc != MP_OK)
+        fprintf(stderr, "mp stat: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
+    else if (!written)
+        fprintf(stderr, "mp stat: stdout: %s\n", strerror(out.error));
+    mp_tree_destroy(&stat);
+    output_free(&out);
+    if (rc != MP_OK)
+        return rc == MP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
+    return written ? EXIT_SUCCESS : EXIT_OUTPUT;
+}
+
+int stat_main(int argc, char **argv)
+{
+    const char *broker = getenv("MP_BROKER");
+    stat_options_t self = {.broker = broker && *broker ? broker : "tcp://127.0.0.1:5555",
+                           .timeout_ms = 5000};
+    int rest = options_parse("stat", specs, SPECS, argc, argv, on_option, &self);
+    if (rest < 0)
+        return EXIT_USAGE;
+    if (self.help) {
+        stat_help();
+        return EXIT_SUCCESS;
+    }
+    if (rest < argc) {
+        fprintf(stderr, "mp stat: what is '%s'? See mp stat --help\n", argv[rest]);
+        return EXIT_USAGE;
+    }
+    if (strcmp(self.broker, "local") == 0) {
+        fprintf(stderr, "mp stat: 'local' is no broker; give --broker URL\n");
+        return EXIT_USAGE;
+    }
+    int status = once(&self);
+    while (self.watch && status == EXIT_SUCCESS) {
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        status = once(&self);
+    }
+    return status;
+}

@@ -1,0 +1,103 @@
+/* kept.h: jobs that a broker keeps: their clients may go, and others come for the outcomes.
+ *
+ *     mp_call_options_t options = {.name = "night", .keep_ms = 8 * 3600 * 1000};
+ *     mp_job_new(pool, &upper, &options, &job);      put inputs as ever, then
+ *     mp_job_detach(&job, 10000);                    the program may end
+ *
+ *     mp_job_attach(pool, "night", 10000, &job);     any time later, anywhere
+ *     while (mp_job_next(job, &outcome, -1) == MP_OK) use(outcome);
+ *
+ * The broker runs the calls, with their retries and limits, whether anybody is there or not. What
+ * it has acknowledged survives its own death if it has a data directory. A job is kept until all of
+ * its outcomes have been taken, or until nobody has come for keep_ms since its last call ended and
+ * its last client left. All jobs together are bounded by the broker's --kept-bytes: at the limit
+ * inputs are refused with MP_ELIMIT.
+ *
+ * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
+ * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and
+ * some when it is called again; what doesn't when a client ends, or is killed, is given again, to
+ * the next one. One client at a time takes: when another one begins to, the first gets MP_ESTATE.
+ *
+ * mp_job_cancel ends the calls that the broker has; inputs that were not sent yet are no calls.
+ * mp_job_destroy leaves a job that has a name, a key or a keep_ms as it is at the broker.
+ *
+ * Keys: a job that is made with a key that is in use is that job. Its inputs must be the same, as
+ * far as both go, or it is MP_EEXIST; calls run once, and each client gets all outcomes, which are
+ * kept until keep_ms have passed. So a submit may be repeated when it isn't known whether it was
+ * had.
+ *
+ * Only over a broker; else MP_EINVAL. Threads and fork: as job.h.
+ */
+#ifndef MP_KEPT_H
+#define MP_KEPT_H
+
+#include <mp/job.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An id has 1 to 64 letters, digits, and any of ._:- (no dash first). */
+#define MP_JOB_ID_MAX  64
+#define MP_JOB_KEY_MAX 255
+
+typedef struct mp_job_info {
+    unsigned long long number; /* rises with each job of a broker */
+    char id[MP_JOB_ID_MAX + 1];
+    char key[MP_JOB_KEY_MAX + 1]; /* "": none */
+    char task[MP_TASK_NAME_MAX + 1];
+    char label[128];
+    unsigned long long calls;  /* put so far */
+    unsigned long long ended;  /* of these: that have an outcome */
+    unsigned long long failed; /* of these: that aren't MP_OK */
+    unsigned long long taken;  /* outcomes that are gone */
+    int closed;                /* no more calls will come */
+    int cancelled;
+    int clients;                   /* that have it open */
+    unsigned long long bytes;      /* that it takes at the broker */
+    unsigned long long created_ms; /* since 1970 */
+    unsigned long long left_ms;    /* until it is forgotten; 0: not yet known */
+} mp_job_info_t;
+
+/* The id of a kept job; "" of any other. Valid as long as the job. */
+MP_API const char *mp_job_id(const mp_job_t *self);
+
+/* Close the job, wait until the broker has all of it (on its disk, if it has a data directory), and
+ * free it; the calls go on. On failure it is still the caller's. MP_OK, and *self is NULL;
+ * MP_ESTATE it isn't kept; MP_ETIMEDOUT; MP_ELIMIT, MP_ENOSPACE, MP_EEXIST, MP_EDRAINING from the
+ * broker; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms);
+
+/* Come back to a job by its id. It takes no inputs; mp_job_next hands out what was not taken yet,
+ * or waits for it; mp_job_cancel ends it. MP_OK; MP_ENOTFOUND; MP_EINVAL no broker's, or not an id;
+ * MP_ETIMEDOUT; MP_EPERM; MP_ELIMIT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms,
+                                           mp_job_t **out);
+
+/* All outcomes that mp_job_next has handed out are not to be given again; waits until the broker
+ * says so. MP_OK; MP_ESTATE it isn't kept; MP_ETIMEDOUT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_settle(mp_job_t *self, int timeout_ms);
+
+/* Wait until all calls of a kept job have ended, without taking anything.
+ * MP_OK, and out, unless it is NULL; MP_ENOTFOUND it is not kept any more; the rest as
+ * mp_job_settle. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms);
+
+/* End a kept job's calls, and forget it and its outcomes, for everybody. Frees it on success. As
+ * mp_job_settle. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_drop(mp_job_t **self, int timeout_ms);
+
+/* The jobs that the pool's broker keeps, with numbers above `after`, the oldest first.
+ * out    up to `room` of them
+ * count  how many were filled in; less than room: there are no more
+ * MP_OK; MP_EINVAL no broker's; MP_ETIMEDOUT; MP_ELIMIT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED;
+ * MP_ENOMEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_kept_jobs(mp_pool_t *self, unsigned long long after,
+                                               mp_job_info_t *out, size_t room, size_t *count,
+                                               int timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# mp stat and mp why: as text and as JSON; and what they say where they can't.
+. "$(dirname "$0")/lib.sh"
+
+status 1 "$MP" stat --broker tcp://127.0.0.1:9 --timeout-ms 100
+says err '^mp stat: '
+status 1 "$MP" why --broker tcp://127.0.0.1:9 --timeout-ms 100
+for command in stat why; do
+    status 2 "$MP" $command --broker local
+    status 2 "$MP" $command --nope
+    status 0 "$MP" $command --help
+done
+status 2 "$MP" stat more
+status 2 "$MP" why one two
+
+start_broker --data data
+status 0 "$MP" why --broker "$url"
+says out '^no calls wait$'
+status 0 "$MP" stat --broker "$url"
+says out 'serving, up [0-9]* s, with a data directory$'
+says out '^0 workers, 0 executors, 1 client, 0 jobs$'
+
+# -- without a worker
+echo 60 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
+map=$!
+why_says() { "$MP" why --broker "$url" >out && grep -q "$1" out; }
+wait_for why_says 'no worker is connected'
+says out '^[0-9]*/[0-9]* mp.exec of .*: queued$'
+status 0 "$MP" stat --broker "$url"
+says out '^1 calls queued, 0 at workers; the oldest waits [0-9.]* s$'
+says out '^mp.exec  *1  *0 '
+
+# -- and with one
+start_worker w --procs 1 --allow-exec --name first
+running() { "$MP" stat --broker "$url" --json >json && grep -q '"given": 1' json; }
+wait_for running
+status 0 "$MP" stat --broker "$url"
+says out '^first .* serving  *1  *1  *1 .* mp.exec$'
+ok python3 - <<'PY'
+import json
+stat = json.load(open("json"))
+assert set(stat) == {"broker", "workers", "tasks", "clients", "jobs"}, set(stat)
+broker, worker, job = stat["broker"], stat["workers"][0], stat["jobs"][0]
+assert broker["data"] is True and broker["sessions"] == 2 and broker["given"] == 1, broker
+assert worker["name"] == "first" and worker["tasks"] == ["mp.exec"], worker
+assert worker["slots"] == worker["busy"] == 1 and worker["memory_bytes"] > 65536, worker
+assert job["task"] == "mp.exec" and job["given"] == 1 and job["queued"] == 0, job
+assert any(one["id"] == job["client"] and one["kept"] for one in stat["clients"]), stat["clients"]
+print(f"{job['client']}/{job['id']}", file=open("job", "w"))
+PY
+status 0 "$MP" why --broker "$url" "$(cat job)/0"
+says out ': running$'
+says out 'it runs on worker first, since [0-9]* ms$'
+status 0 "$MP" why --broker "$url" --json "$(cat job)"
+ok python3 -c 'import json; one = json.load(open("out")); assert one["reasons"][0]["kind"] == "running", one'
+status 1 "$MP" why --broker "$url" 999/1
+says err "no open job and no object '999/1'"
+
+# -- again and again, until it is interrupted
+background watch "$MP" stat --broker "$url" --watch --json
+watching() { [ "$(wc -l <watch.out)" -ge 2 ]; }
+wait_for watching
+kill -INT "$pid"
+wait "$pid" || true
+
+# -- who holds a lock
+mkfifo input
+background holder bash -c "exec '$MP_HOLD_LOCK' none '$url' <input"
+holder=$pid
+exec 9>input
+wait_for grep -q '^ready ' holder.out
+status 0 "$MP" why --broker "$url" $'leader\e[7m'
+says out '^leader\\x1b\[7m: a lock$'
+says out "^    held by .*:$holder since [0-9]* ms\$"
+says out '^    .* waits, and is next$'
+status 0 "$MP" stat --broker "$url"
+says out 'locks: 1 held, 1 waits$'
+exec 9>&-
+exits "$holder" 0
+
+kill -INT $map
+wait $map || true

@@ -1,0 +1,426 @@
+/* Kept jobs and dead letters, with an engine whose worker is this test, and a clock of integers. */
+#include "archive.h"
+#include "job_body.h"
+#include "suite.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define OK(call) ck_assert_int_eq((call), MP_OK)
+
+enum { SENT_MAX = 64, WORKER = 1, KEEP_MS = 1000, MS = 1000000 };
+
+typedef struct sent {
+    mpx_header_t header;
+    uint64_t peer;
+    unsigned char payload[256];
+    size_t size;
+} sent_t;
+
+static mpx_engine_t *engine;
+static mpx_archive_t *archive;
+static mpx_log_t quiet;
+static mpx_peer_t one = {.id = 11}, two = {.id = 12};
+static sent_t sent[SENT_MAX]; /* to clients */
+static size_t sent_count;
+static sent_t work[SENT_MAX]; /* to the worker */
+static size_t work_count;
+static bool has_credit = true;
+
+static void note(sent_t *out, const mpx_header_t *header, mp_bytes_t payload)
+{
+    ck_assert_uint_le(payload.size, sizeof out->payload);
+    out->header = *header;
+    out->size = payload.size;
+    if (payload.size)
+        memcpy(out->payload, payload.data, payload.size);
+}
+
+static mp_rc_t send_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    ck_assert_uint_lt(sent_count, SENT_MAX);
+    sent[sent_count].peer = peer->id;
+    note(&sent[sent_count++], header, payload);
+    return MP_OK;
+}
+
+static bool tell_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+{
+    return has_credit && send_client(peer, header, payload) == MP_OK;
+}
+
+static mp_rc_t send_worker(void *self, uint64_t worker, const mpx_header_t *header,
+                           mp_bytes_t payload)
+{
+    (void)self;
+    (void)worker;
+    if (header->op == MPX_OP_SUBMIT)
+        note(&work[work_count++ % SENT_MAX], header, payload);
+    return MP_OK;
+}
+
+static void stop_worker(void *self, uint64_t worker, uint64_t job, uint64_t chunk,
+                        mpx_stop_stage_t stage, mp_rc_t why)
+{
+    (void)self;
+    (void)worker;
+    (void)job;
+    (void)chunk;
+    (void)stage;
+    (void)why;
+}
+
+static void begin(uint64_t kept_bytes, uint64_t dead_bytes)
+{
+    mpx_transport_t transport = {.send = send_worker, .stop = stop_worker};
+    mpx_log_init(&quiet, MP_LOG_ERROR, STDERR_FILENO);
+    OK(mpx_engine_new(&transport, "here", &engine));
+    mpx_archive_options_t options = {.engine = engine,
+                                     .kept_bytes = kept_bytes,
+                                     .keep_ms = KEEP_MS,
+                                     .dead_bytes = dead_bytes,
+                                     .log = &quiet,
+                                     .send = send_client,
+                                     .tell = tell_client};
+    OK(mpx_archive_new(&options, 0, &archive));
+    mpx_worker_spec_t spec = {.slots = 64, .horizon_ns = MS, .credit_bytes = 1 << 20};
+    OK(mpx_engine_worker_join(engine, 0, WORKER, NULL, &spec));
+}
+
+static void end(void)
+{
+    mpx_archive_destroy(&archive);
+    mpx_engine_destroy(&engine);
+}
+
+static void turn(int64_t now)
+{
+    OK(mpx_archive_flush(archive, now));
+    OK(mpx_archive_settle(archive, now, MP_OK));
+}
+
+/* What has been sent since; the only one. */
+static const sent_t *only(mpx_op_t op)
+{
+    ck_assert_uint_eq(sent_count, 1);
+    sent_count = 0;
+    ck_assert_int_eq(sent[0].header.op, op);
+    return &sent[0];
+}
+
+static void answered(mpx_op_t kind, mp_rc_t code)
+{
+    const sent_t *answer = only(MPX_OP_JOB_DONE);
+    ck_assert_int_eq(answer->header.kind, kind);
+    ck_assert_int_eq(answer->header.code, code);
+}
+
+static mp_rc_t ask(mpx_peer_t *peer, int64_t now, mpx_header_t header, const void *data,
+                   size_t size)
+{
+    mp_rc_t rc = mpx_archive_message(archive, now, peer, &header, (mp_bytes_t){data, size});
+    if (rc == MP_OK)
+        turn(now);
+    return rc;
+}
+
+static mpx_keep_t keep_of(const char *id, const char *key, uint64_t token)
+{
+    return (mpx_keep_t){.id = id, .key = key, .token = token};
+}
+
+static mp_rc_t keep(mpx_peer_t *peer, uint64_t nonce, mpx_keep_t wanted, const char *task)
+{
+    mpx_buf_t open = {0}, body = {0};
+    mpx_open_t opened = {.task = task, .signature = "bytes -> bytes little"};
+    OK(mpx_open_pack(&opened, &open));
+    wanted.open = mpx_buf_bytes(&open);
+    OK(mpx_keep_pack(&wanted, &body));
+    mp_rc_t rc =
+        ask(peer, 0, (mpx_header_t){.op = MPX_OP_JOB_KEEP, .nonce = nonce}, body.data, body.size);
+    mpx_buf_free(&open);
+    mpx_buf_free(&body);
+    return rc;
+}
+
+/* One call for each letter. */
+static mp_rc_t put(mpx_peer_t *peer, uint64_t nonce, uint64_t first, const char *letters, bool last)
+{
+    mpx_header_t header = {.op = MPX_OP_JOB_PUT,
+                           .nonce = nonce,
+                           .first = first,
+                           .count = (uint32_t)strlen(letters),
+                           .item_bytes = 1,
+                           .kind = last ? MPX_JOB_LAST : 0};
+    return ask(peer, 0, header, letters, strlen(letters));
+}
+
+static mp_rc_t take(mpx_peer_t *peer, uint64_t nonce, uint64_t first)
+{
+    mpx_header_t header = {.op = MPX_OP_JOB_TAKE, .nonce = nonce, .first = first, .bytes = 1 << 20};
+    return ask(peer, 0, header, NULL, 0);
+}
+
+/* All that the worker is given, also meanwhile: the value is the input, or the code says how it
+ * failed. How many calls. */
+static size_t work_off(int64_t now, mp_rc_t code)
+{
+    size_t calls = 0;
+    for (size_t i = 0; i < work_count; i++) {
+        mpx_header_t header = {.op = MPX_OP_RESULT,
+                               .chunk = work[i].header.chunk,
+                               .first = work[i].header.first,
+                               .count = work[i].header.count,
+                               .code = code,
+                               .item_bytes = code ? 0 : 1,
+                               .busy_ns = 1000};
+        calls += work[i].header.count;
+        OK(mpx_engine_message(engine, now, WORKER, &header,
+                              (mp_bytes_t){work[i].payload, code ? 0 : work[i].size}));
+    }
+    work_count = 0;
+    return calls;
+}
+
+static void gives(const sent_t *message, uint64_t first, const char *letters)
+{
+    mp_bytes_t rest = {message->payload, message->size};
+    mpx_record_t record;
+    ck_assert_int_eq(message->header.op, MPX_OP_JOB_GIVE);
+    ck_assert_uint_eq(message->header.first, first);
+    ck_assert_uint_eq(message->header.count, strlen(letters));
+    for (; *letters; letters++) {
+        OK(mpx_record_next(&rest, &record));
+        OK(record.rc);
+        ck_assert_mem_eq(record.value.data, letters, 1);
+    }
+    ck_assert_uint_eq(rest.size, 0);
+}
+
+START_TEST(test_outcomes_until_they_are_had)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    only(MPX_OP_JOB_INFO);
+    OK(put(&one, 1, 0, "abc", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(take(&one, 1, 0));
+    ck_assert_uint_eq(sent_count, 0);
+    work_off(0, MP_OK);
+    ck_assert_uint_eq(sent_count, 0); /* not before the commit */
+    turn(0);
+    gives(only(MPX_OP_JOB_GIVE), 0, "abc");
+    /* Its client dies with one acknowledged; another one comes. */
+    OK(ask(&one, 0, (mpx_header_t){.op = MPX_OP_JOB_FREE, .nonce = 1, .first = 1}, NULL, 0));
+    answered(MPX_OP_JOB_FREE, MP_OK);
+    mpx_archive_gone(archive, &one);
+    mpx_keep_t again = keep_of("j", "", 8);
+    again.attach = true;
+    OK(keep(&two, 5, again, "t"));
+    only(MPX_OP_JOB_INFO);
+    OK(take(&two, 5, 1));
+    gives(only(MPX_OP_JOB_GIVE), 1, "bc");
+    OK(take(&two, 5, 3));
+    ck_assert_int_eq(only(MPX_OP_JOB_GIVE)->header.code, MP_EOF);
+    mpx_archive_gone(archive, &two);
+    turn(0);
+    OK(keep(&one, 1, again, "t"));
+    answered(MPX_OP_JOB_KEEP, MP_ENOTFOUND);
+    end();
+}
+END_TEST
+
+START_TEST(test_inputs_that_come_again)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "k", 7), "t"));
+    only(MPX_OP_JOB_INFO);
+    OK(put(&one, 1, 0, "ab", false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(keep(&two, 1, keep_of("other", "k", 8), "t"));
+    only(MPX_OP_JOB_INFO);
+    OK(put(&two, 1, 0, "abc", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(put(&one, 1, 2, "c", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    size_t calls = 0;
+    for (size_t i = 0; i < work_count; i++)
+        calls += work[i].header.count;
+    ck_assert_uint_eq(calls, 3);
+    OK(put(&one, 1, 1, "x", false));
+    answered(MPX_OP_JOB_PUT, MP_EEXIST);
+    OK(put(&one, 1, 3, "d", false));
+    answered(MPX_OP_JOB_PUT, MP_EEXIST);
+    OK(put(&one, 1, 0, "ab", true));
+    answered(MPX_OP_JOB_PUT, MP_EEXIST);
+    work_off(0, MP_OK);
+    OK(take(&one, 1, 0));
+    gives(only(MPX_OP_JOB_GIVE), 0, "abc");
+    OK(take(&one, 1, 3));
+    ck_assert_int_eq(only(MPX_OP_JOB_GIVE)->header.code, MP_EOF);
+    OK(take(&two, 1, 0));
+    gives(only(MPX_OP_JOB_GIVE), 0, "abc");
+    mpx_archive_gone(archive, &one);
+    OK(keep(&one, 1, keep_of("new", "k", 9), "u"));
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    end();
+}
+END_TEST
+
+START_TEST(test_one_takes_at_a_time)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", true));
+    mpx_keep_t again = keep_of("j", "", 8);
+    again.attach = true;
+    OK(keep(&two, 1, again, "t"));
+    sent_count = 0;
+    OK(take(&one, 1, 0));
+    OK(take(&two, 1, 0));
+    const sent_t *told = only(MPX_OP_JOB_GIVE);
+    ck_assert_uint_eq(told->peer, one.id);
+    ck_assert_int_eq(told->header.code, MP_ESTATE);
+    OK(put(&two, 1, 0, "a", false));
+    answered(MPX_OP_JOB_PUT, MP_EPERM);
+    has_credit = false;
+    work_off(0, MP_OK);
+    turn(0);
+    ck_assert_uint_eq(sent_count, 0);
+    has_credit = true;
+    turn(0);
+    gives(only(MPX_OP_JOB_GIVE), 0, "a");
+    end();
+}
+END_TEST
+
+START_TEST(test_time_and_bytes)
+{
+    begin(65536, 0);
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.keep_ms = 100;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "a", true));
+    work_off(0, MP_OK);
+    turn(5 * MS);
+    ck_assert_int_eq(mpx_archive_deadline(archive), INT64_MAX);
+    mpx_archive_gone(archive, &one);
+    turn(10 * MS);
+    ck_assert_int_eq(mpx_archive_deadline(archive), 110 * (int64_t)MS);
+    turn(109 * MS);
+    wanted = keep_of("j", "", 8);
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(&one, 1, wanted, "t"));
+    only(MPX_OP_JOB_INFO);
+    turn(1000 * (int64_t)MS);
+    mpx_archive_gone(archive, &one);
+    turn(1000 * (int64_t)MS);
+    turn(1100 * (int64_t)MS);
+    OK(keep(&one, 1, wanted, "t"));
+    answered(MPX_OP_JOB_KEEP, MP_ENOTFOUND);
+    char id[] = "a";
+    for (mp_rc_t code = MP_OK; code == MP_OK; id[0]++) {
+        ck_assert_int_le(id[0], 'z' + 30);
+        OK(keep(&one, (uint64_t)id[0], keep_of(id, "", 7), "t"));
+        code = (mp_rc_t)sent[0].header.code;
+        ck_assert(code == MP_OK || code == MP_ELIMIT);
+        sent_count = 0;
+        if (id[0] == 'z')
+            id[0] = 'A' - 1;
+        if (id[0] == 'Z')
+            break;
+    }
+    end();
+}
+END_TEST
+
+START_TEST(test_dead_letters)
+{
+    begin(1 << 20, 1 << 20);
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.dead_letters = true;
+    wanted.retries = 1;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "ab", true));
+    sent_count = 0;
+    ck_assert_uint_eq(work_off(0, MP_EFAILED), 4); /* each of the two is tried again */
+    turn(0);
+    mpx_dead_order_t order = {.what = MPX_DEAD_LIST};
+    mpx_buf_t body = {0};
+    OK(mpx_dead_order_pack(&order, &body));
+    mpx_header_t header = {.op = MPX_OP_JOB_DEAD, .nonce = 2};
+    OK(ask(&one, 0, header, body.data, body.size));
+    ck_assert_uint_eq(sent_count, 3);
+    mpx_dead_letter_t letter;
+    void *arena;
+    OK(mpx_dead_letter_unpack((mp_bytes_t){sent[1].payload, sent[1].size}, &letter, &arena));
+    ck_assert_str_eq(letter.job, "j");
+    ck_assert_uint_eq(letter.index, 1);
+    ck_assert_int_eq(letter.code, MP_EFAILED);
+    free(arena);
+    sent_count = 0;
+    order = (mpx_dead_order_t){.what = MPX_DEAD_REQUEUE, .id = "again", .token = 9};
+    mpx_buf_clear(&body);
+    OK(mpx_dead_order_pack(&order, &body));
+    OK(ask(&one, 0, header, body.data, body.size));
+    only(MPX_OP_JOB_INFO);
+    OK(ask(&one, 0, header, body.data, body.size)); /* the answer was lost */
+    only(MPX_OP_JOB_INFO);
+    work_off(0, MP_OK);
+    wanted = keep_of("again", "", 8);
+    wanted.attach = true;
+    OK(keep(&two, 1, wanted, "t"));
+    only(MPX_OP_JOB_INFO);
+    OK(take(&two, 1, 0));
+    gives(only(MPX_OP_JOB_GIVE), 0, "ab");
+    mpx_buf_free(&body);
+    end();
+}
+END_TEST
+
+START_TEST(test_strangers)
+{
+    begin(1 << 20, 1 << 20);
+    OK(keep(&one, 1, keep_of("../x", "", 7), "t"));
+    answered(MPX_OP_JOB_KEEP, MP_EINVAL);
+    ck_assert_int_eq(keep(&one, 0, keep_of("j", "", 7), "t"), MP_EPROTO);
+    ck_assert_int_eq(keep(&one, 1, keep_of("j", "", 0), "t"), MP_EPROTO);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    only(MPX_OP_JOB_INFO);
+    ck_assert_int_eq(keep(&one, 1, keep_of("k", "", 7), "t"), MP_EPROTO);
+    ck_assert_int_eq(put(&one, 1, 1, "a", false), MP_EPROTO);
+    mpx_header_t lying = {.op = MPX_OP_JOB_PUT, .nonce = 1, .count = 1000, .item_bytes = 8};
+    ck_assert_int_eq(ask(&one, 0, lying, "abc", 3), MP_EPROTO);
+    OK(put(&two, 1, 0, "a", false)); /* another one's handle */
+    answered(MPX_OP_JOB_PUT, MP_ENOTFOUND);
+    static const unsigned char garbage[] = {0xff, 0xff, 0xff, 0xff, 0x0f};
+    static const mpx_op_t ops[] = {MPX_OP_JOB_KEEP, MPX_OP_JOB_DEAD};
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(
+            ask(&one, 0, (mpx_header_t){.op = ops[i], .nonce = 9}, garbage, sizeof garbage),
+            MP_EPROTO);
+    uint64_t falling[] = {2, 1};
+    mpx_dead_order_t order = {.what = MPX_DEAD_DROP, .numbers = falling, .numbers_count = 2};
+    mpx_buf_t body = {0};
+    OK(mpx_dead_order_pack(&order, &body));
+    ck_assert_int_eq(
+        ask(&one, 0, (mpx_header_t){.op = MPX_OP_JOB_DEAD, .nonce = 9}, body.data, body.size),
+        MP_EPROTO);
+    OK(take(&one, 1, UINT64_MAX));
+    mpx_buf_free(&body);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_outcomes_until_they_are_had,
+                                  test_inputs_that_come_again,
+                                  test_one_takes_at_a_time,
+                                  test_time_and_bytes,
+                                  test_dead_letters,
+                                  test_strangers,
+                                  NULL};
+    return suite_run("archive", tests, 20);
+}
