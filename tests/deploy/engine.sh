@@ -37,7 +37,10 @@ clean_engine() {
         $docker ps -aq | xargs -r $docker rm -f >/dev/null 2>&1
         stop_engine
     fi
-    ip netns del "$namespace" 2>/dev/null
+    local deadline=$((SECONDS + 5)) # what was killed a moment ago may still hold it
+    while [ -e "/run/netns/$namespace" ] && [ $SECONDS -lt $deadline ]; do
+        ip netns del "$namespace" 2>/dev/null || sleep 0.2
+    done
     return 0
 }
 
