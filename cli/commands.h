@@ -5,6 +5,7 @@
 int keygen_main(int argc, char **argv);
 int dead_main(int argc, char **argv);
 int job_main(int argc, char **argv);
+int launch_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
@@ -16,6 +17,7 @@ int why_main(int argc, char **argv);
 void keygen_help(void);
 void dead_help(void);
 void job_help(void);
+void launch_help(void);
 void lock_help(void);
 void map_help(void);
 void ping_help(void);

@@ -19,6 +19,7 @@ static const struct command {
     {"dead", "list calls that ended badly at a broker, and run them again", dead_main, dead_help},
     {"job", "list, await, fetch and cancel jobs that a broker keeps", job_main, job_help},
     {"keygen", "make keys for a broker and for those who use it", keygen_main, keygen_help},
+    {"launch", "start workers on other hosts, by ssh or Slurm", launch_main, launch_help},
     {"lock", "show who holds and awaits a manager's locks", lock_main, lock_help},
     {"map", "run a command or a task once for each input line, on all cores or by a broker",
      map_main, map_help},

@@ -40,3 +40,14 @@ if(MP_BUILD_TOOLS)
         install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
     endforeach()
 endif()
+
+# Units of systemd name their program by its absolute path, which is only known when it is installed.
+if(MP_BUILD_TOOLS AND MP_INSTALL_SERVICES)
+    foreach(service mp-broker mp-worker)
+        install(CODE "
+            set(MP_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+            configure_file(\"${PROJECT_SOURCE_DIR}/deploy/systemd/${service}.service.in\"
+                \"${PROJECT_BINARY_DIR}/${service}.service\" @ONLY)")
+        install(FILES ${PROJECT_BINARY_DIR}/${service}.service DESTINATION lib/systemd/system)
+    endforeach()
+endif()
