@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "fault.h"
+#include "foreman.h"
 #include "keeper.h"
 #include "ledger.h"
 #include "link.h"
@@ -25,6 +26,7 @@ struct mpx_broker {
     mpx_engine_t *engine;
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
+    mpx_foreman_t *foreman;
     mpx_peer_t *peers;
     mpx_survey_t *surveys;
     uint64_t last_survey;
@@ -138,6 +140,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
 {
     mp_rc_t rc = MP_OK;
     mpx_survey_forget(&self->surveys, peer->id);
+    mpx_foreman_gone(self->foreman, peer);
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
@@ -256,7 +259,10 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     self->executors += hello->slots;
     mpx_log(self->options.log, MP_LOG_INFO, "worker_joined", "worker", peer->name, NULL);
     mp_rc_t rc = welcome(self, peer, &(mpx_welcome_t){0});
-    return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
+    peer->takes_modules = hello->module_bytes > 0;
+    if (rc == MP_OK)
+        rc = mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec);
+    return rc == MP_OK ? mpx_foreman_joined(self->foreman, peer) : rc;
 }
 
 static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mpx_hello_t *hello)
@@ -433,7 +439,22 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
+    if (mpx_foreman_takes(header->op))
+        return judge(self, now, peer, mpx_foreman_client(self->foreman, peer, header, payload));
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
+}
+
+/* It has another module now. */
+static mp_rc_t in_offer(mpx_broker_t *self, int64_t now, const mpx_peer_t *worker,
+                        mp_bytes_t payload)
+{
+    mpx_hello_t hello;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_hello_unpack(payload, &hello, &arena);
+    if (rc == MP_OK)
+        rc = mpx_engine_worker_offer(self->engine, now, worker->id, &hello);
+    free(arena);
+    return rc;
 }
 
 static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
@@ -445,6 +466,10 @@ static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     }
     if (header->op == MPX_OP_CENSUS)
         return judge(self, now, peer, in_census(self, peer, header, payload));
+    if (mpx_foreman_takes(header->op))
+        return judge(self, now, peer, mpx_foreman_worker(self->foreman, peer, header, payload));
+    if (header->op == MPX_OP_OFFER)
+        return judge(self, now, peer, in_offer(self, now, peer, payload));
     return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
 }
 
@@ -559,6 +584,17 @@ static void on_stop(mpx_broker_t *self, int stop_fd)
 static void send_answers(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     (void)send_to(peer->broker, peer->id, header, payload);
+}
+
+/* What a client may do to workers. Over a network nobody may have his code run who hasn't shown who
+ * he is; an ipc socket is its user's alone. */
+static bool may_command(const mpx_peer_t *client, mpx_wish_t wish)
+{
+    bool here = strcmp(mpx_link_carrier(client->broker->link, client->id), "tcp") != 0;
+    if (wish == MPX_WISH_SHIP && !here)
+        (void)mpx_fault(MP_EPERM, "modules are not taken over tcp from a client that has not shown "
+                                  "who it is; connect by ipc");
+    return here || wish == MPX_WISH_DISMISS;
 }
 
 static void end_tenancy(mpx_peer_t *peer, mp_rc_t why)
@@ -697,7 +733,11 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
                                    .lease_ms = options->lease_ms,
                                    .max_bytes = options->object_bytes,
                                    .log = options->log};
+    mpx_foreman_options_t foreman = {
+        .peers = &self->peers, .log = options->log, .send = send_answers, .may = may_command};
     rc = mpx_engine_new(&transport, "broker", &self->engine);
+    if (rc == MP_OK)
+        rc = mpx_foreman_new(&foreman, &self->foreman);
     if (rc == MP_OK)
         rc = mpx_keeper_new(&keeper, &self->keeper);
     if (rc == MP_OK)
@@ -728,6 +768,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
     mpx_ledger_destroy(&self->ledger);
+    mpx_foreman_destroy(&self->foreman);
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);

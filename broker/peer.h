@@ -36,6 +36,7 @@ typedef struct mpx_peer {
     bool over_network;
     bool joined;      /* a worker that the engine knows */
     uint32_t slots;   /* of a worker */
+    bool takes_modules; /* the same */
     int64_t leave_at; /* when a leaving one is cut off */
     char name[128];   /* for logs and errors; clients: host:pid */
     char host[128];

@@ -3,6 +3,8 @@
 #define MP_CLI_COMMANDS_H
 
 int lock_main(int argc, char **argv);
+int drain_main(int argc, char **argv);
+void drain_help(void);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);

@@ -16,6 +16,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     void (*help)(void);
 } commands[] = {
+    {"drain", "tell a broker's worker to end what it runs, and leave", drain_main, drain_help},
     {"lock", "show who holds and awaits a manager's locks", lock_main, lock_help},
     {"map", "run a command or a task once for each input line, on all cores or by a broker",
      map_main, map_help},
@@ -41,7 +42,7 @@ static void help(FILE *out)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
     fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
-                 "\nSee mp(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
+                 "\nSee mp(1), mp-drain(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
 }
 
 static int unknown(const char *name)

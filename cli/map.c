@@ -6,6 +6,7 @@
 #include "joblog.h"
 #include "lines.h"
 #include "map_options.h"
+#include "overheard.h"
 #include "report.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ typedef struct map {
     input_t input;
     lines_t lines;
     report_t report;
+    overheard_t overheard;
     joblog_t joblog;
     mp_bar_t *bar; /* NULL: none is wanted */
     int signals;
@@ -158,6 +160,7 @@ static void finish_line(map_t *self, line_t *line, const mp_outcome_t *outcome)
 {
     report_t *report = &self->report;
     self->done++;
+    overheard_end(&self->overheard, &report->err);
     if (outcome->rc != MP_OK)
         self->failed++;
     report_outcome(report, line->number, line->text, line->size, outcome);
@@ -330,6 +333,17 @@ static void loop(map_t *self)
     flush(self);
 }
 
+/* ---- what tasks write ---------------------------------------------------------------------- */
+
+static void on_output(void *arg, const mp_output_t *output)
+{
+    map_t *self = arg;
+    const line_t *line = lines_find(&self->lines, output->index);
+    if (!line)
+        line = self->lines.next_put; /* it runs before its put has returned */
+    overheard_add(&self->overheard, &self->report.err, line ? line->number : 0, output);
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static mp_rc_t open_job(map_t *self)
@@ -339,6 +353,7 @@ static mp_rc_t open_job(map_t *self)
         .processes = options->processes,
         .broker = options->broker,
         .load = options->loads ? options->load : NULL,
+        .ship = options->ship,
         .worker_stdout = STDERR_FILENO, /* results only on ours */
     };
     mp_call_options_t call = {
@@ -346,6 +361,8 @@ static mp_rc_t open_job(map_t *self)
         .call_timeout_ms = options->timeout_ms,
         .retries = options->retries,
         .unordered = options->unordered,
+        .output = options->output ? on_output : NULL,
+        .output_arg = self,
     };
     self->task = command_task;
     if (options->task)

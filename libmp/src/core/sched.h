@@ -126,6 +126,11 @@ mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t worker);
 mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t worker, bool paused);
 mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t worker, mpx_charge_t charge,
                               mp_rc_t rc);
+/* From now on it can do these tasks; of the spec nothing else counts. */
+mp_rc_t mpx_sched_worker_tasks(mpx_sched_t *self, int64_t now, uint64_t worker,
+                               const mpx_worker_spec_t *spec);
+/* Whether it was told to get no more, for good. */
+bool mpx_sched_worker_drains(const mpx_sched_t *self, uint64_t worker);
 
 mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
                            const mpx_policy_t *policy);
@@ -141,6 +146,8 @@ mp_rc_t mpx_sched_job_cancel(mpx_sched_t *self, int64_t now, uint64_t job, mp_rc
  * to run. */
 mp_rc_t mpx_sched_cancel(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
                          uint32_t count, mp_rc_t rc);
+/* End its calls that no worker has. */
+mp_rc_t mpx_sched_end_queued(mpx_sched_t *self, int64_t now, uint64_t job, mp_rc_t rc);
 /* Forget the job; MP_EBUSY while it has open calls. Its orphans are kept track of. */
 mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t job);
 
@@ -157,6 +164,10 @@ typedef struct mpx_verdict {
 /* The chunk's next call ended with rc, not MP_OK. Also counts as started. */
 mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc,
                          mpx_verdict_t *out);
+
+/* Its worker gives back the chunk's calls that it has not begun: they are queued again, in front,
+ * and not charged. */
+mp_rc_t mpx_sched_give_back(mpx_sched_t *self, int64_t now, uint64_t chunk);
 
 /* What is known of a chunk that was given out. */
 typedef struct mpx_chunk_info {

@@ -19,9 +19,19 @@
  * ORPHANED: the nursery is gone; the executor is being killed, and DEAD once its lane ends. */
 typedef enum slot_state { EMPTY, STARTING, UP, ORPHANED, DEAD } slot_state_t;
 
+/* What a call has written, to be handed out. */
+typedef struct said {
+    uint64_t worker;
+    mpx_header_t header;
+    struct said *prev, *next;
+    size_t size;
+    char bytes[];
+} said_t;
+
 typedef struct slot {
     uint32_t number;
     slot_state_t state;
+    bool probe;       /* the executor tries a module */
     bool surplus;     /* when its executor has ended there is no other */
     bool dismissed;   /* the executor was told */
     bool hung_up;     /* its lane has ended */
@@ -68,6 +78,13 @@ struct mpx_crew {
     bool failure_told;
     mp_rc_t failure;
     char problem[1024];
+    said_t *said; /* oldest first */
+    char *modules[MPX_MODULES_MAX];
+    uint32_t modules_count; /* those that are good; while one is tried, behind them: */
+    bool loading;
+    mp_rc_t refusal; /* and why it isn't good; MP_OK: not known yet */
+    char refusal_problem[1024];
+    char host[256];
 };
 
 enum {

@@ -359,10 +359,11 @@ static mp_rc_t settle(mpx_engine_t *self, mp_rc_t rc)
 
 /* ---- workers ---------------------------------------------------------------------- */
 
+/* spec: NULL: it has joined. */
 static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
                                 const mpx_hello_t *hello, const mpx_worker_spec_t *spec)
 {
-    mpx_worker_spec_t mine = *spec;
+    mpx_worker_spec_t mine = spec ? *spec : (mpx_worker_spec_t){0};
     uint64_t *numbers = calloc(hello->tasks_count + 1, sizeof *numbers);
     if (!numbers)
         return MP_ENOMEM;
@@ -370,7 +371,8 @@ static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
     if (rc == MP_OK) {
         mine.tasks = numbers;
         mine.tasks_count = hello->tasks_count;
-        rc = mpx_sched_worker_join(self->sched, now, id, &mine);
+        rc = spec ? mpx_sched_worker_join(self->sched, now, id, &mine)
+                  : mpx_sched_worker_tasks(self->sched, now, id, &mine);
     }
     free(numbers);
     return rc;
@@ -396,6 +398,13 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t id,
         return rc;
     }
     return carry_out(self);
+}
+
+mp_rc_t mpx_engine_worker_offer(mpx_engine_t *self, int64_t now, uint64_t id,
+                                const mpx_hello_t *hello)
+{
+    mpx_offers_leave(self->offers, id);
+    return settle(self, join_with_offers(self, now, id, hello, NULL));
 }
 
 mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t id, uint32_t slots)
@@ -556,6 +565,8 @@ static mp_rc_t on_result(mpx_engine_t *self, int64_t now, uint64_t worker,
     if (chunk.orphan || !job)
         return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count,
                                            (int64_t)(header->busy_ns & INT64_MAX)));
+    if (header->code == MP_EDRAINING && mpx_sched_worker_drains(self->sched, worker))
+        return settle(self, mpx_sched_give_back(self->sched, now, header->chunk));
     if (header->code)
         return take_code(self, now, job, &chunk, header, payload);
     return header->item_bytes ? take_values(self, now, job, &chunk, header, payload)
@@ -577,7 +588,8 @@ static mp_rc_t on_started(mpx_engine_t *self, int64_t now, uint64_t worker,
     return settle(self, mpx_sched_started(self->sched, now, header->chunk));
 }
 
-static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
+/* PROGRESS and OUTPUT. */
+static mp_rc_t on_news(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload)
 {
     (void)now;
@@ -585,10 +597,14 @@ static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
     if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
         return MP_OK;
     if (chunk.worker != worker || header->first - chunk.first >= chunk.count)
-        return mpx_fault(MP_EPROTO, "a PROGRESS doesn't fit the chunk that it names");
+        return mpx_fault(MP_EPROTO, "a %s doesn't fit the chunk that it names",
+                         mpx_op_name(header->op));
     const job_t *job = find_job(self, chunk.job);
-    if (job && !chunk.orphan && job->hooks->progress)
-        job->hooks->progress(job->hooks_self, chunk.tag, header->first, payload);
+    const mpx_job_hooks_t *hooks = job && !chunk.orphan ? job->hooks : NULL;
+    if (hooks && header->op == MPX_OP_OUTPUT && hooks->output)
+        hooks->output(job->hooks_self, chunk.tag, header, payload);
+    else if (hooks && header->op == MPX_OP_PROGRESS && hooks->progress)
+        hooks->progress(job->hooks_self, chunk.tag, header->first, payload);
     return MP_OK;
 }
 
@@ -616,7 +632,8 @@ mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
     typedef mp_rc_t handler_t(mpx_engine_t *, int64_t, uint64_t, const mpx_header_t *, mp_bytes_t);
     static handler_t *const handlers[MPX_OP_END] = {
         [MPX_OP_STARTED] = on_started,
-        [MPX_OP_PROGRESS] = on_progress,
+        [MPX_OP_PROGRESS] = on_news,
+        [MPX_OP_OUTPUT] = on_news,
         [MPX_OP_RESULT] = on_result,
         [MPX_OP_ERROR] = on_error,
     };
@@ -701,6 +718,11 @@ mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_
                           uint32_t count)
 {
     return settle(self, mpx_sched_cancel(self->sched, now, job, first, count, MP_ECANCELLED));
+}
+
+mp_rc_t mpx_engine_job_end_queued(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc)
+{
+    return settle(self, mpx_sched_end_queued(self->sched, now, job, rc));
 }
 
 mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc,

@@ -10,6 +10,9 @@
 #include "engine.h"
 #include <mp/pool.h>
 #include <mp/stat.h>
+#include <stdbool.h>
+
+struct mpx_shipment;
 
 typedef struct mpx_backend mpx_backend_t;
 
@@ -49,12 +52,16 @@ typedef struct mpx_backend_ops {
     /* Ask for them, and forget that; `question` must stay until one of them. NULL: can't be. */
     mp_rc_t (*ask)(mpx_backend_t *self, mpx_question_t *question);
     void (*withdraw)(mpx_backend_t *self, mpx_question_t *question);
+    /* Ship a module, which is the backend's from now on, to workers elsewhere. NULL: they are here.
+     */
+    mp_rc_t (*ship)(mpx_backend_t *self, struct mpx_shipment *shipment);
 } mpx_backend_ops_t;
 
 struct mpx_backend {
     const mpx_backend_ops_t *ops;
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
+    bool own_output;  /* calls write to this process's stdout and stderr: nobody can be told */
     int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */
     int processes;    /* workers, as far as is known */

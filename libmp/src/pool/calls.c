@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "listen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +85,20 @@ static void hook_progress(void *arg, uint64_t tag, uint64_t index, mp_bytes_t bo
     free(arena);
 }
 
+static void hook_output(void *arg, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)tag;
+    const mpx_calls_t *self = arg;
+    mpx_listen_t listen = mpx_listen_to(self->task, &self->options);
+    listen.label = NULL;
+    mpx_listen_hear(&listen, 0, header, payload);
+}
+
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
     .outcome = hook_outcome,
     .progress = hook_progress,
+    .output = hook_output,
 };
 
 /* ---- streams ----------------------------------------------------------------------------------
@@ -99,7 +110,8 @@ static bool are_same(const mp_call_options_t *a, const mp_call_options_t *b)
            a->stop_grace_ms == b->stop_grace_ms && a->retries == b->retries &&
            a->retry_on == b->retry_on && a->retry_delay_ms == b->retry_delay_ms &&
            a->max_crashes == b->max_crashes && a->priority == b->priority &&
-           a->worker_wait_ms == b->worker_wait_ms;
+           a->worker_wait_ms == b->worker_wait_ms && a->output == b->output &&
+           a->output_arg == b->output_arg && a->output_bytes == b->output_bytes;
 }
 
 static void close_stream(mpx_calls_t *self)

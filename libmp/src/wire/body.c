@@ -186,6 +186,7 @@ static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *ta
     message->session_secret = self->session_secret;
     message->kept = self->kept;
     message->had = self->had;
+    message->module_bytes = self->module_bytes;
 }
 
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
@@ -243,6 +244,7 @@ static void hello_copy(const Mp__Hello *message, arena_t *arena, mpx_hello_t *ou
         .session_secret = message->session_secret,
         .kept = message->kept,
         .had = message->had,
+        .module_bytes = message->module_bytes,
     };
 }
 
@@ -356,6 +358,8 @@ mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
     message.grace_ms = self->grace_ms;
     message.priority = self->priority;
     message.label = text(self->label);
+    message.output_bytes = self->output_bytes;
+    message.nested = self->nested;
     return pack(&message.base, out);
 }
 
@@ -376,6 +380,8 @@ mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
             .soft_limit_ms = message->soft_limit_ms,
             .grace_ms = message->grace_ms,
             .priority = message->priority,
+            .output_bytes = message->output_bytes,
+            .nested = message->nested,
         };
     UNPACK_END();
     return rc;

@@ -51,6 +51,14 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_SURVEY] = "SURVEY",
     [MPX_OP_CENSUS] = "CENSUS",
     [MPX_OP_KEPT] = "KEPT",
+    [MPX_OP_DISMISS] = "DISMISS",
+    [MPX_OP_DISMISSED] = "DISMISSED",
+    [MPX_OP_OUTPUT] = "OUTPUT",
+    [MPX_OP_SHIP] = "SHIP",
+    [MPX_OP_SHIPPED] = "SHIPPED",
+    [MPX_OP_FETCH] = "FETCH",
+    [MPX_OP_PIECE] = "PIECE",
+    [MPX_OP_OFFER] = "OFFER",
 };
 
 /* Not every number has an op. */
