@@ -182,8 +182,7 @@ static void settle(mpx_foreman_t *self, shipment_t *shipment)
     if (shipment->told)
         return;
     shipment->told = true;
-    mpx_header_t header = {
-        .op = MPX_OP_SHIPPED, .nonce = shipment->nonce, .count = shipment->have};
+    mpx_header_t header = {.op = MPX_OP_SHIPPED, .nonce = shipment->nonce, .count = shipment->have};
     send_to(self, shipment->client, &header, (mp_bytes_t){0});
 }
 
@@ -195,8 +194,7 @@ static mp_rc_t ask(const mpx_foreman_t *self, shipment_t *shipment, mpx_peer_t *
     asked->worker = worker->id;
     asked->owes = !shipment->told;
     DL_APPEND(shipment->asked, asked);
-    mpx_header_t header = {
-        .op = MPX_OP_SHIP, .nonce = shipment->number, .bytes = shipment->bytes};
+    mpx_header_t header = {.op = MPX_OP_SHIP, .nonce = shipment->number, .bytes = shipment->bytes};
     self->options.send(worker, &header, (mp_bytes_t){shipment->payload, shipment->size});
     return MP_OK;
 }
@@ -395,8 +393,7 @@ static void drop_worker(mpx_foreman_t *self, shipment_t *shipment, const mpx_pee
 static void drop_shipment(mpx_foreman_t *self, shipment_t *shipment)
 {
     const asked_t *asked;
-    mpx_header_t header = {
-        .op = MPX_OP_SHIPPED, .nonce = shipment->number, .code = MP_ECANCELLED};
+    mpx_header_t header = {.op = MPX_OP_SHIPPED, .nonce = shipment->number, .code = MP_ECANCELLED};
     DL_FOREACH (shipment->asked, asked)
         send_to(self, asked->worker, &header, (mp_bytes_t){0});
     shipment_free(self, shipment);

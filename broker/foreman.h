@@ -8,8 +8,9 @@
  *            --PIECE-->       --PIECE-->          as often as it takes
  *            <--SHIPPED--     <--SHIPPED--
  *
- * Nothing of a module is kept here: a worker fetches one piece at a time, which is passed on. What a
- * client has shipped is offered to workers that join later as well, as long as the client is there.
+ * Nothing of a module is kept here: a worker fetches one piece at a time, which is passed on. What
+ * a client has shipped is offered to workers that join later as well, as long as the client is
+ * there.
  */
 #ifndef MPX_FOREMAN_H
 #define MPX_FOREMAN_H

@@ -34,11 +34,11 @@ typedef struct mpx_peer {
     struct mpx_tenant *tenant;   /* of one of objects; NULL: it is over */
     bool said_bye;
     bool over_network;
-    bool joined;      /* a worker that the engine knows */
-    uint32_t slots;   /* of a worker */
+    bool joined;        /* a worker that the engine knows */
+    uint32_t slots;     /* of a worker */
     bool takes_modules; /* the same */
-    int64_t leave_at; /* when a leaving one is cut off */
-    char name[128];   /* for logs and errors; clients: host:pid */
+    int64_t leave_at;   /* when a leaving one is cut off */
+    char name[128];     /* for logs and errors; clients: host:pid */
     char host[128];
     uint32_t pid;
     bool unlisted;

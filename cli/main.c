@@ -41,8 +41,10 @@ static void help(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "  %-8s %s\n", "help", "explain a command: mp help COMMAND");
-    fprintf(out, "\n  --help     print this and exit\n  --version  print the version and exit\n"
-                 "\nSee mp(1), mp-drain(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
+    fprintf(
+        out,
+        "\n  --help     print this and exit\n  --version  print the version and exit\n"
+        "\nSee mp(1), mp-drain(1), mp-lock(1), mp-map(1), mp-ping(1), mp-queue(1), mp-shm(1).\n");
 }
 
 static int unknown(const char *name)

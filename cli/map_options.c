@@ -35,8 +35,7 @@ static const option_spec_t specs[] = {
                 "run on that broker's workers; default: $MP_BROKER, else\n"
                 "                             here; 'local' is here in any case"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
-    [SHIP] = {"ship", 0, "LIB.so",
-              "the same, and sent to a broker's workers that accept modules"},
+    [SHIP] = {"ship", 0, "LIB.so", "the same, and sent to a broker's workers that accept modules"},
     [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
     [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
     [UNORDERED] = {"unordered", 'u', NULL, "print results as they come, not in input order"},
@@ -100,19 +99,14 @@ static bool on_option(void *arg, size_t index, const char *argument)
     default:
         break;
     }
-    const char **texts[SPECS] = {
-        [BROKER] = &self->broker,
-        [SHIP] = &self->ship,
-        [TASK] = &self->task,
-        [JOBLOG] = &self->joblog};
-    bool *switches[SPECS] = {[SHELL] = &self->shell,
-                             [UNORDERED] = &self->unordered,
-                             [HALT] = &self->halt_on_error,
-                             [OUTPUT] = &self->output,
-                             [JSON] = &self->json,
-                             [RESUME] = &self->resume,
-                             [PROGRESS] = &self->progress,
-                             [NO_PROGRESS] = &self->no_progress,
+    const char **texts[SPECS] = {[BROKER] = &self->broker,
+                                 [SHIP] = &self->ship,
+                                 [TASK] = &self->task,
+                                 [JOBLOG] = &self->joblog};
+    bool *switches[SPECS] = {[SHELL] = &self->shell,        [UNORDERED] = &self->unordered,
+                             [HALT] = &self->halt_on_error, [OUTPUT] = &self->output,
+                             [JSON] = &self->json,          [RESUME] = &self->resume,
+                             [PROGRESS] = &self->progress,  [NO_PROGRESS] = &self->no_progress,
                              [HELP] = &self->help};
     if (texts[index])
         *texts[index] = argument;

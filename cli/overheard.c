@@ -37,8 +37,8 @@ static void add_line(overheard_t *self, output_t *err, uint64_t number, const mp
     }
     text_show(text, size, shown, sizeof shown);
     output_text(err, shown);
-    *self = (overheard_t){
-        .open = true, .number = number, .pid = heard->pid, .stream = heard->stream};
+    *self =
+        (overheard_t){.open = true, .number = number, .pid = heard->pid, .stream = heard->stream};
 }
 
 void overheard_add(overheard_t *self, output_t *err, uint64_t number, const mp_output_t *heard)

@@ -1,4 +1,5 @@
-/* overheard.h: what tasks write while they run, for people: line by line, each with where it is from.
+/* overheard.h: what tasks write while they run, for people: line by line, each with where it is
+ * from.
  *
  *     [3 web-1:4711 out] half way
  */

@@ -42,13 +42,14 @@ static const mpx_setting_t settings[] = {
 static const mpx_program_t program = {
     .name = "mp-worker",
     .synopsis = "[--broker URL] [--load LIB.so]... [OPTION]...",
-    .purpose = "Runs the calls that a broker gives it, in processes of its own: a crash costs one\n"
-               "call. Prints 'ready URL' when it is connected for the first time, and reconnects\n"
-               "whenever it loses the broker. SIGTERM: give back what it has not begun,\n"
-               "finish what runs, then exit 0; again: exit at once.\n"
-               "\nExit status: 0 told to stop; 64 wrong usage; 69 it can't work: a module doesn't load,\n"
-               "no task to offer, the broker refuses, or was not reached for --give-up-ms; 71 the\n"
-               "system refused; 78 a setting is wrong.",
+    .purpose =
+        "Runs the calls that a broker gives it, in processes of its own: a crash costs one\n"
+        "call. Prints 'ready URL' when it is connected for the first time, and reconnects\n"
+        "whenever it loses the broker. SIGTERM: give back what it has not begun,\n"
+        "finish what runs, then exit 0; again: exit at once.\n"
+        "\nExit status: 0 told to stop; 64 wrong usage; 69 it can't work: a module doesn't load,\n"
+        "no task to offer, the broker refuses, or was not reached for --give-up-ms; 71 the\n"
+        "system refused; 78 a setting is wrong.",
     .settings = settings,
     .settings_count = sizeof settings / sizeof *settings,
 };

@@ -50,8 +50,7 @@ static void hear(void *arg, const mp_output_t *output)
     size_t call = output->index;
     self->lost += output->lost_bytes;
     if (call >= CALLS || !*output->host || output->pid <= 0 || output->stream > MP_STDERR ||
-        strncmp(output->task, "output_", 7) != 0 ||
-        (self->rcs && self->rcs[call] != (mp_rc_t)1)) {
+        strncmp(output->task, "output_", 7) != 0 || (self->rcs && self->rcs[call] != (mp_rc_t)1)) {
         self->wrong = true;
         return;
     }

@@ -1,4 +1,5 @@
-/* work_tasks.c: a module whose tasks write, sleep, grow and crash. MARK makes another module of it. */
+/* work_tasks.c: a module whose tasks write, sleep, grow and crash. MARK makes another module of it.
+ */
 #include <mp/mp.h>
 
 #include <stdio.h>

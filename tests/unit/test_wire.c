@@ -605,7 +605,8 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
                              3, 12,  true,       true,      UINT64_MAX};
     mpx_problem_t problem = {"what \303\266 what"};
     mpx_open_t open = {
-        "square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX, 500, 100, INT32_MIN, "label"};
+        "square", "int[4,4] -> int[4,4] little", 1000, UINT32_MAX, 500, 100, INT32_MIN, "label", 99,
+        true};
     mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
     mpx_progress_t progress = {UINT64_MAX, 3, "half"};
     mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
@@ -652,11 +653,11 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert(h2.session == 2 && h2.session_secret == 3 && h2.kept == 4 && h2.had == 5);
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_open_t o = {"t", "s", 1, 2, 3, 4, -5, "l"}, o2;
+    mpx_open_t o = {"t", "s", 1, 2, 3, 4, -5, "l", 6, true}, o2;
     ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
     ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
     ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2 && o2.soft_limit_ms == 3);
-    ck_assert(o2.grace_ms == 4 && o2.priority == -5);
+    ck_assert(o2.grace_ms == 4 && o2.priority == -5 && o2.output_bytes == 6 && o2.nested);
     ck_assert_str_eq(o2.label, "l");
     ck_assert_str_eq(o2.signature, "s");
     free(arena);

@@ -63,15 +63,15 @@ typedef struct mp_pool_options {
                                 first call; if it returns something else than
                                 0 the pool fails, with MP_EFAILED */
     void *initializer_arg;
-    int nested;                     /* the calls of local workers may have calls of their own, see
-                                       mp_call_pool; each worker costs two descriptors more */
-    const char *ship;               /* a shared object with tasks: local workers load it, as those of
-                                       `load`; to those of a broker that take modules it is sent, see
-                                       mp_pool_ship, within connect_timeout_ms */
-    int max_calls_per_worker;       /* after so many calls a local worker is replaced
-                                      (Python's maxtasksperchild); 0: never */
-    size_t worker_memory_bytes;     /* a local worker that has taken more than that since it started
-                                       is replaced when its chunk is over; 0: no limit */
+    int nested;                 /* the calls of local workers may have calls of their own, see
+                                   mp_call_pool; each worker costs two descriptors more */
+    const char *ship;           /* a shared object with tasks: local workers load it, as those of
+                                   `load`; to those of a broker that take modules it is sent, see
+                                   mp_pool_ship, within connect_timeout_ms */
+    int max_calls_per_worker;   /* after so many calls a local worker is replaced
+                                  (Python's maxtasksperchild); 0: never */
+    size_t worker_memory_bytes; /* a local worker that has taken more than that since it started
+                                   is replaced when its chunk is over; 0: no limit */
     size_t worker_memory_cap_bytes; /* a local worker can't have more than that beyond what it has
                                        when it is up: malloc returns NULL, in the midst of its call,
                                        which fails if it looks at that and crashes if it doesn't.
@@ -194,16 +194,16 @@ MP_API int mp_pool_processes(const mp_pool_t *self);
  * broker's; MP_ECLOSED; MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
 MP_API mp_rc_t mp_pool_resize(mp_pool_t *self, int processes);
 
-/* Send a shared object to the broker's workers that take modules (mp-worker --accept-modules), which
- * then offer its tasks, also those that join later while this pool lives. It is known by the SHA-256
- * of its content, and sent only to those that don't have it yet. Code runs there: a broker allows it
- * only to clients that come by ipc, and so are its own user.
- * timeout_ms  for all workers that are connected now; 0 tries once, -1 waits for ever
- * MP_OK they have it, at least one; or the first of what went wrong, and others may have it all the
- * same: MP_EMODULE it can't be read here or opened there; MP_EEXIST one of its tasks has a name that
- * is taken there; MP_ETOOLARGE; MP_ELIMIT, MP_ENOSPACE that worker takes no more; MP_EPERM; MP_ENOWORKER no
- * worker takes modules; MP_EWORKERLOST; MP_EBROKERLOST; MP_ETIMEDOUT. Also MP_EINVAL, of a local
- * pool too; MP_ECLOSED; MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
+/* Send a shared object to the broker's workers that take modules (mp-worker --accept-modules),
+ * which then offer its tasks, also those that join later while this pool lives. It is known by the
+ * SHA-256 of its content, and sent only to those that don't have it yet. Code runs there: a broker
+ * allows it only to clients that come by ipc, and so are its own user. timeout_ms  for all workers
+ * that are connected now; 0 tries once, -1 waits for ever MP_OK they have it, at least one; or the
+ * first of what went wrong, and others may have it all the same: MP_EMODULE it can't be read here
+ * or opened there; MP_EEXIST one of its tasks has a name that is taken there; MP_ETOOLARGE;
+ * MP_ELIMIT, MP_ENOSPACE that worker takes no more; MP_EPERM; MP_ENOWORKER no worker takes modules;
+ * MP_EWORKERLOST; MP_EBROKERLOST; MP_ETIMEDOUT. Also MP_EINVAL, of a local pool too; MP_ECLOSED;
+ * MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_pool_ship(mp_pool_t *self, const char *path, int timeout_ms);
 
 /* Inside a task: the pool that runs it, for calls of its own, which run on the same workers, before

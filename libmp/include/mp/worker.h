@@ -52,9 +52,9 @@ typedef struct mp_worker_options {
  * mp_broker_dismiss; then gives back the calls that it has not begun and finishes the others.
  * Must be called before the process has other threads: it forks. Executors die
  * with this process.
- * MP_OK drained, or told to end at once; MP_ECONNECT see give_up_ms; MP_EINVAL; MP_EFAILED the initializer; MP_EMODULE, MP_EEXIST from `load`;
- * MP_ENOTASK nothing to offer; MP_EVERSION, MP_EPERM the broker refused for good; MP_ESYSTEM;
- * MP_ENOMEM. */
+ * MP_OK drained, or told to end at once; MP_ECONNECT see give_up_ms; MP_EINVAL; MP_EFAILED the
+ * initializer; MP_EMODULE, MP_EEXIST from `load`; MP_ENOTASK nothing to offer; MP_EVERSION,
+ * MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
 /* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be

@@ -147,6 +147,28 @@ static mp_rc_t add_slots(mpx_crew_t *self)
     return rc;
 }
 
+static void free_names(char **names)
+{
+    for (size_t i = 0; names && names[i]; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* A nursery that replaces a dead one needs them when the caller's may be gone. */
+static mp_rc_t copy_names(mpx_crew_t *self)
+{
+    const char *const *load = self->options.load;
+    size_t count = 0;
+    while (load && load[count])
+        count++;
+    self->load = calloc(count + 1, sizeof *self->load);
+    for (size_t i = 0; self->load && i < count; i++)
+        if (!(self->load[i] = strdup(load[i])))
+            return MP_ENOMEM;
+    self->options.load = (const char *const *)self->load;
+    return self->load ? MP_OK : MP_ENOMEM;
+}
+
 mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
 {
     if (options->size == 0)
@@ -160,8 +182,8 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     if (gethostname(self->host, sizeof self->host - 1))
         strcpy(self->host, "localhost");
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    mp_rc_t rc = MP_OK;
-    if (self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
+    mp_rc_t rc = copy_names(self);
+    if (rc != MP_OK || self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
         rc = mpx_fault_errno("a crew of %u", options->size);
     if (rc == MP_OK)
         rc = add_slots(self);
@@ -194,6 +216,7 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     mpx_depot_destroy(&self->depot);
     mpx_buf_free(&self->scratch);
     mpx_crew_free_words(self);
+    free_names(self->load);
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);

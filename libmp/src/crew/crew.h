@@ -53,8 +53,8 @@ typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
     MPX_CREW_MESSAGE, /* STARTED, PROGRESS, OUTPUT, RESULT or ERROR */
     MPX_CREW_NESTED,  /* a message of a submitter: a call of the executor has calls of its own */
-    MPX_CREW_LOADED,  /* the module that was to be loaded is good: executors that come up from now on
-                         have it; payload: a Hello with its tasks */
+    MPX_CREW_LOADED, /* the module that was to be loaded is good: executors that come up from now on
+                        have it; payload: a Hello with its tasks */
     MPX_CREW_REFUSED, /* it is not: rc, problem */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
     MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
@@ -109,9 +109,9 @@ mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *h
 void mpx_crew_wake(mpx_crew_t *self);
 
 /* Have an executor know that it should begin no call any more and give back what it has
- * (MP_EDRAINING; of whatever chunk), that it should give a chunk up (MP_ECANCELLED), or that the chunk's running
- * call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the task if it asks;
- * of several such chunks only the last one is remembered. */
+ * (MP_EDRAINING; of whatever chunk), that it should give a chunk up (MP_ECANCELLED), or that the
+ * chunk's running call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the
+ * task if it asks; of several such chunks only the last one is remembered. */
 void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why);
 /* Send an executor and its process group a SIGTERM, or SIGKILL; its DOWN follows, then a
  * replacement's UP. */

@@ -55,6 +55,7 @@ typedef struct slot {
 
 struct mpx_crew {
     mpx_crew_options_t options;
+    char **load; /* its names */
     mpx_nursery_t nursery;
     int epoll;
     uint64_t generation;

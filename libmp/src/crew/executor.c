@@ -371,7 +371,6 @@ static void batch_close(executor_t *self, const work_t *work, batch_t *batch, in
         .count = batch->count,
         .item_bytes = work->job->task->out.bytes,
         .busy_ns = (uint64_t)(now - batch->began),
-        .bytes = work->job->output_bytes != 0,
     };
     mpx_post_commit(self->lane, batch->values, &header);
     batch->values = NULL;
@@ -426,7 +425,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
         uint32_t left = batch.room - batch.count;
         int code = run_some(self, work, &batch, most < left ? most : left, in_copy, out_copy);
         int64_t after = mpx_now();
-        most = after - now < CLOCK_EVERY_NS && !work->job->output_bytes ? most * 2 : 1;
+        most = after - now < CLOCK_EVERY_NS ? most * 2 : 1;
         now = after;
         int64_t alone_ns = batch.count == 0 ? now - batch.began : 0; /* else the batch has it */
         if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS ||
@@ -441,7 +440,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
     batch_close(self, work, &batch, now);
 }
 
-/* Values that don't fit a lane record: one message each, by way of memory of our own. */
+/* Values that aren't written in place: one message each, by way of memory of our own. */
 static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_copy)
 {
     const mp_task_t *task = work->job->task;
@@ -511,7 +510,8 @@ static bool is_aligned(const void *at, uint32_t align)
 static void run_records(executor_t *self, work_t *work)
 {
     const mp_task_t *task = work->job->task;
-    bool large = mpx_post_capacity(task->out.bytes) == 0;
+    /* While a record is open nothing else can be sent, and what a call wrote comes before it. */
+    bool large = mpx_post_capacity(task->out.bytes) == 0 || work->job->output_bytes;
     bool fits = work->results ? is_aligned(work->results, task->out.align)
                               : !large && task->out.align <= ALIGN_MAX;
     void *in_copy = NULL;
@@ -577,7 +577,8 @@ static void retire(executor_t *self)
 
 static bool has_grown_too_large(const executor_t *self)
 {
-    return self->max_memory_bytes && mpx_footprint() > self->memory_at_start + self->max_memory_bytes;
+    return self->max_memory_bytes &&
+           mpx_footprint() > self->memory_at_start + self->max_memory_bytes;
 }
 
 static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc_t code)

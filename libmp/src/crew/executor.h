@@ -21,7 +21,6 @@ enum {
  * output: the pipe that becomes the stdout of calls whose output is wanted. Their RESULTs say so by
  * header.bytes: the owner is to take first what the nursery has of it. */
 void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_words_t *words,
-                      int output)
-    __attribute__((noreturn));
+                      int output) __attribute__((noreturn));
 
 #endif

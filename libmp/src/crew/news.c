@@ -251,8 +251,8 @@ static bool hand_out_said(mpx_crew_t *self, mpx_crew_event_t *out)
         return false;
     DL_DELETE(self->said, said);
     mpx_buf_clear(&self->scratch);
-    bool ok = mpx_output_pack(&self->scratch, self->host,
-                              (mp_bytes_t){said->bytes, said->size}) == MP_OK;
+    bool ok =
+        mpx_output_pack(&self->scratch, self->host, (mp_bytes_t){said->bytes, said->size}) == MP_OK;
     *out = (mpx_crew_event_t){.kind = MPX_CREW_MESSAGE,
                               .worker = said->worker,
                               .header = said->header,

@@ -51,8 +51,8 @@ typedef struct nursery {
     uint32_t count;     /* of the places for them */
     struct pollfd *fds; /* control, signals, our stderr, stderr and output of each child */
     char *modules[MPX_MODULES_MAX]; /* loaded later */
-    bool full;          /* the owner takes no more of what calls write: they wait */
-    bool stuck;         /* our stderr takes no more: its readers wait, and so do our children */
+    bool full;                      /* the owner takes no more of what calls write: they wait */
+    bool stuck; /* our stderr takes no more: its readers wait, and so do our children */
 } nursery_t;
 
 enum {

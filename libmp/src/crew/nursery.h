@@ -25,8 +25,8 @@ typedef struct mpx_report {
     int value;
     uint64_t chunk; /* SAID: the call, */
     uint64_t index;
-    uint64_t unsaid; /* bytes that were left out, */
-    size_t size;     /* and how many there are in error_output */
+    uint64_t unsaid;                      /* bytes that were left out, */
+    size_t size;                          /* and how many there are in error_output */
     char error_output[MPX_WORDS_MAX + 1]; /* EXITED: see words.h; SAID: bytes; else "" */
     char backtrace[MPX_WORDS_MAX + 1];
 } mpx_report_t;
@@ -48,7 +48,8 @@ enum { MPX_MODULES_MAX = 64, MPX_MODULE_PATH_MAX = 4096 };
 enum { MPX_NURSERY_FDS = 4 };
 
 /* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
- * It opens the first `modules` of those that were loaded later. A slot has at most one executor. MP_OK; MP_ESYSTEM (it is gone, or will be). */
+ * It opens the first `modules` of those that were loaded later. A slot has at most one executor.
+ * MP_OK; MP_ESYSTEM (it is gone, or will be). */
 mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS],
                           uint32_t modules);
 /* Tell it of a module that executors open beside those of the options; `number` from 0, replaced if

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 struct mpx_words {
-    _Atomic uint64_t heard;     /* bytes, ever */
-    atomic_bool listening;      /* some may be read, and not in `tail` yet */
-    _Atomic uint64_t call_from; /* of those, before the running call began */
+    _Atomic uint64_t heard;       /* bytes, ever */
+    atomic_bool listening;        /* some may be read, and not in `tail` yet */
+    _Atomic uint64_t call_from;   /* of those, before the running call began */
     atomic_bool output_listening; /* the same, of the call's stdout */
     _Atomic uint64_t chunk;       /* whose call's output is wanted; 0: none's */
     _Atomic uint64_t index;
@@ -31,7 +31,14 @@ struct mpx_words {
     char backtrace[MPX_WORDS_MAX];
 };
 
-enum { FRAMES_MAX = 64, OUR_FRAMES = 2, STACK_BYTES = 64 * 1024, STUCK_S = 2, PATIENCE_MS = 200, SETTLE_MS = 5000 };
+enum {
+    FRAMES_MAX = 64,
+    OUR_FRAMES = 2,
+    STACK_BYTES = 64 * 1024,
+    STUCK_S = 2,
+    PATIENCE_MS = 200,
+    SETTLE_MS = 5000
+};
 
 mpx_words_t *mpx_words_new(void)
 {

@@ -35,8 +35,8 @@ void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1]);
 
 /* From now on so many bytes of what comes are the call's; chunk 0: of no call. */
 void mpx_words_forward(mpx_words_t *self, uint64_t chunk, uint64_t index, uint64_t bytes);
-/* Wait until the nursery has heard all, by stderr and by this pipe, for as long as its owner takes it
- * (5 s at most). */
+/* Wait until the nursery has heard all, by stderr and by this pipe, for as long as its owner takes
+ * it (5 s at most). */
 void mpx_words_settle(mpx_words_t *self, int pipe);
 /* So much was too much since the forwarding began. */
 uint64_t mpx_words_unsaid(const mpx_words_t *self);
@@ -52,8 +52,8 @@ void mpx_words_lose(mpx_words_t *self, size_t size);
 /* Bytes of the call's stdout are heard. */
 void mpx_words_hear_output(mpx_words_t *self);
 
-/* Its stderr, or the pipe of its calls' stdout, is about to be read: until what was there is heard, an executor that finds it empty
- * still waits. */
+/* Its stderr, or the pipe of its calls' stdout, is about to be read: until what was there is heard,
+ * an executor that finds it empty still waits. */
 void mpx_words_listen(mpx_words_t *self, bool output);
 /* The executor has said so much more; or nothing. */
 void mpx_words_hear(mpx_words_t *self, const char *bytes, size_t size);

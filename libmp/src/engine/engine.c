@@ -589,8 +589,8 @@ static mp_rc_t on_started(mpx_engine_t *self, int64_t now, uint64_t worker,
 }
 
 /* PROGRESS and OUTPUT. */
-static mp_rc_t on_news(mpx_engine_t *self, int64_t now, uint64_t worker,
-                           const mpx_header_t *header, mp_bytes_t payload)
+static mp_rc_t on_news(mpx_engine_t *self, int64_t now, uint64_t worker, const mpx_header_t *header,
+                       mp_bytes_t payload)
 {
     (void)now;
     mpx_chunk_info_t chunk;
@@ -631,11 +631,8 @@ mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
 {
     typedef mp_rc_t handler_t(mpx_engine_t *, int64_t, uint64_t, const mpx_header_t *, mp_bytes_t);
     static handler_t *const handlers[MPX_OP_END] = {
-        [MPX_OP_STARTED] = on_started,
-        [MPX_OP_PROGRESS] = on_news,
-        [MPX_OP_OUTPUT] = on_news,
-        [MPX_OP_RESULT] = on_result,
-        [MPX_OP_ERROR] = on_error,
+        [MPX_OP_STARTED] = on_started, [MPX_OP_PROGRESS] = on_news, [MPX_OP_OUTPUT] = on_news,
+        [MPX_OP_RESULT] = on_result,   [MPX_OP_ERROR] = on_error,
     };
     handler_t *handler = handlers[header->op];
     if (!handler)

@@ -106,8 +106,8 @@ mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t worker
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
                                mpx_charge_t charge, const mpx_loss_t *loss);
 
-/* STARTED, PROGRESS, OUTPUT, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO: the
- * worker is not to be trusted any more; MP_ENOMEM. */
+/* STARTED, PROGRESS, OUTPUT, RESULT or ERROR from a worker. MP_OK, also for a stale one; MP_EPROTO:
+ * the worker is not to be trusted any more; MP_ENOMEM. */
 mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload);
 

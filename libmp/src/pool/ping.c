@@ -58,8 +58,7 @@ static mp_rc_t on_dismissed(void *arg, const mpx_header_t *header, mp_bytes_t pa
         return rc;
     *count = header->count;
     if (header->code)
-        rc = mpx_fault(header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO, "%s",
-                       problem.message);
+        rc = mpx_fault(header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO, "%s", problem.message);
     free(arena);
     return rc;
 }

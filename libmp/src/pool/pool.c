@@ -138,8 +138,8 @@ static mp_rc_t make_local(const mp_pool_options_t *options, mpx_backend_t **out)
         load[i] = options->load[i];
     load[count] = options->ship;
     mine.load = load;
-    mp_rc_t rc = options->workers == MP_PROCESSES ? mpx_local_new(&mine, out)
-                                                  : mpx_threads_new(&mine, out);
+    mp_rc_t rc =
+        options->workers == MP_PROCESSES ? mpx_local_new(&mine, out) : mpx_threads_new(&mine, out);
     free(load);
     return rc;
 }
@@ -512,12 +512,11 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 
 static mp_rc_t check_call_options(const mp_call_options_t *options)
 {
-    const int at_least_0[] = {options->chunksize,       options->call_timeout_ms,
-                              options->soft_timeout_ms, options->stop_grace_ms,
-                              options->retries,         options->retry_on,
-                              options->output_bytes,
-                              options->retry_delay_ms,  options->max_crashes,
-                              options->window,          options->worker_wait_ms};
+    const int at_least_0[] = {
+        options->chunksize,     options->call_timeout_ms, options->soft_timeout_ms,
+        options->stop_grace_ms, options->retries,         options->retry_on,
+        options->output_bytes,  options->retry_delay_ms,  options->max_crashes,
+        options->window,        options->worker_wait_ms};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
         if (at_least_0[i] < 0)
             return mpx_fault(MP_EINVAL,

@@ -160,7 +160,8 @@ static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
     self->base.ready = true;
     self->base.processes = (int)welcome->executors;
     mp_rc_t rc = announce_all(self);
-    return rc != MP_OK ? rc : mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
+    return rc != MP_OK ? rc
+                       : mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
 }
 
 /* It goes on, perhaps with fewer executors, or another broker. */

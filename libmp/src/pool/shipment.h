@@ -13,8 +13,8 @@ typedef struct mpx_shipment {
     int fd;
     uint64_t bytes;
     mpx_ship_t ship;
-    bool over;   /* the last answer has come */
-    mp_rc_t rc;  /* the first problem */
+    bool over;     /* the last answer has come */
+    mp_rc_t rc;    /* the first problem */
     uint32_t have; /* workers that have it */
     char problem[1024];
     struct mpx_shipment *prev, *next;

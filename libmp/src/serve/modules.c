@@ -39,8 +39,8 @@ mp_rc_t mpx_modules_new(const mpx_modules_options_t *options, mpx_modules_t **ou
     if (!self)
         return mpx_fault(MP_ENOMEM, "modules");
     self->options = *options;
-    mp_rc_t rc = mpx_warehouse_open(options->dir, options->max_bytes * DIRECTORY_MODULES,
-                                    &self->warehouse);
+    mp_rc_t rc =
+        mpx_warehouse_open(options->dir, options->max_bytes * DIRECTORY_MODULES, &self->warehouse);
     if (rc != MP_OK) {
         mpx_modules_destroy(&self);
         return rc;
@@ -135,10 +135,9 @@ static mp_rc_t begin_to_fetch(mpx_modules_t *self)
     if (wanted->unasked)
         return mpx_fault(MP_ECANCELLED, "its client is gone");
     if (wanted->bytes > self->options.max_bytes)
-        return mpx_fault(MP_ETOOLARGE,
-                         "the module has %llu bytes, and %llu are allowed (--module-bytes)",
-                         (unsigned long long)wanted->bytes,
-                         (unsigned long long)self->options.max_bytes);
+        return mpx_fault(
+            MP_ETOOLARGE, "the module has %llu bytes, and %llu are allowed (--module-bytes)",
+            (unsigned long long)wanted->bytes, (unsigned long long)self->options.max_bytes);
     mp_rc_t rc = mpx_warehouse_begin(self->warehouse, wanted->ship.hash, wanted->bytes);
     if (rc != MP_OK)
         return rc;

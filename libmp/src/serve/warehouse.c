@@ -190,8 +190,8 @@ mp_rc_t mpx_warehouse_begin(mpx_warehouse_t *self, const uint8_t hash[MPX_HASH_B
                          self->path, (unsigned long long)there);
     sodium_bin2hex(hex, sizeof hex, hash, MPX_HASH_BYTES);
     snprintf(self->part, sizeof self->part, "%s.%d.part", hex, (int)getpid());
-    self->fd = openat(self->dir, self->part,
-                      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    self->fd =
+        openat(self->dir, self->part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (self->fd < 0)
         return mpx_fault_errno("%s/%s", self->path, self->part);
     memcpy(self->hash, hash, MPX_HASH_BYTES);

@@ -46,7 +46,7 @@ typedef struct worker {
     mpx_workshop_t *workshop;
     mpx_engine_t *engine; /* the workshop's */
     mpx_session_t *session;
-    mpx_relay_t *relay; /* NULL: not connected */
+    mpx_relay_t *relay;     /* NULL: not connected */
     mpx_modules_t *modules; /* NULL: none are taken */
     bool troubled;          /* that there is no connection was said */
     int64_t until;          /* DRAINING, STOPPING */
@@ -467,8 +467,9 @@ static mp_rc_t check(const mp_worker_options_t *options)
     if (options->drain_ms < 0 || options->give_up_ms < 0)
         return mpx_fault(MP_EINVAL, "drain_ms and give_up_ms must not be negative");
     if (options->accept_modules && !may_take_modules(options))
-        return mpx_fault(MP_EINVAL, "modules are taken only from a broker that this worker knows to "
-                                    "be its user's: connect by ipc, or don't accept modules");
+        return mpx_fault(MP_EINVAL,
+                         "modules are taken only from a broker that this worker knows to "
+                         "be its user's: connect by ipc, or don't accept modules");
     return mpx_endpoint_check(options->broker, false);
 }
 

@@ -49,7 +49,8 @@ mp_rc_t mpx_ship_unpack(mp_bytes_t payload, mpx_ship_t *out)
 {
     const unsigned char *bytes = payload.data;
     if (payload.size < MPX_HASH_BYTES || payload.size - MPX_HASH_BYTES >= sizeof out->name)
-        return mpx_fault(MP_EPROTO, "a SHIP has a hash of %u bytes and a short name", MPX_HASH_BYTES);
+        return mpx_fault(MP_EPROTO, "a SHIP has a hash of %u bytes and a short name",
+                         MPX_HASH_BYTES);
     memcpy(out->hash, bytes, MPX_HASH_BYTES);
     mpx_plain_text((mp_bytes_t){bytes + MPX_HASH_BYTES, payload.size - MPX_HASH_BYTES}, out->name,
                    sizeof out->name);
