@@ -1,5 +1,5 @@
 /* rest_map.c: one chunk of calls that rest for so many ms each, on $MP_BROKER's workers:
- * rest_map MS...; prints for each which process ran it. */
+ * rest_map -- MS...; prints for each which process ran it. */
 #include <mp/mp.h>
 
 #include <stdio.h>
@@ -13,9 +13,9 @@ int main(int argc, char **argv)
     enum { CALLS_MAX = 64 };
     int in[CALLS_MAX], out[CALLS_MAX];
     mp_pool_t *pool = NULL;
-    int n = argc - 1 < CALLS_MAX ? argc - 1 : CALLS_MAX;
+    int n = argc - 2 < CALLS_MAX ? argc - 2 : CALLS_MAX; /* argv[1] is -- */
     for (int i = 0; i < n; i++)
-        in[i] = atoi(argv[i + 1]);
+        in[i] = atoi(argv[i + 2]);
     mp_rc_t rc = mp_pool_new(NULL, &pool);
     if (rc == MP_OK)
         rc = mp_pool_map_with(pool, &rest, in, (size_t)n, out, NULL,

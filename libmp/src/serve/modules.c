@@ -236,8 +236,12 @@ static void on_cancelled(mpx_modules_t *self, uint64_t nonce)
         if (wanted->nonce != nonce)
             continue;
         wanted->unasked = true;
-        if (wanted == self->wanted && self->state == FETCHING)
+        if (wanted == self->wanted && self->state == FETCHING) {
             settle(self, MP_ECANCELLED, "");
+        } else if (wanted != self->wanted || self->state != LOADING) {
+            DL_DELETE(self->wanted, wanted);
+            free(wanted);
+        }
     }
 }
 
