@@ -12,7 +12,7 @@ workers() { "$MP" ping --broker "$url" --json | grep -q "\"workers\":$1,"; }
 export WORK_GATE=$work/gate
 start_broker
 
-# -- what has not begun is given back at once, also out of a chunk that has, and not as an attempt
+# -- what has not begun is given back, also out of a chunk that has, and not as an attempt
 start_worker first --procs 1 --load "$MP_WORK_TASKS" --name first
 first=$worker
 MP_BROKER=$url "$MP_REST_MAP" -- -1 1 1 1 1 1 1 1 >pids 2>map.err &
@@ -21,7 +21,8 @@ wait_for running 8
 start_worker second --procs 1 --load "$MP_WORK_TASKS" --name second
 second=$worker
 kill "$first"
-wait_for running 1 # the others are over, before that one is
+wait_for grep -q draining first.err
+wait_for grep -q event=worker_drains broker.err
 touch gate
 exits "$first" 0
 exits $map 0
@@ -33,23 +34,33 @@ exits $map 0
 status 1 "$MP" drain --broker "$url" nobody
 says err "no worker is called 'nobody'; there are: second"
 status 2 "$MP" drain --broker "$url"
-nap 1000 >pids &
+rm gate
+MP_BROKER=$url "$MP_REST_MAP" -- -1 >pids 2>map.err &
 map=$!
 wait_for running 1
 status 0 "$MP" drain --broker "$url" second
 says out 'second: told 1 worker'
+wait_for grep -q draining second.err
+touch gate
 exits "$second" 0
 exits $map 0
 
 # -- the deadline: what still runs is stopped, and is lost; with retries it goes on elsewhere
 start_worker third --procs 1 --load "$MP_WORK_TASKS" --drain-ms 300 --name third
 third=$worker
-nap 60000 >pids 2>map.err &
+rm gate
+MP_BROKER=$url "$MP_REST_MAP" -- -1 1 1 1 >pids 2>map.err &
 map=$!
-wait_for running 1
+wait_for running 4
+start_worker fourth --procs 1 --load "$MP_WORK_TASKS"
+fourth=$worker
 kill "$third"
 exits "$third" 0
 exits $map 1
+[ "$(sed -n 1p pids)" = -23 ] || fail "what ran is not lost: $(cat pids)"
+[ "$(grep -vc '^-' pids)" = 3 ] || fail "what did not run is: $(cat pids)"
+kill "$fourth"
+exits "$fourth" 0
 says map.err 'waited 300 ms for it'
 says third.err 'what still runs is stopped'
 
@@ -68,7 +79,6 @@ map=$!
 for round in 1 2 3; do
     start_worker "round$round" --procs 2 --load "$MP_WORK_TASKS"
     last=$worker
-    wait_for bash -c "[ \"\$('$MP' ping --broker '$url' --json | sed 's/.*running\":\\([0-9]*\\).*/\\1/')\" -gt 0 ]"
     if [ "$round" != 3 ]; then
         kill "$last"
         exits "$last" 0

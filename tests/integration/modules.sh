@@ -67,7 +67,7 @@ alive "$worker" || fail "the worker has died"
 # -- killed in the middle of a push: nothing is left that could be taken for a module
 kill "$worker"
 exits "$worker" 0
-(cat "$MP_WORK_TASKS" && head -c 300000000 /dev/zero) >huge.so
+(cat "$MP_WORK_TASKS" && head -c 80000000 /dev/zero) >huge.so
 start_worker x --procs 1 --accept-modules half --module-bytes 1G --name x
 ship --ship huge.so --task wt_say <lines >ship.out 2>ship.err &
 map=$!

@@ -21,6 +21,7 @@ typedef struct submit {
     uint32_t returned; /* behind those answered: given back, which the peer isn't told yet */
     uint32_t attempt;
     uint32_t item_bytes;
+    bool lost; /* the call of it that ran was told of as lost */
     size_t size;
     struct submit *next, *prev; /* others of the job */
     bool unlisted;
@@ -59,6 +60,7 @@ struct mpx_relay {
     bool held;
     bool draining;
     bool gives_back;
+    bool failing;
     mp_rc_t trouble; /* a hook ran out of memory: told at the next flush */
 };
 
@@ -218,10 +220,11 @@ static void hook_outcome(void *self, uint64_t tag, uint64_t index, const mpx_rec
     submit_t *submit = submit_of(tag);
     mpx_relay_t *relay = ((rjob_t *)self)->relay;
     gathered_t *gathered = &relay->gathered;
-    if (record->rc == MP_EDRAINING) {
+    if (record->rc == MP_EDRAINING || (relay->failing && submit->lost)) {
         give_back(relay, submit);
         return;
     }
+    submit->lost = relay->failing;
     if (gathered->chunk != submit->chunk || gathered->first + gathered->count != index ||
         gathered->records.size > GATHER_BYTES)
         send_gathered(relay);
@@ -562,8 +565,10 @@ mp_rc_t mpx_relay_give_back(mpx_relay_t *self, int64_t now)
 mp_rc_t mpx_relay_fail(mpx_relay_t *self, int64_t now, mp_rc_t why, const char *message)
 {
     mp_rc_t rc = MP_OK;
+    self->failing = true;
     for (const rjob_t *job = self->jobs; job && rc == MP_OK; job = job->hh.next)
         rc = mpx_engine_job_fail(self->engine, now, job->engine_id, why, message);
+    self->failing = false;
     return rc;
 }
 

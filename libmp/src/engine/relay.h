@@ -57,7 +57,8 @@ bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t pa
 
 /* Answer what no worker has begun with MP_EDRAINING, now and later: the peer gives it to others. */
 mp_rc_t mpx_relay_give_back(mpx_relay_t *self, int64_t now);
-/* End all that is open with rc and that message, which the peer is told. */
+/* End what is open: of each chunk the next call with rc and that message, which the peer is told,
+ * the others are given back. */
 mp_rc_t mpx_relay_fail(mpx_relay_t *self, int64_t now, mp_rc_t rc, const char *message);
 
 /* From now on refuse OPEN with MP_EDRAINING. */
