@@ -67,7 +67,7 @@ alive "$worker" || fail "the worker has died"
 # -- killed in the middle of a push: nothing is left that could be taken for a module
 kill "$worker"
 exits "$worker" 0
-(cat "$MP_WORK_TASKS" && head -c 80000000 /dev/zero) >huge.so
+(cat "$MP_WORK_MORE" && head -c 80000000 /dev/zero) >huge.so
 start_worker x --procs 1 --accept-modules half --module-bytes 1G --name x
 ship --ship huge.so --task wt_say <lines >ship.out 2>ship.err &
 map=$!
@@ -85,7 +85,7 @@ map=$!
 wait_for bash -c 'ls half/*.part >/dev/null 2>&1'
 kill -9 $map
 wait $map 2>/dev/null || true
-wait_for bash -c '[ -z "$(ls half)" ]'
+wait_for bash -c '! ls half/*.part >/dev/null 2>&1'
 status 0 ship --ship "$MP_WORK_TASKS" --task wt_say <lines
 same out lines
 kill "$worker"

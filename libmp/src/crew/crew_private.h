@@ -76,14 +76,14 @@ struct mpx_crew {
     unsigned nursery_deaths; /* without a result in between */
     uint32_t not_started;    /* slots that could not be forked for */
     bool failed;
+    bool loading; /* a module is tried */
     bool failure_told;
     mp_rc_t failure;
     char problem[1024];
     said_t *said; /* oldest first */
     char *modules[MPX_MODULES_MAX];
-    uint32_t modules_count; /* those that are good; while one is tried, behind them: */
-    bool loading;
-    mp_rc_t refusal; /* and why it isn't good; MP_OK: not known yet */
+    uint32_t modules_count; /* those that are good; behind them the one that is tried */
+    mp_rc_t refusal;        /* and why it isn't good; MP_OK: not known yet */
     char refusal_problem[1024];
     char host[256];
 };

@@ -365,14 +365,14 @@ static mp_rc_t stop_all(worker_t *self, int64_t now)
 
 static mp_rc_t look_at_drain(worker_t *self, int64_t now)
 {
-    bool busy = self->relay && mpx_relay_open_calls(self->relay) > 0;
-    if (self->state == DRAINING && !busy)
+    bool late = now >= self->until;
+    bool drained =
+        self->state == DRAINING && (!self->relay || mpx_relay_open_calls(self->relay) == 0);
+    bool stopped = self->state == STOPPING && (late || !mpx_workshop_is_busy(self->workshop));
+    if (drained || stopped)
         end(self, MP_OK);
-    else if (self->state == DRAINING && now >= self->until)
+    else if (self->state == DRAINING && late)
         return stop_all(self, now);
-    else if (self->state == STOPPING &&
-             (now >= self->until || !mpx_workshop_is_busy(self->workshop)))
-        end(self, MP_OK);
     return MP_OK;
 }
 
