@@ -120,6 +120,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
 {
     mp_rc_t rc = MP_OK;
     mpx_survey_forget(&self->surveys, peer->id);
+    mpx_foreman_gone(self->foreman, peer);
     if (peer->state == MPX_PEER_CLIENT) {
         mpx_log(self->options.log, MP_LOG_INFO, "client_left", "client", peer->name, "why", why,
                 NULL);
@@ -248,7 +249,10 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     self->executors += hello->slots;
     mpx_log(self->options.log, MP_LOG_INFO, "worker_joined", "worker", peer->name, NULL);
     mp_rc_t rc = welcome(self, peer, &(mpx_welcome_t){0});
-    return rc == MP_OK ? mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec) : rc;
+    peer->takes_modules = hello->module_bytes > 0;
+    if (rc == MP_OK)
+        rc = mpx_engine_worker_join(self->engine, now, peer->id, hello, &spec);
+    return rc == MP_OK ? mpx_foreman_joined(self->foreman, peer) : rc;
 }
 
 static mp_rc_t judge(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_t rc);
@@ -456,6 +460,8 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                      mpx_fault(MP_ETOOLARGE, "a payload over this broker's limit"));
     if (header->op == MPX_OP_SURVEY)
         return in_survey(self, now, peer, header->nonce);
+    if (mpx_foreman_takes(header->op))
+        return judge(self, now, peer, mpx_foreman_client(self->foreman, peer, header, payload));
     if (header->op == MPX_OP_STAT)
         return judge(self, now, peer, in_stat(self, now, peer, header->nonce, payload));
     if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
@@ -469,6 +475,19 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     return judge(self, now, peer, mpx_account_message(peer->account, now, header, payload));
 }
 
+/* It has another module now. */
+static mp_rc_t in_offer(mpx_broker_t *self, int64_t now, const mpx_peer_t *worker,
+                        mp_bytes_t payload)
+{
+    mpx_hello_t hello;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_hello_unpack(payload, &hello, &arena);
+    if (rc == MP_OK)
+        rc = mpx_engine_worker_offer(self->engine, now, worker->id, &hello);
+    free(arena);
+    return rc;
+}
+
 static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                          const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -478,6 +497,10 @@ static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     }
     if (header->op == MPX_OP_CENSUS)
         return judge(self, now, peer, in_census(self, peer, header, payload));
+    if (mpx_foreman_takes(header->op))
+        return judge(self, now, peer, mpx_foreman_worker(self->foreman, peer, header, payload));
+    if (header->op == MPX_OP_OFFER)
+        return judge(self, now, peer, in_offer(self, now, peer, payload));
     return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
 }
 
@@ -625,7 +648,7 @@ static void on_stop(mpx_broker_t *self, int stop_fd)
 
 /* ---- the loop --------------------------------------------------------------------- */
 
-static void send_answers(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
+void mpx_broker_answer(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload)
 {
     (void)send_to(peer->broker, peer->id, header, payload);
 }
@@ -669,7 +692,7 @@ mp_rc_t mpx_broker_turn(mpx_broker_t *self)
         rc = mpx_ledger_flush(self->ledger, now);
     if (rc == MP_OK)
         rc = mpx_archive_flush(self->archive, now);
-    mp_rc_t kept = mpx_keeper_settle(self->keeper, now, send_answers, end_tenancy);
+    mp_rc_t kept = mpx_keeper_settle(self->keeper, now, mpx_broker_answer, end_tenancy);
     mpx_ledger_settle(self->ledger, now, kept);
     if (rc == MP_OK)
         rc = mpx_archive_settle(self->archive, now, kept);

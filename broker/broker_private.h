@@ -6,6 +6,7 @@
 #include "archive.h"
 #include "broker.h"
 #include "engine.h"
+#include "foreman.h"
 #include "gate.h"
 #include "keeper.h"
 #include "ledger.h"
@@ -24,6 +25,7 @@ struct mpx_broker {
     mpx_keeper_t *keeper;
     mpx_ledger_t *ledger;
     mpx_archive_t *archive;
+    mpx_foreman_t *foreman;
     mpx_peer_t *peers;
     mpx_metrics_t *metrics;
     mpx_survey_t *surveys;
@@ -48,5 +50,6 @@ bool mpx_broker_recall(void *broker, uint64_t worker, uint64_t job, uint64_t chu
 mp_rc_t mpx_broker_to_client(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
 bool mpx_broker_to_client_on_credit(mpx_peer_t *peer, const mpx_header_t *header,
                                     mp_bytes_t payload);
+void mpx_broker_answer(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
 
 #endif

@@ -52,6 +52,30 @@ static mp_rc_t open_archive(mpx_broker_t *self)
     return mpx_archive_new(&options, mpx_now(), &self->archive);
 }
 
+/* What a client may do to workers. Who has code of his own run on them must have shown who he is:
+ * by a key, or by a lane, which is its user's alone. */
+static bool may_command(const mpx_peer_t *client, mpx_wish_t wish)
+{
+    if (mpx_peer_require(client, MPX_MAY_ADMIN) != MP_OK)
+        return false;
+    if (wish == MPX_WISH_DISMISS)
+        return true;
+    if (client->over_network && !*client->key)
+        return mpx_fault(MP_EPERM,
+                         "modules are not taken over tcp from a client that has not shown "
+                         "who it is; connect by ipc, or give the broker keys") == MP_OK;
+    return mpx_peer_require(client, MPX_MAY_SUBMIT) == MP_OK;
+}
+
+static mp_rc_t open_foreman(mpx_broker_t *self)
+{
+    mpx_foreman_options_t options = {.peers = &self->peers,
+                                     .log = self->options.log,
+                                     .send = mpx_broker_answer,
+                                     .may = may_command};
+    return mpx_foreman_new(&options, &self->foreman);
+}
+
 mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
 {
     mp_rc_t rc = mpx_broker_check(options);
@@ -97,6 +121,8 @@ mp_rc_t mpx_broker_new(const mpx_broker_options_t *options, mpx_broker_t **out)
     if (rc == MP_OK)
         rc = open_archive(self);
     if (rc == MP_OK)
+        rc = open_foreman(self);
+    if (rc == MP_OK)
         rc = mpx_link_listen(options->context, options->listen, options->listen_count, &link,
                              &self->link);
     if (rc != MP_OK) {
@@ -123,6 +149,7 @@ void mpx_broker_destroy(mpx_broker_t **self_p)
     while (self->peers)
         mpx_peer_free(&self->peers, self->peers);
     mpx_ledger_destroy(&self->ledger);
+    mpx_foreman_destroy(&self->foreman);
     mpx_engine_destroy(&self->engine);
     mpx_keeper_destroy(&self->keeper);
     mpx_link_destroy(&self->link, LINGER_MS);

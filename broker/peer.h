@@ -37,10 +37,11 @@ typedef struct mpx_peer {
     uint32_t job_handles;        /* on kept jobs */
     bool said_bye;
     bool over_network;
-    bool joined;      /* a worker that the engine knows */
-    uint32_t slots;   /* of a worker */
-    int64_t leave_at; /* when a leaving one is cut off */
-    char name[128];   /* for logs and errors; clients: host:pid */
+    bool joined;        /* a worker that the engine knows */
+    uint32_t slots;     /* of a worker */
+    bool takes_modules; /* the same */
+    int64_t leave_at;   /* when a leaving one is cut off */
+    char name[128];     /* for logs and errors; clients: host:pid */
     char host[128];
     uint32_t pid;
     unsigned roles;                      /* bits of MPX_MAY_ */

@@ -7,6 +7,8 @@ int dead_main(int argc, char **argv);
 int job_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
 int lock_main(int argc, char **argv);
+int drain_main(int argc, char **argv);
+void drain_help(void);
 int map_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int queue_main(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct command {
     void (*help)(void);
 } commands[] = {
     {"dead", "list calls that ended badly at a broker, and run them again", dead_main, dead_help},
+    {"drain", "tell a broker's worker to end what it runs, and leave", drain_main, drain_help},
     {"job", "list, await, fetch and cancel jobs that a broker keeps", job_main, job_help},
     {"keygen", "make keys for a broker and for those who use it", keygen_main, keygen_help},
     {"launch", "start workers on other hosts, by ssh or Slurm", launch_main, launch_help},

@@ -6,6 +6,7 @@
 #include "joblog.h"
 #include "lines.h"
 #include "map_options.h"
+#include "overheard.h"
 #include "report.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ typedef struct map {
     input_t input;
     lines_t lines;
     report_t report;
+    overheard_t overheard;
     joblog_t joblog;
     mp_bar_t *bar; /* NULL: none is wanted */
     int signals;
@@ -162,6 +164,7 @@ static void finish_line(map_t *self, line_t *line, const mp_outcome_t *outcome)
 {
     report_t *report = &self->report;
     self->done++;
+    overheard_end(&self->overheard, &report->err);
     if (outcome->rc != MP_OK)
         self->failed++;
     report_outcome(report, line->number, line->text, line->size, outcome);
@@ -383,6 +386,17 @@ static void detach(map_t *self)
     flush(self);
 }
 
+/* ---- what tasks write ---------------------------------------------------------------------- */
+
+static void on_output(void *arg, const mp_output_t *output)
+{
+    map_t *self = arg;
+    const line_t *line = lines_find(&self->lines, output->index);
+    if (!line)
+        line = self->lines.next_put; /* it runs before its put has returned */
+    overheard_add(&self->overheard, &self->report.err, line ? line->number : 0, output);
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static mp_rc_t open_job(map_t *self)
@@ -393,6 +407,7 @@ static mp_rc_t open_job(map_t *self)
         .broker = options->broker,
         .connect_timeout_ms = options->connect_timeout_ms,
         .load = options->loads ? options->load : NULL,
+        .ship = options->ship,
         .worker_stdout = STDERR_FILENO, /* results only on ours */
     };
     mp_call_options_t call = {
@@ -408,6 +423,8 @@ static mp_rc_t open_job(map_t *self)
         .weight = options->weight,
         .delay_ms = options->delay_ms,
         .deadline_ms = options->deadline_ms,
+        .output = options->output ? on_output : NULL,
+        .output_arg = self,
     };
     self->task = command_task;
     if (options->task)

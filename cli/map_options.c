@@ -13,6 +13,7 @@ enum {
     CONNECT,
     KEY_FILE,
     LOAD,
+    SHIP,
     TASK,
     SHELL,
     UNORDERED,
@@ -21,6 +22,7 @@ enum {
     TIMEOUT,
     RETRIES,
     CHUNK,
+    OUTPUT,
     JSON,
     JOBLOG,
     RESUME,
@@ -48,6 +50,7 @@ static const option_spec_t specs[] = {
     [KEY_FILE] = {"key-file", 'K', "FILE",
                   "the key to show to a broker with keys; default: $MP_KEY_FILE"},
     [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
+    [SHIP] = {"ship", 0, "LIB.so", "the same, and sent to a broker's workers that accept modules"},
     [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
     [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
     [UNORDERED] = {"unordered", 'u', NULL, "print results as they come, not in input order"},
@@ -56,6 +59,9 @@ static const option_spec_t specs[] = {
     [TIMEOUT] = {"timeout-ms", 0, "N", "kill a call that runs longer"},
     [RETRIES] = {"retries", 'r', "N", "further attempts at a line that fails; default: 0"},
     [CHUNK] = {"chunk", 0, "N", "lines that travel together; default: adapts"},
+    [OUTPUT] = {"output", 0, NULL,
+                "show on stderr what tasks write, while they run, with line, host\n"
+                "                             and pid"},
     [JSON] = {"json", 0, NULL, "a JSON object a line, failures too"},
     [JOBLOG] = {"joblog", 0, "FILE", "append a line for each finished call"},
     [RESUME] = {"resume", 0, NULL, "skip lines that the job log says ended well"},
@@ -132,18 +138,15 @@ static bool on_option(void *arg, size_t index, const char *argument)
         break;
     }
     const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [TASK] = &self->task, [JOBLOG] = &self->joblog,
-        [ID] = &self->id,         [KEY] = &self->key,   [NEEDS] = &self->needs,
+        [BROKER] = &self->broker, [SHIP] = &self->ship, [TASK] = &self->task,
+        [JOBLOG] = &self->joblog, [ID] = &self->id,     [KEY] = &self->key,
+        [NEEDS] = &self->needs,
     };
-    bool *switches[SPECS] = {[SHELL] = &self->shell,
-                             [UNORDERED] = &self->unordered,
-                             [HALT] = &self->halt_on_error,
-                             [JSON] = &self->json,
-                             [RESUME] = &self->resume,
-                             [PROGRESS] = &self->progress,
-                             [NO_PROGRESS] = &self->no_progress,
-                             [DETACH] = &self->detach,
-                             [DEAD] = &self->dead_letters,
+    bool *switches[SPECS] = {[SHELL] = &self->shell,        [UNORDERED] = &self->unordered,
+                             [HALT] = &self->halt_on_error, [OUTPUT] = &self->output,
+                             [JSON] = &self->json,          [RESUME] = &self->resume,
+                             [PROGRESS] = &self->progress,  [NO_PROGRESS] = &self->no_progress,
+                             [DETACH] = &self->detach,      [DEAD] = &self->dead_letters,
                              [HELP] = &self->help};
     if (texts[index])
         *texts[index] = argument;
@@ -175,6 +178,8 @@ static const char *contradiction(const map_options_t *self)
         return "a task and a command at once";
     if (self->shell && !self->command)
         return "--shell needs a command";
+    if (self->output && self->command)
+        return "--output is for tasks; what a command writes is its output anyway";
     if (self->resume && !self->joblog)
         return "--resume needs the --joblog FILE of the run that it resumes";
     if (self->needs && !map_options_remote(self))
@@ -182,7 +187,7 @@ static const char *contradiction(const map_options_t *self)
     if (self->processes && map_options_remote(self))
         return self->broker ? "-j is for local workers; how many a broker has is up to mp-worker"
                             : "-j is for local workers, and MP_BROKER is set; add --broker local";
-    if (self->task && !self->loads && !map_options_remote(self))
+    if (self->task && !self->loads && !self->ship && !map_options_remote(self))
         return "--task needs the module that has it: --load LIB.so";
     return contradiction_of_kept(self);
 }

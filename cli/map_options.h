@@ -13,6 +13,8 @@ typedef struct map_options {
     const char *load[MAP_LOADS_MAX + 1];
     int loads;
     const char *task;
+    const char *ship;
+    bool output;
     char **command; /* words; NULL: a task */
     int command_words;
     bool shell;

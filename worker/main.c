@@ -39,16 +39,28 @@ static const mpx_setting_t settings[] = {
     {"http", "MP_WORKER_HTTP", MPX_TEXT, NULL, 0, 0, "ADDR",
      "serve /healthz, /readyz and /metrics at PORT on\n"
      "                             loopback, or at HOST:PORT"},
+    {"drain-ms", "MP_DRAIN_MS", MPX_NUMBER, "0", 0, 1 << 30, "N",
+     "how long what runs may go on when it is told to stop; 0: as long as it likes"},
+    {"give-up-ms", "MP_GIVE_UP_MS", MPX_NUMBER, "0", 0, 1 << 30, "N",
+     "exit when no broker could be reached for so long; 0: never"},
+    {"accept-modules", "MP_ACCEPT_MODULES", MPX_TEXT, NULL, 0, 0, "DIR",
+     "let clients ship modules here, to be kept in DIR; the broker must be on ipc"},
+    {"module-bytes", "MP_MODULE_BYTES", MPX_BYTES, "64M", 1, INT64_C(1) << 40, "BYTES",
+     "the largest module that is accepted"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},
 };
 
 static const mpx_program_t program = {
     .name = "mp-worker",
     .synopsis = "[--broker URL] [--load LIB.so]... [OPTION]...",
-    .purpose = "Runs the calls that a broker gives it, in processes of its own: a crash costs one\n"
-               "call. Prints 'ready URL' when it is connected for the first time, and reconnects\n"
-               "whenever it loses the broker. SIGTERM: finish what it has, then exit 0; again:\n"
-               "exit at once.",
+    .purpose =
+        "Runs the calls that a broker gives it, in processes of its own: a crash costs one\n"
+        "call. Prints 'ready URL' when it is connected for the first time, and reconnects\n"
+        "whenever it loses the broker. SIGTERM: give back what it has not begun,\n"
+        "finish what runs, then exit 0; again: exit at once.\n"
+        "\nExit status: 0 told to stop; 64 wrong usage; 69 it can't work: a module doesn't load,\n"
+        "no task to offer, the broker refuses, or was not reached for --give-up-ms; 71 the\n"
+        "system refused; 78 a setting is wrong.",
     .settings = settings,
     .settings_count = sizeof settings / sizeof *settings,
 };
@@ -241,6 +253,10 @@ static int run(const mpx_settings_t *chosen)
         .worker_memory_cap_bytes = (size_t)mpx_settings_number(chosen, "memory-cap") << 20,
         .allow_exec = mpx_settings_switch(chosen, "allow-exec"),
         .name = mpx_settings_text(chosen, "name"),
+        .drain_ms = (int)mpx_settings_number(chosen, "drain-ms"),
+        .give_up_ms = (int)mpx_settings_number(chosen, "give-up-ms"),
+        .accept_modules = mpx_settings_text(chosen, "accept-modules"),
+        .module_bytes = (uint64_t)mpx_settings_number(chosen, "module-bytes"),
         .log = tell,
         .log_arg = &teller,
         .have = mpx_settings_text(chosen, "have"),

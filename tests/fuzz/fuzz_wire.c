@@ -37,6 +37,12 @@ static void take_payload(const mpx_header_t *header, mp_bytes_t payload)
     require(rc != MP_EOF || again.size == payload.size);
     require(mpx_records_valid(mpx_buf_bytes(&again), count));
     mpx_buf_free(&again);
+    char host[MPX_HOST_MAX];
+    mpx_ship_t ship;
+    if (mpx_output_unpack(payload, host, &item) == MP_OK)
+        require(item.size <= MPX_OUTPUT_MAX);
+    if (mpx_ship_unpack(payload, &ship) == MP_OK)
+        require(memchr(ship.name, '\0', sizeof ship.name) != NULL);
     uint32_t kind = 0;
     rest = payload;
     while ((rc = mpx_parcel_next(&rest, &kind, &item)) == MP_OK)

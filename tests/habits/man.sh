@@ -24,7 +24,7 @@ mentions mp-broker.8 "${options[@]}"
 mapfile -t options < <("$MP_BUILD/worker/mp-worker" --help | sed -nE 's/^  (--[a-z-]+).*/\1/p')
 mentions mp-worker.8 "${options[@]}"
 [ ${#options[@]} -gt 8 ] || failed=1
-for command in dead job keygen launch lock map ping queue shm stat why; do
+for command in dead drain job keygen launch lock map ping queue shm stat why; do
     mapfile -t options < <("$MP_BUILD/cli/mp" $command --help |
         sed -nE 's/^ +(-[a-z], )? *(--[a-z-]+).*/\2/p')
     mentions mp-$command.1 "${options[@]}"

@@ -43,6 +43,7 @@ struct mpx_workshop {
     executor_t *executors;
     uint64_t last_worker;
     uint32_t expected;
+    bool gives_back;
 };
 
 enum { HORIZON_MS = 2, CREDIT_BYTES = 2 * 1024 * 1024, FEW_BYTES = 64 };
@@ -201,15 +202,15 @@ static void end_chunk(executor_t *executor)
     }
 }
 
-/* Nobody wants the rest of it. */
-static void give_up(const mpx_workshop_t *self, executor_t *executor)
+/* Nobody wants the rest of it, or somebody else is to have it. */
+static void give_up(const mpx_workshop_t *self, executor_t *executor, mp_rc_t why)
 {
     chunk_t *chunk = executor->chunks;
     hand_out_values(self, executor);
     uint32_t left = chunk->header.count - chunk->done;
     chunk->done = chunk->header.count;
     mpx_header_t header = result_of(executor, left, 0);
-    header.code = MP_ECANCELLED;
+    header.code = why;
     if (left)
         say(self, executor, &header, (mp_bytes_t){0});
     end_chunk(executor);
@@ -297,7 +298,9 @@ static bool work(const mpx_workshop_t *self, executor_t *executor, int64_t now)
     if (!executor->chunks || executor->retires || executor->free_at >= executor->dies_at)
         return false;
     if (executor->chunks->asked)
-        give_up(self, executor);
+        give_up(self, executor, MP_ECANCELLED);
+    else if (self->gives_back)
+        give_up(self, executor, MP_EDRAINING);
     else
         begin_call(self, executor);
     return true;
@@ -462,6 +465,31 @@ void mpx_workshop_describe(const mpx_workshop_t *self, const mpx_bench_t *bench,
 {
     (void)self, (void)bench, (void)now;
     *out = (mpx_executor_stat_t){.host = "", .worker = ""};
+}
+
+void mpx_workshop_give_back(mpx_workshop_t *self)
+{
+    self->gives_back = true;
+}
+
+bool mpx_workshop_is_busy(const mpx_workshop_t *self)
+{
+    const executor_t *executor = self->executors;
+    while (executor && !executor->chunks)
+        executor = executor->next;
+    return executor;
+}
+
+/* Modules are not simulated. */
+mp_rc_t mpx_workshop_load(mpx_workshop_t *self, const char *path)
+{
+    (void)self, (void)path;
+    return MP_EINVAL;
+}
+
+void mpx_workshop_stop_loading(mpx_workshop_t *self)
+{
+    (void)self;
 }
 
 /* Only local pools, which there are none of, ask for these. */

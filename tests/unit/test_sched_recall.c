@@ -147,29 +147,6 @@ START_TEST(an_idle_worker_that_could_not_run_it_changes_nothing)
 }
 END_TEST
 
-START_TEST(who_drains_is_asked_for_all_that_it_has_not_begun)
-{
-    mpx_effect_t given[AHEAD + 1];
-    mpx_sched_t *sched = stuffed(true, given);
-    ck_assert_int_eq(mpx_sched_worker_drain(sched, MS, 1), MP_OK);
-    mpx_effect_t recalls[AHEAD];
-    for (int i = 1; i < AHEAD; i++) {
-        recalls[i] = expect(sched, MPX_RECALL);
-        ck_assert_uint_eq(recalls[i].chunk, given[i].chunk);
-    }
-    expect_nothing(sched);
-    for (int i = 1; i < AHEAD; i++)
-        ck_assert_int_eq(mpx_sched_returned(sched, MS, recalls[i].chunk), MP_OK);
-    expect_nothing(sched);
-    ck_assert_uint_eq(mpx_sched_worker_calls(sched, 1), 1);
-    join(sched, 2 * MS, 2, true);
-    mpx_effect_t run = expect(sched, MPX_RUN); /* in their order, and as if nothing had been */
-    ck_assert_uint_eq(run.first, given[1].first);
-    ck_assert_uint_eq(run.attempt, 1);
-    mpx_sched_destroy(&sched);
-}
-END_TEST
-
 START_TEST(an_orphan_that_comes_back_is_just_gone)
 {
     mpx_effect_t given[AHEAD + 1];
@@ -223,7 +200,6 @@ int main(void)
         a_refusal_is_asked_again_later_and_others_meanwhile,
         nobody_is_asked_who_gets_on_or_can_not,
         an_idle_worker_that_could_not_run_it_changes_nothing,
-        who_drains_is_asked_for_all_that_it_has_not_begun,
         an_orphan_that_comes_back_is_just_gone,
         what_nobody_has_begun_can_be_withdrawn,
         NULL,

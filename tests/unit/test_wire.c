@@ -615,7 +615,9 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
                        .priority = INT32_MIN,
                        .label = "label",
                        .weight = 7,
-                       .needs = "gpu=1"};
+                       .needs = "gpu=1",
+                       .output_bytes = 99,
+                       .nested = true};
     mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
     mpx_progress_t progress = {UINT64_MAX, 3, "half"};
     mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5};
@@ -678,12 +680,14 @@ START_TEST(every_field_of_a_body_arrives)
                     .priority = -5,
                     .label = "l",
                     .weight = 6,
-                    .needs = "gpu=1"};
+                    .needs = "gpu=1",
+                    .output_bytes = 7,
+                    .nested = true};
     mpx_open_t o2;
     ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
     ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
     ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2 && o2.soft_limit_ms == 3);
-    ck_assert(o2.grace_ms == 4 && o2.priority == -5);
+    ck_assert(o2.grace_ms == 4 && o2.priority == -5 && o2.output_bytes == 6 && o2.nested);
     ck_assert_str_eq(o2.label, "l");
     ck_assert_uint_eq(o2.weight, 6);
     ck_assert_str_eq(o2.needs, "gpu=1");

@@ -41,6 +41,15 @@ MP_API MP_MUST_CHECK mp_rc_t mp_broker_stat(const char *endpoint, int timeout_ms
 MP_API MP_MUST_CHECK mp_rc_t mp_broker_why(const char *endpoint, const char *what, int timeout_ms,
                                            mp_tree_t **out);
 
+/* Have the workers of that name drain and end, as SIGTERM does: they finish what they run, and give
+ * back what they have not begun.
+ * worker  the name given by mp-worker --name, or HOST:PID
+ * count   how many there are; NULL: not wanted
+ * MP_OK they were told; MP_ENOTFOUND there is none, with those that there are in mp_errmsg();
+ * MP_EPERM; and as mp_broker_ping. */
+MP_API mp_rc_t mp_broker_dismiss(const char *endpoint, const char *worker, int timeout_ms,
+                                 int *count);
+
 #ifdef __cplusplus
 }
 #endif

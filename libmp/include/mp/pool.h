@@ -65,12 +65,15 @@ typedef struct mp_pool_options {
                                 first call; if it returns something else than
                                 0 the pool fails, with MP_EFAILED */
     void *initializer_arg;
-    int nested;                     /* the calls of local workers may have calls of their own, see
-                                       mp_call_pool; each worker costs two descriptors more */
-    int max_calls_per_worker;       /* after so many calls a local worker is replaced
-                                      (Python's maxtasksperchild); 0: never */
-    size_t worker_memory_bytes;     /* a local worker that has taken more than that since it started
-                                       is replaced when its chunk is over; 0: no limit */
+    int nested;                 /* the calls of local workers may have calls of their own, see
+                                   mp_call_pool; each worker costs two descriptors more */
+    const char *ship;           /* a shared object with tasks: local workers load it, as those of
+                                   `load`; to those of a broker that take modules it is sent, see
+                                   mp_pool_ship, within connect_timeout_ms */
+    int max_calls_per_worker;   /* after so many calls a local worker is replaced
+                                  (Python's maxtasksperchild); 0: never */
+    size_t worker_memory_bytes; /* a local worker that has taken more than that since it started
+                                   is replaced when its chunk is over; 0: no limit */
     size_t worker_memory_cap_bytes; /* a local worker can't have more than that beyond what it has
                                        when it is up: malloc returns NULL, in the midst of its call,
                                        which fails if it looks at that and crashes if it doesn't.
@@ -96,6 +99,21 @@ typedef struct mp_progress {
     size_t failed;  /* of those done */
     size_t skipped; /* of those done: there was nothing left to do, by an earlier run */
 } mp_progress_t;
+
+/* What a call has written while it ran. Strings and bytes are valid during the call of the function
+ * that is told. */
+typedef enum mp_stream { MP_NO_STREAM, MP_STDOUT, MP_STDERR } mp_stream_t;
+typedef struct mp_output {
+    uint64_t index; /* position of the call's input, from 0; of single calls 0 */
+    mp_stream_t stream;
+    mp_bytes_t bytes;    /* as they were written: pieces of up to 4 KiB, not lines */
+    uint64_t lost_bytes; /* so much, of both streams, is left out before these bytes; with
+                            MP_NO_STREAM that is all */
+    const char *task;
+    const char *label; /* of the options; "" if there was none, and of single calls */
+    const char *host;  /* where it runs */
+    int pid;
+} mp_output_t;
 
 /* How the calls of one map or job are run. All zero is the default. */
 typedef struct mp_call_options {
@@ -125,6 +143,15 @@ typedef struct mp_call_options {
      * not wanted. See progress.h for a bar. */
     void (*progress)(void *arg, const mp_progress_t *progress);
     void *progress_arg;
+    /* Called with what calls write to stdout and stderr, while they run and all of it before their
+     * outcome; it comes out nowhere else then. Called under the pool's lock, by whichever thread
+     * takes it in: it must return soon, and not use the pool. A call's first `output_bytes` are
+     * told (0: 1 MiB), and how many more there were; what a broker's client is too slow for is left
+     * out as well. Of worker processes; mp.exec has the output of its command as its result.
+     * NULL: not wanted. */
+    void (*output)(void *arg, const mp_output_t *output);
+    void *output_arg;
+    int output_bytes;
     /* With any of these a job is kept by its broker, see kept.h: */
     const char *name;  /* of the job; NULL: one that nobody else has */
     const char *key;   /* of idempotency: who submits with the same one again gets what there is */
@@ -188,6 +215,18 @@ MP_API int mp_pool_processes(const mp_pool_t *self);
  * are too many end what they have begun, and take nothing more. MP_OK; MP_EINVAL less than 1, or a
  * broker's; MP_ECLOSED; MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
 MP_API mp_rc_t mp_pool_resize(mp_pool_t *self, int processes);
+
+/* Send a shared object to the broker's workers that take modules (mp-worker --accept-modules),
+ * which then offer its tasks, also those that join later while this pool lives. It is known by the
+ * SHA-256 of its content, and sent only to those that don't have it yet. Code runs there: a broker
+ * allows it only to clients that come by ipc, and so are its own user. timeout_ms  for all workers
+ * that are connected now; 0 tries once, -1 waits for ever MP_OK they have it, at least one; or the
+ * first of what went wrong, and others may have it all the same: MP_EMODULE it can't be read here
+ * or opened there; MP_EEXIST one of its tasks has a name that is taken there; MP_ETOOLARGE;
+ * MP_ELIMIT, MP_ENOSPACE that worker takes no more; MP_EPERM; MP_ENOWORKER no worker takes modules;
+ * MP_EWORKERLOST; MP_EBROKERLOST; MP_ETIMEDOUT. Also MP_EINVAL, of a local pool too; MP_ECLOSED;
+ * MP_EFORKED; MP_ENOMEM; MP_ESYSTEM. */
+MP_API MP_MUST_CHECK mp_rc_t mp_pool_ship(mp_pool_t *self, const char *path, int timeout_ms);
 
 /* Inside a task: the pool that runs it, for calls of its own, which run on the same workers, before
  * others of the same priority. While they are open the call's worker lends its place to another

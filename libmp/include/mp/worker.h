@@ -9,6 +9,7 @@
 #include <mp/error.h>
 #include <mp/log.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -58,6 +59,15 @@ typedef struct mp_worker_options {
     int stop_fd;                    /* readable once: drain; again: end at once. A signalfd, an
                                        eventfd or a pipe; each read takes 128 bytes at most.
                                        0: none */
+    int drain_ms;                   /* when told to stop: how long what runs may go on. Then it is
+                                       stopped in steps, and ends with MP_EWORKERLOST. 0: as long as
+                                       it likes */
+    int give_up_ms;                 /* end with MP_ECONNECT when no broker could be reached for so
+                                       long; 0: never */
+    const char *accept_modules;     /* a directory for modules that clients may ship, see
+                                       mp_pool_ship; it is made if need be, and must be this user's
+                                       alone. Only from a broker on ipc. NULL: none are taken */
+    uint64_t module_bytes;          /* the largest module; 0: 64 MiB */
     /* Told what happens, one line without newline, at last why it can't go on
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
     void (*log)(void *arg, mp_log_level_t level, const char *line);
@@ -73,13 +83,13 @@ typedef struct mp_worker_options {
 } mp_worker_options_t;
 
 /* Offer this process's tasks and those of `load` to a broker, run what it sends,
- * and reconnect with back-off whenever it is lost. Blocks until told to stop, then
- * finishes the calls that it holds.
+ * and reconnect with back-off whenever it is lost. Blocks until told to stop, by stop_fd or by
+ * mp_broker_dismiss; then gives back the calls that it has not begun and finishes the others.
  * Must be called before the process has other threads: it forks. Executors die
  * with this process.
- * MP_OK drained; MP_EINVAL; MP_EFAILED the initializer; MP_EMODULE, MP_EEXIST from `load`;
- * MP_ENOTASK nothing to offer; MP_EVERSION, MP_EPERM the broker refused for good; MP_ESYSTEM;
- * MP_ENOMEM. */
+ * MP_OK drained, or told to end at once; MP_ECONNECT see give_up_ms; MP_EINVAL; MP_EFAILED the
+ * initializer; MP_EMODULE, MP_EEXIST from `load`; MP_ENOTASK nothing to offer; MP_EVERSION,
+ * MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
 /* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be

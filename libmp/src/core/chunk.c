@@ -311,6 +311,20 @@ mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc
     return result == MP_OK && over ? mpx_handout_worker(self, worker) : result;
 }
 
+mp_rc_t mpx_sched_give_back(mpx_sched_t *self, int64_t now, uint64_t id)
+{
+    chunk_t *chunk = mpx_table_find(&self->chunks, id);
+    if (!chunk)
+        return MP_EINVAL;
+    worker_t *worker = chunk->worker;
+    need_t *need = chunk->orphan ? NULL : chunk->job->need;
+    self->now = now;
+    mp_rc_t rc = mpx_chunk_lose(self, now, chunk, MPX_CHARGE_NONE, MP_OK);
+    if (rc == MP_OK && need)
+        rc = mpx_handout_need(self, need);
+    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
+}
+
 bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t id, mpx_chunk_info_t *out)
 {
     const chunk_t *chunk = mpx_table_find(&self->chunks, id);

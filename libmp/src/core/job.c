@@ -214,6 +214,14 @@ mp_rc_t mpx_sched_cancel(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t f
     return cancel(self, now, job, first, first + count, rc);
 }
 
+mp_rc_t mpx_sched_end_queued(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc)
+{
+    job_t *job = mpx_job_find(self, id);
+    if (!job || rc == MP_OK)
+        return MP_EINVAL;
+    return end_waiting(self, now, job, 0, UINT64_MAX, rc);
+}
+
 mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t id)
 {
     (void)now;

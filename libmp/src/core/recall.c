@@ -51,16 +51,6 @@ static bool can_be_recalled(const chunk_t *chunk)
     return !chunk->started && !chunk->recalled && !chunk->orphan;
 }
 
-mp_rc_t mpx_recall_all(mpx_sched_t *self, const worker_t *worker)
-{
-    mp_rc_t rc = MP_OK;
-    chunk_t *chunk = worker->returns ? worker->chunks : NULL;
-    for (; chunk && rc == MP_OK; chunk = chunk->worker_next)
-        if (can_be_recalled(chunk))
-            rc = recall(self, chunk);
-    return rc;
-}
-
 static bool is_wanted(const mpx_sched_t *self, const need_t *need)
 {
     for (const kind_t *kind = self->kinds; kind; kind = kind->next)
@@ -133,16 +123,7 @@ mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t id)
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
     if (!chunk || chunk->started)
         return MP_EINVAL;
-    self->now = now;
-    worker_t *worker = chunk->worker;
-    need_t *need = chunk->orphan ? NULL : chunk->job->need;
-    mp_rc_t rc = chunk->orphan ? MP_OK : mpx_job_requeue(self, now, chunk, chunk->count, MP_OK);
-    if (rc != MP_OK)
-        return rc;
-    take_away(self, chunk);
-    if (need)
-        rc = mpx_handout_need(self, need);
-    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
+    return mpx_sched_give_back(self, now, id);
 }
 
 mp_rc_t mpx_sched_kept(mpx_sched_t *self, int64_t now, uint64_t id)

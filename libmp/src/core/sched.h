@@ -160,6 +160,11 @@ mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t worker);
 mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t worker, bool paused);
 mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t worker, mpx_charge_t charge,
                               mp_rc_t rc);
+/* From now on it can do these tasks; of the spec nothing else counts. */
+mp_rc_t mpx_sched_worker_tasks(mpx_sched_t *self, int64_t now, uint64_t worker,
+                               const mpx_worker_spec_t *spec);
+/* Whether it was told to get no more, for good. */
+bool mpx_sched_worker_drains(const mpx_sched_t *self, uint64_t worker);
 
 mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
                            const mpx_policy_t *policy);
@@ -178,6 +183,8 @@ mp_rc_t mpx_sched_job_cancel(mpx_sched_t *self, int64_t now, uint64_t job, mp_rc
  * to run. */
 mp_rc_t mpx_sched_cancel(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
                          uint32_t count, mp_rc_t rc);
+/* End its calls that no worker has. */
+mp_rc_t mpx_sched_end_queued(mpx_sched_t *self, int64_t now, uint64_t job, mp_rc_t rc);
 /* Forget the job; MP_EBUSY while it has open calls. Its orphans are kept track of. */
 mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t job);
 
@@ -195,7 +202,10 @@ typedef struct mpx_verdict {
 mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc,
                          mpx_verdict_t *out);
 
-/* The worker has given the chunk back and will never run it: it is queued again, uncharged.
+/* Its worker gives back the chunk's calls that it has not begun, of its own accord: they are queued
+ * again, in front, and not charged. MP_EINVAL: no such chunk. */
+mp_rc_t mpx_sched_give_back(mpx_sched_t *self, int64_t now, uint64_t chunk);
+/* As it was asked to: it will never run any of it: it is queued again, uncharged.
  * MP_EINVAL: no such chunk, or it was started. */
 mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t chunk);
 /* It hasn't, since it was too late or for reasons of its own. MP_EINVAL: no such chunk. */

@@ -404,7 +404,6 @@ int64_t mpx_retry_at(const mpx_sched_t *self, int64_t now, const chunk_t *chunk)
 void mpx_recall_moved(worker_t *worker, int64_t now);          /* it gets on */
 mp_rc_t mpx_recall_watch(mpx_sched_t *self, worker_t *worker); /* it has been given a chunk */
 void mpx_recall_answered(mpx_sched_t *self, chunk_t *chunk);
-mp_rc_t mpx_recall_all(mpx_sched_t *self, const worker_t *worker);
 mp_rc_t mpx_recall_tick(mpx_sched_t *self, int64_t now);
 int64_t mpx_recall_deadline(const mpx_sched_t *self);
 

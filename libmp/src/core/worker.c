@@ -93,8 +93,7 @@ mp_rc_t mpx_sched_worker_drain(mpx_sched_t *self, int64_t now, uint64_t id)
         return MP_EINVAL;
     worker->paused = false;
     self->now = now;
-    mp_rc_t rc = retire(self, now, worker);
-    return rc == MP_OK ? mpx_recall_all(self, worker) : rc;
+    return retire(self, now, worker);
 }
 
 mp_rc_t mpx_sched_worker_pause(mpx_sched_t *self, int64_t now, uint64_t id, bool paused)
@@ -128,6 +127,36 @@ mp_rc_t mpx_sched_worker_lost(mpx_sched_t *self, int64_t now, uint64_t id, mpx_c
     self->slots -= worker->slots;
     mpx_worker_free(self, worker);
     return mpx_handout_needs(self);
+}
+
+mp_rc_t mpx_sched_worker_tasks(mpx_sched_t *self, int64_t now, uint64_t id,
+                               const mpx_worker_spec_t *spec)
+{
+    worker_t *worker = find_worker(self, id);
+    if (!worker)
+        return MP_EINVAL;
+    mpx_worker_spec_t mine = *spec;
+    mine.have = &worker->kind->have; /* what is in use of it is counted by place */
+    kind_t *kind = mpx_kind_join(self, &mine);
+    if (!kind)
+        return MP_ENOMEM;
+    self->now = now;
+    bool counts = !worker->draining;
+    mp_rc_t rc = MP_OK;
+    mpx_handout_leave(self, worker);
+    if (counts)
+        rc = mpx_kind_count(self, now, worker->kind, -1, -(int64_t)worker->slots);
+    mpx_kind_leave(self, worker->kind);
+    worker->kind = kind;
+    if (rc == MP_OK && counts)
+        rc = mpx_kind_count(self, now, kind, 1, worker->slots);
+    return rc == MP_OK ? mpx_handout_worker(self, worker) : rc;
+}
+
+bool mpx_sched_worker_drains(const mpx_sched_t *self, uint64_t id)
+{
+    const worker_t *worker = find_worker(self, id);
+    return worker && worker->draining && !worker->paused;
 }
 
 uint32_t mpx_sched_worker_calls(const mpx_sched_t *self, uint64_t id)

@@ -47,7 +47,7 @@ mp_rc_t mpx_slot_fill(mpx_crew_t *self, uint32_t i)
     slot->asked_at = mpx_now();
     mp_rc_t rc = make_lanes(self, slot, fds);
     if (rc == MP_OK)
-        rc = mpx_nursery_spawn(&self->nursery, i, fds);
+        rc = mpx_nursery_spawn(&self->nursery, i, fds, self->modules_count + slot->probe);
     for (size_t k = 0; k < MPX_NURSERY_FDS; k++)
         if (fds[k] >= 0)
             close(fds[k]);
@@ -112,6 +112,8 @@ mp_rc_t mpx_crew_start(mpx_crew_t *self)
     mp_rc_t rc = mpx_nursery_start(&self->options, &self->nursery);
     if (rc == MP_OK)
         rc = watch(self, self->nursery.control, CONTROL);
+    for (uint32_t i = 0; rc == MP_OK && i < self->modules_count; i++)
+        rc = mpx_nursery_load(&self->nursery, i, self->modules[i]);
     for (uint32_t i = 0; rc == MP_OK && i < self->slots_count; i++)
         if (!self->slots[i]->surplus)
             rc = mpx_slot_fill(self, i);
@@ -145,6 +147,28 @@ static mp_rc_t add_slots(mpx_crew_t *self)
     return rc;
 }
 
+static void free_names(char **names)
+{
+    for (size_t i = 0; names && names[i]; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* A nursery that replaces a dead one needs them when the caller's may be gone. */
+static mp_rc_t copy_names(mpx_crew_t *self)
+{
+    const char *const *load = self->options.load;
+    size_t count = 0;
+    while (load && load[count])
+        count++;
+    self->load = calloc(count + 1, sizeof *self->load);
+    for (size_t i = 0; self->load && i < count; i++)
+        if (!(self->load[i] = strdup(load[i])))
+            return MP_ENOMEM;
+    self->options.load = (const char *const *)self->load;
+    return self->load ? MP_OK : MP_ENOMEM;
+}
+
 mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
 {
     if (options->size == 0)
@@ -155,9 +179,11 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     self->options = *options;
     self->generation = mpx_fork_generation();
     self->nursery.control = -1;
+    if (gethostname(self->host, sizeof self->host - 1))
+        strcpy(self->host, "localhost");
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    mp_rc_t rc = MP_OK;
-    if (self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
+    mp_rc_t rc = copy_names(self);
+    if (rc != MP_OK || self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
         rc = mpx_fault_errno("a crew of %u", options->size);
     if (rc == MP_OK)
         rc = add_slots(self);
@@ -182,9 +208,15 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
         mpx_slot_clear(self, self->slots[i]);
         free(self->slots[i]);
     }
+    said_t *said, *next;
+    DL_FOREACH_SAFE (self->said, said, next)
+        free(said);
+    for (uint32_t i = 0; i < MPX_MODULES_MAX; i++)
+        free(self->modules[i]);
     mpx_depot_destroy(&self->depot);
     mpx_buf_free(&self->scratch);
     mpx_crew_free_words(self);
+    free_names(self->load);
     if (self->epoll >= 0)
         close(self->epoll);
     free(self->slots);
@@ -278,9 +310,11 @@ void mpx_crew_wake(mpx_crew_t *self)
 void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why)
 {
     const slot_t *slot = find_slot(self, worker);
+    unsigned note = why == MP_ETIMEDOUT   ? MPX_NOTE_LATE
+                    : why == MP_EDRAINING ? MPX_NOTE_GIVE_BACK
+                                          : MPX_NOTE_CANCELLED;
     if (slot && slot->state == UP)
-        mpx_lane_set_note(slot->lane, why == MP_ETIMEDOUT ? MPX_NOTE_LATE : MPX_NOTE_CANCELLED,
-                          chunk);
+        mpx_lane_set_note(slot->lane, note, chunk);
 }
 
 void mpx_slot_signal(mpx_crew_t *self, const slot_t *slot, int signal)
@@ -357,6 +391,52 @@ mp_rc_t mpx_crew_dismiss(mpx_crew_t *self, uint64_t worker)
     mp_rc_t rc = send_to(slot, &header, (mp_bytes_t){0});
     slot->dismissed = rc == MP_OK;
     return rc;
+}
+
+/* ---- modules that come later ---------------------------------------------------------------- */
+
+mp_rc_t mpx_crew_load(mpx_crew_t *self, const char *path)
+{
+    uint32_t i = 0;
+    if (self->loading)
+        return mpx_fault(MP_EBUSY, "another module is just being loaded");
+    if (self->modules_count == MPX_MODULES_MAX)
+        return mpx_fault(MP_ELIMIT, "%d modules have been taken, and more are not",
+                         MPX_MODULES_MAX);
+    char *copy = strdup(path);
+    mp_rc_t rc = copy ? mpx_nursery_load(&self->nursery, self->modules_count, path)
+                      : mpx_fault(MP_ENOMEM, "a module");
+    while (i < self->slots_count && !(self->slots[i]->state == EMPTY && self->slots[i]->surplus))
+        i++;
+    if (rc == MP_OK && i == self->slots_count)
+        rc = add_slot(self);
+    if (rc == MP_OK) {
+        self->slots[i]->surplus = true;
+        self->slots[i]->probe = true;
+        rc = mpx_slot_fill(self, i);
+    }
+    if (rc != MP_OK) {
+        free(copy);
+        return rc;
+    }
+    free(self->modules[self->modules_count]);
+    self->modules[self->modules_count] = copy;
+    self->loading = true;
+    self->refusal = MP_OK;
+    return MP_OK;
+}
+
+void mpx_crew_stop_loading(mpx_crew_t *self)
+{
+    for (uint32_t i = 0; i < self->slots_count; i++) {
+        const slot_t *slot = self->slots[i];
+        if (!slot->probe || slot->state != STARTING || !slot->pid)
+            continue;
+        self->refusal = MP_EMODULE;
+        snprintf(self->refusal_problem, sizeof self->refusal_problem,
+                 "its constructors do not come to an end");
+        mpx_nursery_signal(&self->nursery, slot->number, slot->pid, SIGKILL);
+    }
 }
 
 /* ---- sleeping -------------------------------------------------------------------------------- */

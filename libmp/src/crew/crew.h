@@ -51,8 +51,11 @@ void mpx_crew_destroy(mpx_crew_t **self);
 
 typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
-    MPX_CREW_MESSAGE, /* STARTED, PROGRESS, RESULT or ERROR */
+    MPX_CREW_MESSAGE, /* STARTED, PROGRESS, OUTPUT, RESULT or ERROR */
     MPX_CREW_NESTED,  /* a message of a submitter: a call of the executor has calls of its own */
+    MPX_CREW_LOADED, /* the module that was to be loaded is good: executors that come up from now on
+                        have it; payload: a Hello with its tasks */
+    MPX_CREW_REFUSED, /* it is not: rc, problem */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
     MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
                          or executors keep dying
@@ -76,7 +79,7 @@ typedef struct mpx_crew_event {
     const char *backtrace; /* it crashed. Valid until the next mpx_crew_next; "": nothing known */
     mp_rc_t rc;            /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,
                               MP_EWORKERLOST */
-    const char *problem;   /* FAILED: for people; valid until destroy */
+    const char *problem;   /* FAILED, REFUSED: for people; valid until destroy, or the next load */
 } mpx_crew_event_t;
 
 /* The next event; MP_EBUSY when there is none now. Takes the system calls that it needs
@@ -105,14 +108,22 @@ mp_rc_t mpx_crew_submit(mpx_crew_t *self, uint64_t worker, const mpx_header_t *h
 /* Wake every executor that was sent something since the last time and sleeps. */
 void mpx_crew_wake(mpx_crew_t *self);
 
-/* Have an executor know that it should give a chunk up (MP_ECANCELLED), or that the chunk's running
- * call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the task if it asks;
- * of several such chunks only the last one is remembered. */
+/* Have an executor know that it should begin no call any more and give back what it has
+ * (MP_EDRAINING; of whatever chunk), that it should give a chunk up (MP_ECANCELLED), or that the
+ * chunk's running call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the
+ * task if it asks; of several such chunks only the last one is remembered. */
 void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why);
 /* Send an executor and its process group a SIGTERM, or SIGKILL; its DOWN follows, then a
  * replacement's UP. */
 void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker);
 void mpx_crew_kill(mpx_crew_t *self, uint64_t worker);
+
+/* Open a module beside those of the options, first in an executor of its own that runs no call:
+ * LOADED or REFUSED follows. Those that are up don't have it: dismiss them. One at a time.
+ * MP_OK; MP_EBUSY; MP_ELIMIT; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
+mp_rc_t mpx_crew_load(mpx_crew_t *self, const char *path);
+/* It takes too long: REFUSED follows. */
+void mpx_crew_stop_loading(mpx_crew_t *self);
 
 /* Have so many executors, at least 1, from now on. Further ones report with UP. Those that are too
  * many are handed out by mpx_crew_surplus, one after the other (0: no more); also later, when one

@@ -19,9 +19,19 @@
  * ORPHANED: the nursery is gone; the executor is being killed, and DEAD once its lane ends. */
 typedef enum slot_state { EMPTY, STARTING, UP, ORPHANED, DEAD } slot_state_t;
 
+/* What a call has written, to be handed out. */
+typedef struct said {
+    uint64_t worker;
+    mpx_header_t header;
+    struct said *prev, *next;
+    size_t size;
+    char bytes[];
+} said_t;
+
 typedef struct slot {
     uint32_t number;
     slot_state_t state;
+    bool probe;       /* the executor tries a module */
     bool surplus;     /* when its executor has ended there is no other */
     bool dismissed;   /* the executor was told */
     bool hung_up;     /* its lane has ended */
@@ -45,6 +55,7 @@ typedef struct slot {
 
 struct mpx_crew {
     mpx_crew_options_t options;
+    char **load; /* its names */
     mpx_nursery_t nursery;
     int epoll;
     uint64_t generation;
@@ -65,9 +76,16 @@ struct mpx_crew {
     unsigned nursery_deaths; /* without a result in between */
     uint32_t not_started;    /* slots that could not be forked for */
     bool failed;
+    bool loading; /* a module is tried */
     bool failure_told;
     mp_rc_t failure;
     char problem[1024];
+    said_t *said; /* oldest first */
+    char *modules[MPX_MODULES_MAX];
+    uint32_t modules_count; /* those that are good; behind them the one that is tried */
+    mp_rc_t refusal;        /* and why it isn't good; MP_OK: not known yet */
+    char refusal_problem[1024];
+    char host[256];
 };
 
 enum {

@@ -3,19 +3,18 @@
 #include "borrow.h"
 #include "call.h"
 #include "clock.h"
-#include "exec.h"
 #include "fault.h"
+#include "footprint.h"
 #include "forkguard.h"
+#include "forward.h"
 #include "lane.h"
+#include "offered.h"
 #include "post.h"
-#include "registry.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define HASH_NONFATAL_OOM          1
@@ -27,6 +26,8 @@ typedef struct job {
     const mp_task_t *task;
     int priority;
     bool limited; /* its calls have a time limit: the owner must know their start */
+    bool nested;  /* they are a call's */
+    uint32_t output_bytes;
     bool unlisted;
     UT_hash_handle hh;
 } job_t;
@@ -51,6 +52,7 @@ typedef struct executor {
     int64_t reported_at; /* progress, with a wake-up */
     mpx_call_runner_t runner;
     mpx_words_t *words;
+    mpx_forward_t forward;
     mpx_borrowed_t borrowed;
     char host[256];
 } executor_t;
@@ -131,47 +133,10 @@ static void send_problem(executor_t *self, uint64_t job, mp_rc_t code, const cha
     mpx_buf_free(&body);
 }
 
-static size_t count_tasks(void)
-{
-    size_t count = 0;
-    while (mpx_registry_at(&mpx_tasks, count))
-        count++;
-    return count;
-}
-
-static bool offer(mpx_offer_t *out, const mp_task_t *task)
-{
-    char signature[512];
-    mp_task_signature(task, signature, sizeof signature);
-    out->name = task->name;
-    out->signature = strdup(signature);
-    return out->signature != NULL;
-}
-
 static void say_hello(executor_t *self)
 {
-    size_t count = count_tasks();
-    static const char *refused[] = {MPX_EXEC_NAME};
-    mpx_offer_t *offers = calloc(count + 1, sizeof *offers);
     mpx_buf_t body = {0};
-    bool ok = offers != NULL;
-    for (size_t i = 0; ok && i < count; i++)
-        ok = offer(&offers[i], mpx_registry_at(&mpx_tasks, i));
-    if (ok && self->offer_exec)
-        ok = offer(&offers[count++], &mpx_exec_task);
-    mpx_hello_t hello = {
-        .role = MPX_ROLE_EXECUTOR,
-        .version_min = MPX_WIRE_VERSION,
-        .version_max = MPX_WIRE_VERSION,
-        .host = self->host,
-        .pid = (uint32_t)getpid(),
-        .slots = 1,
-        .tasks = offers,
-        .tasks_count = count,
-        .refused = refused,
-        .refused_count = self->offer_exec ? 0 : 1,
-    };
-    mp_rc_t rc = ok ? mpx_hello_pack(&hello, &body) : MP_ENOMEM;
+    mp_rc_t rc = mpx_offered_hello(self->host, self->offer_exec, &body);
     if (rc != MP_OK) {
         send_problem(self, 0, rc, "this worker's tasks can't be listed");
         _exit(MPX_EXECUTOR_NO_LANE);
@@ -181,9 +146,6 @@ static void say_hello(executor_t *self)
     mp_bytes_t part = mpx_buf_bytes(&body);
     send(self, &header, &part, 1);
     mpx_buf_free(&body);
-    for (size_t i = 0; i < count; i++)
-        free((char *)(uintptr_t)offers[i].signature);
-    free(offers);
 }
 
 static void open_modules(executor_t *self, const char *const *load)
@@ -224,6 +186,18 @@ static void initialize(executor_t *self, const mpx_crew_options_t *options)
 static bool is_cancelled(const executor_t *self)
 {
     return mpx_lane_note(self->lane, MPX_NOTE_CANCELLED) == self->running->header->chunk;
+}
+
+/* What has not begun is for other workers. */
+static bool gives_back(const executor_t *self, const job_t *job)
+{
+    return !job->nested && mpx_lane_note(self->lane, MPX_NOTE_GIVE_BACK);
+}
+
+/* Between two calls. */
+static bool is_to_end(const executor_t *self)
+{
+    return is_cancelled(self) || gives_back(self, self->running->job);
 }
 
 static bool is_late(const executor_t *self)
@@ -301,6 +275,7 @@ static void send_record(executor_t *self, const work_t *work, int code, mp_bytes
         .first = work->header->first + work->done,
         .count = 1,
         .busy_ns = (uint64_t)busy_ns,
+        .bytes = work->job->output_bytes != 0,
     };
     mp_bytes_t parts[3] = {{head, sizeof head}, mpx_buf_bytes(&detail), value};
     send(self, &header, parts, 3);
@@ -314,21 +289,45 @@ static void begin_call(executor_t *self, const work_t *work, bool writes)
     mpx_words_call_begins(self->words);
     mpx_call_begin(&self->call, work->header->first + work->done, (int)work->header->attempt,
                    writes);
+    if (work->job->output_bytes)
+        mpx_forward_begin(&self->forward, work->header->chunk, self->call.index,
+                          work->job->output_bytes);
+}
+
+/* All that it wrote is on its way; how much wasn't is said last. */
+static void end_output(executor_t *self, const work_t *work)
+{
+    uint64_t unsaid = mpx_forward_end(&self->forward);
+    mpx_header_t header = {.op = MPX_OP_OUTPUT,
+                           .chunk = work->header->chunk,
+                           .first = self->call.index,
+                           .nonce = (uint64_t)getpid(),
+                           .bytes = unsaid};
+    mp_bytes_t host = {self->host, strlen(self->host) + 1};
+    if (unsaid)
+        send(self, &header, &host, 1);
+}
+
+static int run_task(executor_t *self, const work_t *work, mp_bytes_t in, void *out)
+{
+    int code = work->job->task->run(&self->call, in, out);
+    stop_if_copied(self);
+    if (work->job->output_bytes)
+        end_output(self, work);
+    return code;
 }
 
 /* ---- tasks over bytes ------------------------------------------------------------------------ */
 
 static void run_bytes(executor_t *self, work_t *work)
 {
-    const mp_task_t *task = work->job->task;
     int64_t before = mpx_now();
-    for (; work->done < work->header->count && !is_cancelled(self); work->done++) {
+    for (; work->done < work->header->count && !is_to_end(self); work->done++) {
         mp_bytes_t item;
         if (mpx_item_next(&work->rest, work->header->item_bytes, &item) != MP_OK)
             _exit(MPX_EXECUTOR_NO_LANE);
         begin_call(self, work, true);
-        int code = task->run(&self->call, item, NULL);
-        stop_if_copied(self);
+        int code = run_task(self, work, item, NULL);
         int64_t now = mpx_now();
         send_record(self, work, code, mpx_buf_bytes(&self->call.value), now - before);
         wrote(self, now, work->job->limited);
@@ -404,8 +403,7 @@ static int run_some(executor_t *self, work_t *work, batch_t *batch, uint32_t mos
         unsigned char *value = batch->values + (size_t)batch->count * task->out.bytes;
         self->call.index = work->header->first + work->done;
         self->call.message[0] = '\0';
-        int code = task->run(&self->call, in, out_copy ? out_copy : value);
-        stop_if_copied(self);
+        int code = run_task(self, work, in, out_copy ? out_copy : value);
         if (code != MP_OK)
             return code;
         if (out_copy)
@@ -421,7 +419,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
     batch_t batch = {0};
     uint32_t most = 1;
     int64_t now = mpx_now();
-    while (work->done < work->header->count && !is_cancelled(self)) {
+    while (work->done < work->header->count && !is_to_end(self)) {
         if (!batch.values)
             batch_open(self, work, &batch, now);
         uint32_t left = batch.room - batch.count;
@@ -442,18 +440,17 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
     batch_close(self, work, &batch, now);
 }
 
-/* Values that don't fit a lane record: one message each, by way of memory of our own. */
+/* Values that aren't written in place: one message each, by way of memory of our own. */
 static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_copy)
 {
     const mp_task_t *task = work->job->task;
-    for (; work->done < work->header->count && !is_cancelled(self); work->done++) {
+    for (; work->done < work->header->count && !is_to_end(self); work->done++) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         int64_t before = mpx_now();
         begin_call(self, work, false);
         if (!task->fills)
             memset(out_copy, 0, task->out.bytes);
-        int code = task->run(&self->call, in, out_copy);
-        stop_if_copied(self);
+        int code = run_task(self, work, in, out_copy);
         int64_t now = mpx_now();
         mp_bytes_t value = {out_copy, code == MP_OK ? task->out.bytes : 0};
         send_record(self, work, code, value, now - before);
@@ -466,7 +463,7 @@ static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_
 {
     const mp_task_t *task = work->job->task;
     unsigned char *place = work->results;
-    for (; work->done < work->header->count && !is_cancelled(self);
+    for (; work->done < work->header->count && !is_to_end(self);
          work->done++, place += task->out.bytes) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         void *out = out_copy ? out_copy : place;
@@ -474,8 +471,7 @@ static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_
         begin_call(self, work, false);
         if (!task->fills)
             memset(out, 0, task->out.bytes);
-        int code = task->run(&self->call, in, out);
-        stop_if_copied(self);
+        int code = run_task(self, work, in, out);
         if (out_copy)
             memcpy(place, out_copy, task->out.bytes);
         int64_t now = mpx_now();
@@ -486,6 +482,7 @@ static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_
             .first = work->header->first + work->done,
             .count = 1,
             .busy_ns = (uint64_t)(now - before),
+            .bytes = work->job->output_bytes != 0,
         };
         if (code == MP_OK)
             send(self, &header, NULL, 0);
@@ -513,7 +510,8 @@ static bool is_aligned(const void *at, uint32_t align)
 static void run_records(executor_t *self, work_t *work)
 {
     const mp_task_t *task = work->job->task;
-    bool large = mpx_post_capacity(task->out.bytes) == 0;
+    /* While a record is open nothing else can be sent, and what a call wrote comes before it. */
+    bool large = mpx_post_capacity(task->out.bytes) == 0 || work->job->output_bytes;
     bool fits = work->results ? is_aligned(work->results, task->out.align)
                               : !large && task->out.align <= ALIGN_MAX;
     void *in_copy = NULL;
@@ -542,32 +540,6 @@ static job_t *find_job(const executor_t *self, uint64_t id)
     return job;
 }
 
-static const mp_task_t *find_task(const executor_t *self, const mpx_open_t *open, mp_rc_t *rc,
-                                  char *why, size_t why_size)
-{
-    bool is_exec = strcmp(open->task, MPX_EXEC_NAME) == 0;
-    const mp_task_t *task = is_exec ? &mpx_exec_task : mp_task_find(open->task);
-    char signature[512];
-    if (!task) {
-        *rc = MP_ENOTASK;
-        snprintf(why, why_size, "this worker has no task '%s'; is its module loaded?", open->task);
-        return NULL;
-    }
-    if (is_exec && !self->offer_exec) {
-        *rc = MP_EPERM;
-        snprintf(why, why_size, "this worker doesn't permit '%s'", open->task);
-        return NULL;
-    }
-    mp_task_signature(task, signature, sizeof signature);
-    if (strcmp(signature, open->signature) != 0) {
-        *rc = MP_ESIGNATURE;
-        snprintf(why, why_size, "the task '%s' is %s at the worker, and %s was asked for",
-                 open->task, signature, open->signature);
-        return NULL;
-    }
-    return task;
-}
-
 static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     mpx_open_t open;
@@ -576,13 +548,15 @@ static void on_open(executor_t *self, const mpx_header_t *header, mp_bytes_t pay
     mp_rc_t rc = mpx_open_unpack(payload, &open, &arena);
     if (rc != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
-    const mp_task_t *task = find_task(self, &open, &rc, why, sizeof why);
+    const mp_task_t *task = mpx_offered_find(&open, self->offer_exec, &rc, why, sizeof why);
     job_t *job = task ? calloc(1, sizeof *job) : NULL;
     if (job) {
         job->id = header->job;
         job->task = task;
         job->priority = open.priority;
         job->limited = open.call_limit_ms > 0 || open.soft_limit_ms > 0;
+        job->nested = open.nested;
+        job->output_bytes = open.output_bytes;
         HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
         if (job->unlisted)
             _exit(MPX_EXECUTOR_NO_LANE);
@@ -601,50 +575,10 @@ static void retire(executor_t *self)
     _exit(0);
 }
 
-/* In pages. */
-typedef struct memory {
-    unsigned long long size, resident, shared, text, library, data;
-} memory_t;
-
-static bool read_memory(memory_t *out)
-{
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    return sscanf(text, "%llu %llu %llu %llu %llu %llu", &out->size, &out->resident, &out->shared,
-                  &out->text, &out->library, &out->data) == 6;
-}
-
-/* Resident, and not shared with anybody: what it has taken itself. */
-static uint64_t own_memory(void)
-{
-    memory_t memory;
-    if (!read_memory(&memory) || memory.shared > memory.resident)
-        return 0;
-    return (uint64_t)(memory.resident - memory.shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* From now on only so much more. A limit that is lower already stays. */
-static void cap_memory(uint64_t bytes)
-{
-    memory_t memory;
-    struct rlimit limit;
-    if (!bytes || !read_memory(&memory) || getrlimit(RLIMIT_DATA, &limit) != 0)
-        return;
-    rlim_t wanted = (rlim_t)memory.data * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
-    if (limit.rlim_cur == RLIM_INFINITY || wanted < limit.rlim_cur)
-        limit.rlim_cur = wanted;
-    (void)setrlimit(RLIMIT_DATA, &limit);
-}
-
 static bool has_grown_too_large(const executor_t *self)
 {
-    return self->max_memory_bytes && own_memory() > self->memory_at_start + self->max_memory_bytes;
+    return self->max_memory_bytes &&
+           mpx_footprint() > self->memory_at_start + self->max_memory_bytes;
 }
 
 static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc_t code)
@@ -659,13 +593,13 @@ static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc
     send(self, &answer, NULL, 0);
 }
 
-/* Nobody wants the rest of a cancelled chunk. */
+/* Nobody wants the rest of a cancelled chunk; that of another one is for other workers. */
 static void give_up(executor_t *self, const work_t *work)
 {
     mpx_header_t rest = *work->header;
     rest.first += work->done;
     rest.count -= work->done;
-    answer_with_code(self, &rest, MP_ECANCELLED);
+    answer_with_code(self, &rest, is_cancelled(self) ? MP_ECANCELLED : MP_EDRAINING);
 }
 
 /* Find the inputs and the place of the results of a chunk that lies in shared memory. */
@@ -693,6 +627,10 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
     if (!work.job) { /* it was refused: the ERROR is on its way and says why */
         answer_with_code(self, header, MP_ECANCELLED);
+        return;
+    }
+    if (gives_back(self, work.job)) {
+        answer_with_code(self, header, MP_EDRAINING);
         return;
     }
     const mp_task_t *task = work.job->task;
@@ -760,9 +698,11 @@ static void on_record(executor_t *self, mp_bytes_t record)
     }
 }
 
-void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_words_t *words)
+void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_words_t *words,
+                      int output)
 {
     executor_t self = {.words = words,
+                       .forward = {.words = words, .pipe = output, .saved = -1},
                        .offer_exec = options->offer_exec,
                        .left = options->max_calls,
                        .max_memory_bytes = options->max_memory_bytes,
@@ -781,9 +721,9 @@ void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_w
     self.call.runner = &self.runner;
     open_modules(&self, options->load);
     initialize(&self, options);
-    self.memory_at_start = own_memory();
+    self.memory_at_start = mpx_footprint();
     say_hello(&self);
-    cap_memory(options->memory_cap_bytes);
+    mpx_footprint_cap(options->memory_cap_bytes);
     for (;;) {
         mp_bytes_t record;
         mp_rc_t rc = mpx_lane_read(self.lane, &record);

@@ -15,6 +15,23 @@
 
 /* ---- news from the nursery ------------------------------------------------------------------ */
 
+static void on_said(mpx_crew_t *self, const slot_t *slot, const mpx_report_t *report)
+{
+    said_t *said = malloc(sizeof *said + report->size);
+    if (!said)
+        return; /* it was only words */
+    *said = (said_t){.worker = slot->worker,
+                     .header = {.op = MPX_OP_OUTPUT,
+                                .chunk = report->chunk,
+                                .first = report->index,
+                                .kind = (uint32_t)report->value,
+                                .nonce = (uint64_t)report->pid,
+                                .bytes = report->unsaid},
+                     .size = report->size};
+    memcpy(said->bytes, report->error_output, report->size);
+    DL_APPEND(self->said, said);
+}
+
 static void on_report(mpx_crew_t *self, const mpx_report_t *report)
 {
     if (report->slot >= self->slots_count)
@@ -33,7 +50,15 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
         mpx_tell(MP_LOG_DEBUG, "worker process %d ended with status %#x", (int)report->pid,
                  (unsigned)report->value);
         break;
+    case MPX_REPORT_SAID:
+        on_said(self, slot, report);
+        break;
     case MPX_REPORT_NOT_STARTED:
+        if (slot->probe) {
+            slot->state = DEAD;
+            slot->status = SIGKILL;
+            break;
+        }
         mpx_slot_clear(self, slot);
         self->not_started++;
         if (self->not_started == self->slots_count) {
@@ -134,13 +159,19 @@ static mp_rc_t replace_nursery(mpx_crew_t *self)
 
 /* ---- news from executors --------------------------------------------------------------------- */
 
-static mp_rc_t on_error_at_start(mpx_crew_t *self, mp_bytes_t payload, mp_rc_t code)
+static mp_rc_t on_error_at_start(mpx_crew_t *self, const slot_t *slot, mp_bytes_t payload,
+                                 mp_rc_t code)
 {
     mpx_problem_t problem;
     void *arena = NULL;
     if (mpx_problem_unpack(payload, &problem, &arena) != MP_OK)
         return MP_EPROTO;
-    mpx_crew_fail(self, code, problem.message);
+    if (slot->probe) {
+        self->refusal = code;
+        snprintf(self->refusal_problem, sizeof self->refusal_problem, "%s", problem.message);
+    } else {
+        mpx_crew_fail(self, code, problem.message);
+    }
     free(arena);
     return MP_EBUSY;
 }
@@ -168,6 +199,24 @@ static mp_rc_t on_result(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
     return MP_OK;
 }
 
+/* It has done what it was for. */
+static mp_rc_t on_probe_up(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    mpx_header_t drain = {.op = MPX_OP_DRAIN};
+    out->kind = MPX_CREW_LOADED;
+    slot->pid = (pid_t)out->header.nonce;
+    slot->was_up = true;
+    if (slot->state == STARTING)
+        slot->state = UP;
+    slot->dismissed = true;
+    slot->probe = false;
+    self->loading = false;
+    self->modules_count++;
+    if (mpx_outbox_send(&slot->outbox, slot->lane, &drain, (mp_bytes_t){0}) == MP_OK)
+        mpx_lane_ring(slot->lane);
+    return MP_OK;
+}
+
 /* MP_OK: *out is to be handed out; MP_EBUSY: it is dealt with; MP_EPROTO. */
 static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
@@ -179,9 +228,11 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
     if (slot->was_up)
         return out->header.op == MPX_OP_RESULT ? on_result(self, slot, out) : MP_OK;
     if (out->header.op == MPX_OP_ERROR)
-        return on_error_at_start(self, out->payload, (mp_rc_t)out->header.code);
+        return on_error_at_start(self, slot, out->payload, (mp_rc_t)out->header.code);
     if (out->header.op != MPX_OP_HELLO)
         return MP_EPROTO;
+    if (slot->probe)
+        return on_probe_up(self, slot, out);
     out->kind = MPX_CREW_UP;
     out->start_ns = mpx_now() - slot->asked_at;
     out->pid = slot->pid = (pid_t)out->header.nonce; /* the nursery's word may come later */
@@ -192,6 +243,36 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
     return MP_OK;
 }
 
+/* What a call has written. false: there is nothing. */
+static bool hand_out_said(mpx_crew_t *self, mpx_crew_event_t *out)
+{
+    said_t *said = self->said;
+    if (!said)
+        return false;
+    DL_DELETE(self->said, said);
+    mpx_buf_clear(&self->scratch);
+    bool ok =
+        mpx_output_pack(&self->scratch, self->host, (mp_bytes_t){said->bytes, said->size}) == MP_OK;
+    *out = (mpx_crew_event_t){.kind = MPX_CREW_MESSAGE,
+                              .worker = said->worker,
+                              .header = said->header,
+                              .payload = mpx_buf_bytes(&self->scratch)};
+    free(said);
+    return ok;
+}
+
+/* The RESULT of a call whose output is wanted comes behind that: the executor has sent it when the
+ * nursery had passed all on. */
+static bool is_preceded(mpx_crew_t *self, mpx_crew_event_t *out)
+{
+    if (out->header.op != MPX_OP_RESULT || !out->header.bytes)
+        return false;
+    out->header.bytes = 0;
+    if (self->nursery.control >= 0)
+        take_reports(self);
+    return hand_out_said(self, out);
+}
+
 static mp_rc_t read_record(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
     mp_bytes_t record;
@@ -200,6 +281,10 @@ static mp_rc_t read_record(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
         return rc;
     self->reading = slot;
     rc = mpx_post_read(record, &out->header, &out->payload);
+    if (rc == MP_OK && is_preceded(self, out)) {
+        self->reading = NULL; /* the record stays where it is */
+        return MP_OK;
+    }
     if (rc == MP_OK)
         rc = on_message(self, slot, out);
     return rc == MP_EBUSY ? MP_EOF : rc; /* there may be more behind it */
@@ -256,6 +341,25 @@ static void hand_out_words(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     out->backtrace = self->words[1] ? self->words[1] : "";
 }
 
+/* The executor that was to try a module is dead before it was up. */
+static mp_rc_t refuse_module(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
+{
+    int status = slot->status;
+    if (self->refusal == MP_OK) {
+        self->refusal = MP_EMODULE;
+        snprintf(self->refusal_problem, sizeof self->refusal_problem,
+                 WIFSIGNALED(status) ? "a process that loads it is killed by signal %d"
+                                     : "a process that loads it exits with status %d",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+    slot->probe = false;
+    self->loading = false;
+    mpx_slot_clear(self, slot);
+    *out = (mpx_crew_event_t){
+        .kind = MPX_CREW_REFUSED, .rc = self->refusal, .problem = self->refusal_problem};
+    return self->nursery.control < 0 ? replace_nursery(self) : MP_OK;
+}
+
 /* The lane of a dead executor is read: hand out what it left open, then its death. */
 static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
 {
@@ -266,6 +370,8 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
             return MP_OK;
         }
     }
+    if (slot->probe)
+        return refuse_module(self, slot, out);
     bool was_up = slot->was_up;
     out->kind = MPX_CREW_DOWN;
     out->signal = WIFSIGNALED(slot->status) ? WTERMSIG(slot->status) : 0;
@@ -344,6 +450,8 @@ static void end_reading(mpx_crew_t *self)
 
 static mp_rc_t scan(mpx_crew_t *self, mpx_crew_event_t *out)
 {
+    if (hand_out_said(self, out))
+        return MP_OK;
     for (uint32_t looked = 0; looked < self->slots_count;) {
         slot_t *slot = self->slots[self->scan];
         mp_rc_t rc = look_at_slot(self, slot, out);

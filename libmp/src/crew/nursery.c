@@ -21,13 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef enum request_kind { SPAWN, SIGNAL } request_kind_t;
+typedef enum request_kind { SPAWN, SIGNAL, LOAD } request_kind_t;
 
 typedef struct request {
     request_kind_t kind;
-    uint32_t slot;
+    uint32_t slot; /* LOAD: the module's number; its path is behind this */
     pid_t pid;
     int signal;
+    uint32_t modules;
 } request_t;
 
 /* One executor, or the wish for one. */
@@ -35,6 +36,8 @@ typedef struct child {
     pid_t pid;    /* 0: none */
     int lifeline; /* the pipe's write end: when we end, the executor's group is killed */
     int errors;   /* its stderr, for reading; -1: none */
+    int output;   /* its calls' stdout, where that is wanted elsewhere; the same */
+    uint32_t modules;
     mpx_words_t *words;
     int fds[MPX_NURSERY_FDS]; /* to be started with; -1: none, or not wanted */
     unsigned tries;
@@ -46,8 +49,10 @@ typedef struct nursery {
     int signals;
     child_t *children;
     uint32_t count;     /* of the places for them */
-    struct pollfd *fds; /* control, signals, our stderr, stderr of each child */
-    bool stuck;         /* our stderr takes no more: its readers wait, and so do our children */
+    struct pollfd *fds; /* control, signals, our stderr, stderr and output of each child */
+    char *modules[MPX_MODULES_MAX]; /* loaded later */
+    bool full;                      /* the owner takes no more of what calls write: they wait */
+    bool stuck; /* our stderr takes no more: its readers wait, and so do our children */
 } nursery_t;
 
 enum {
@@ -55,14 +60,31 @@ enum {
     TRIES_MAX = 30,
     STOP_MS = 2000,
     SAID_BYTES = 4096,
-    LAST_SAID_BYTES = 1 << 20
+    LAST_SAID_BYTES = 1 << 20,
+    LOAD_MAX = 1024 + MPX_MODULES_MAX
 };
 enum { CONTROL, SIGNALS, ERRORS, CHILDREN }; /* of nursery_t.fds */
+enum { PIPES = 2 };                          /* of each child */
 
 /* ---- in the executor's process, before it is one ---------------------------------------- */
 
+/* Those of the options, and the first of those that came later. */
+static const char *const *all_modules(const nursery_t *self, uint32_t count,
+                                      const char *load[LOAD_MAX + 1])
+{
+    size_t n = 0;
+    for (const char *const *at = self->options->load; at && *at && n < LOAD_MAX; at++)
+        load[n++] = *at;
+    if (count == 0)
+        return self->options->load;
+    for (uint32_t i = 0; i < count && n < LOAD_MAX; i++)
+        load[n++] = self->modules[i];
+    load[n] = NULL;
+    return load;
+}
+
 static void become_executor(const nursery_t *self, const child_t *me, const int lifeline[2],
-                            const int errors[2])
+                            const int errors[2], const int output[2])
 {
     setpgid(0, 0);
     for (uint32_t slot = 0; slot < self->count; slot++) {
@@ -70,10 +92,13 @@ static void become_executor(const nursery_t *self, const child_t *me, const int 
             close(self->children[slot].lifeline);
         if (self->children[slot].errors >= 0)
             close(self->children[slot].errors);
+        if (self->children[slot].output >= 0)
+            close(self->children[slot].output);
     }
     dup2(errors[1], STDERR_FILENO);
     close(errors[0]);
     close(errors[1]);
+    close(output[0]);
     close(lifeline[1]);
     close(self->control);
     close(self->signals);
@@ -86,7 +111,10 @@ static void become_executor(const nursery_t *self, const child_t *me, const int 
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_NAME, "mp-executor");
     mpx_words_arm(me->words);
-    mpx_executor_run(me->fds, self->options, me->words);
+    const char *load[LOAD_MAX + 1];
+    mpx_crew_options_t options = *self->options;
+    options.load = all_modules(self, me->modules, load);
+    mpx_executor_run(me->fds, &options, me->words, output[1]);
 }
 
 /* ---- the nursery's process --------------------------------------------------------------- */
@@ -104,6 +132,20 @@ static void send_report(const nursery_t *self, mpx_report_t *report)
     do
         n = sendmsg(self->control, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
+}
+
+/* What a call has written, if the owner takes it at once: nobody waits for that. */
+static bool send_said(const nursery_t *self, mpx_report_t *report, const char *bytes, size_t size)
+{
+    struct iovec parts[] = {{report, offsetof(mpx_report_t, error_output)},
+                            {(void *)(uintptr_t)bytes, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t n;
+    report->size = size;
+    do
+        n = sendmsg(self->control, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n >= 0;
 }
 
 static void report(const nursery_t *self, mpx_report_kind_t kind, uint32_t slot, pid_t pid,
@@ -128,40 +170,59 @@ static void close_pair(const int fds[2])
     close(fds[1]);
 }
 
-static int make_pipes(int lifeline[2], int errors[2])
+static int make_pipe(int ends[2], bool waits)
 {
-    if (pipe2(lifeline, O_CLOEXEC) != 0)
+    if (pipe2(ends, O_CLOEXEC) != 0)
         return errno;
-    if (pipe2(errors, O_CLOEXEC) == 0 && fcntl(errors[0], F_SETFL, O_NONBLOCK) == 0)
+    if (waits || fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0)
         return 0;
     int error = errno;
-    close_pair(lifeline);
+    close_pair(ends);
+    return error;
+}
+
+static int make_pipes(int lifeline[2], int errors[2], int output[2])
+{
+    int error = make_pipe(lifeline, true);
+    if (error)
+        return error;
+    error = make_pipe(errors, false);
+    if (!error) {
+        error = make_pipe(output, false);
+        if (error)
+            close_pair(errors);
+    }
+    if (error)
+        close_pair(lifeline);
     return error;
 }
 
 static int fork_executor(const nursery_t *self, child_t *child)
 {
-    int lifeline[2], errors[2];
+    int lifeline[2], errors[2], output[2];
     if (!child->words && !(child->words = mpx_words_new()))
         return ENOMEM;
-    int error = make_pipes(lifeline, errors);
+    int error = make_pipes(lifeline, errors, output);
     if (error)
         return error;
     pid_t pid = fork();
     error = errno;
     if (pid == 0)
-        become_executor(self, child, lifeline, errors);
+        become_executor(self, child, lifeline, errors, output);
     if (pid < 0) {
         close_pair(lifeline);
         close_pair(errors);
+        close_pair(output);
         return error;
     }
     close(lifeline[0]);
     close(errors[1]);
+    close(output[1]);
     setpgid(pid, pid); /* both sides do it: whoever comes first */
     child->pid = pid;
     child->lifeline = lifeline[1];
     child->errors = errors[0];
+    child->output = output[0];
     return 0;
 }
 
@@ -197,45 +258,108 @@ static bool can_write(int fd)
     return poll(&room, 1, 0) != 0;
 }
 
+/* In the name of the call that wants it. false: none does. */
+static bool forward(const nursery_t *self, const child_t *child, uint32_t stream, const char *said,
+                    size_t size)
+{
+    mpx_report_t report = {.kind = MPX_REPORT_SAID,
+                           .slot = (uint32_t)(child - self->children),
+                           .pid = child->pid,
+                           .value = (int)stream};
+    if (!mpx_words_wanted(child->words, &report.chunk, &report.index))
+        return false;
+    size_t allowed = mpx_words_allow(child->words, size);
+    if (allowed && !send_said(self, &report, said, allowed))
+        mpx_words_lose(child->words, allowed);
+    return true;
+}
+
 /* Pass some of it on. false: nothing is there, or nothing more will be. */
-static bool listen_to(child_t *child)
+static bool listen_to(const nursery_t *self, child_t *child)
 {
     char said[SAID_BYTES];
-    mpx_words_listen(child->words);
+    mpx_words_listen(child->words, false);
     ssize_t n = read(child->errors, said, sizeof said);
+    bool forwarded = n > 0 && forward(self, child, MPX_STDERR, said, (size_t)n);
     mpx_words_hear(child->words, said, n > 0 ? (size_t)n : 0);
     if (n <= 0)
         return false;
-    if (can_write(STDERR_FILENO))
+    if (!forwarded && can_write(STDERR_FILENO))
         (void)!write(STDERR_FILENO, said, (size_t)n);
     return true;
+}
+
+/* The same of its calls' stdout; what comes when nobody wants it any more is a straggler's. */
+static bool listen_to_output(const nursery_t *self, child_t *child)
+{
+    char said[SAID_BYTES];
+    mpx_words_listen(child->words, true);
+    ssize_t n = read(child->output, said, sizeof said);
+    if (n > 0 && !forward(self, child, MPX_STDOUT, said, (size_t)n) && can_write(STDOUT_FILENO))
+        (void)!write(STDOUT_FILENO, said, (size_t)n);
+    mpx_words_hear_output(child->words);
+    return n > 0;
+}
+
+static void stop_listening(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static bool is_forwarded(const child_t *child)
+{
+    uint64_t chunk, index;
+    return child->words && mpx_words_wanted(child->words, &chunk, &index);
+}
+
+/* For its owner. */
+static bool must_wait(nursery_t *self, const child_t *child)
+{
+    if (!is_forwarded(child))
+        return false;
+    self->full = !can_write(self->control);
+    return self->full;
 }
 
 static void listen_to_all(nursery_t *self)
 {
     for (uint32_t slot = 0; slot < self->count; slot++) {
         child_t *child = &self->children[slot];
-        if (!self->fds[CHILDREN + slot].revents || child->errors < 0)
+        const struct pollfd *fds = &self->fds[CHILDREN + PIPES * slot];
+        if ((fds[0].revents || fds[1].revents) && must_wait(self, child))
             continue;
-        self->stuck = !can_write(STDERR_FILENO);
+        if (fds[1].revents && child->output >= 0 && !listen_to_output(self, child) &&
+            errno != EAGAIN && errno != EINTR)
+            stop_listening(&child->output);
+        if (!fds[0].revents || child->errors < 0)
+            continue;
+        self->stuck = !is_forwarded(child) && !can_write(STDERR_FILENO);
         if (self->stuck)
             return;
-        if (!listen_to(child) && errno != EAGAIN && errno != EINTR) {
-            close(child->errors); /* it has closed its stderr */
-            child->errors = -1;
-        }
+        if (!listen_to(self, child) && errno != EAGAIN && errno != EINTR)
+            stop_listening(&child->errors); /* it has closed its stderr */
     }
 }
 
 /* What a dead executor has said is heard to its end, even if nobody takes it from us. */
-static void hear_last_words(child_t *child, mpx_report_t *out)
+static void hear_last_words(const nursery_t *self, child_t *child, mpx_report_t *out)
 {
     for (int bytes = 0; bytes < LAST_SAID_BYTES; bytes += SAID_BYTES)
-        if (child->errors < 0 || !listen_to(child))
+        if (child->output < 0 || !listen_to_output(self, child))
             break;
-    if (child->errors >= 0)
-        close(child->errors);
-    child->errors = -1;
+    for (int bytes = 0; bytes < LAST_SAID_BYTES; bytes += SAID_BYTES)
+        if (child->errors < 0 || !listen_to(self, child))
+            break;
+    stop_listening(&child->errors);
+    stop_listening(&child->output);
+    mpx_report_t unsaid = *out;
+    unsaid.kind = MPX_REPORT_SAID;
+    unsaid.value = 0;
+    unsaid.unsaid = mpx_words_unsaid(child->words);
+    if (mpx_words_wanted(child->words, &unsaid.chunk, &unsaid.index) && unsaid.unsaid)
+        (void)send_said(self, &unsaid, NULL, 0);
     mpx_words_last(child->words, out->error_output, out->backtrace);
     mpx_words_free(child->words);
     child->words = NULL;
@@ -253,7 +377,7 @@ static void bury(nursery_t *self, uint32_t slot)
     close(child->lifeline);
     child->lifeline = -1;
     last.value = status;
-    hear_last_words(child, &last);
+    hear_last_words(self, child, &last);
     send_report(self, &last);
     child->pid = 0;
 }
@@ -286,14 +410,16 @@ static void end_all(nursery_t *self)
 static void make_places(nursery_t *self, uint32_t count)
 {
     child_t *children = realloc(self->children, count * sizeof *children);
-    struct pollfd *fds = realloc(self->fds, (CHILDREN + count) * sizeof *fds);
+    struct pollfd *fds = realloc(self->fds, (CHILDREN + PIPES * count) * sizeof *fds);
     if (!children || !fds)
         _exit(1);
     self->children = children;
     self->fds = fds;
     for (uint32_t slot = self->count; slot < count; slot++) {
-        self->children[slot] = (child_t){.lifeline = -1, .errors = -1, .fds = {-1, -1, -1, -1}};
-        self->fds[CHILDREN + slot] = (struct pollfd){.fd = -1};
+        self->children[slot] =
+            (child_t){.lifeline = -1, .errors = -1, .output = -1, .fds = {-1, -1, -1, -1}};
+        for (uint32_t i = 0; i < PIPES; i++)
+            self->fds[CHILDREN + PIPES * slot + i] = (struct pollfd){.fd = -1};
     }
     self->count = count;
 }
@@ -306,28 +432,44 @@ static void on_request(nursery_t *self, const request_t *request, const int fds[
     if (request->kind == SPAWN) {
         memcpy(child->fds, fds, sizeof child->fds);
         child->tries = 0;
+        child->modules = request->modules;
     } else if (child->pid && child->pid == request->pid) {
         kill(-child->pid, request->signal);
     }
 }
 
+static void on_load(nursery_t *self, uint32_t number, const char *path)
+{
+    if (number >= MPX_MODULES_MAX)
+        return;
+    free(self->modules[number]);
+    self->modules[number] = strdup(path);
+    if (!self->modules[number])
+        _exit(1);
+}
+
 static void take_request(nursery_t *self)
 {
     request_t request = {0};
+    char path[MPX_MODULE_PATH_MAX] = "";
     int fds[MPX_NURSERY_FDS] = {-1, -1, -1, -1};
-    struct iovec bytes = {&request, sizeof request};
+    struct iovec bytes[] = {{&request, sizeof request}, {path, sizeof path - 1}};
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof fds)];
     struct msghdr message = {
-        .msg_iov = &bytes,
-        .msg_iovlen = 1,
+        .msg_iov = bytes,
+        .msg_iovlen = 2,
         .msg_control = room,
         .msg_controllen = sizeof room,
     };
     ssize_t n = recvmsg(self->control, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         end_all(self);
-    if (n != (ssize_t)sizeof request)
+    if (n < (ssize_t)sizeof request)
         return;
+    if (request.kind == LOAD) {
+        on_load(self, request.slot, path);
+        return;
+    }
     const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len <= CMSG_LEN(sizeof fds))
         memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
@@ -354,21 +496,32 @@ static void shed(const mpx_crew_options_t *options)
     prctl(PR_SET_NAME, "mp-nursery");
 }
 
+static void watch(const nursery_t *self, uint32_t slot)
+{
+    const child_t *child = &self->children[slot];
+    struct pollfd *fds = &self->fds[CHILDREN + PIPES * slot];
+    bool waits = is_forwarded(child) ? self->full : self->stuck;
+    fds[0] = (struct pollfd){.fd = waits ? -1 : child->errors, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = self->full ? -1 : child->output, .events = POLLIN};
+}
+
 /* With our own stderr stuck, children are not heard: the pipe fills, and they wait as they would
  * have without us. */
 static void wait_for_news(nursery_t *self, bool waiting)
 {
-    self->fds[CONTROL] = (struct pollfd){.fd = self->control, .events = POLLIN};
+    short room = self->full ? POLLOUT : 0;
+    self->fds[CONTROL] = (struct pollfd){.fd = self->control, .events = (short)(POLLIN | room)};
     self->fds[SIGNALS] = (struct pollfd){.fd = self->signals, .events = POLLIN};
     self->fds[ERRORS] = (struct pollfd){.fd = self->stuck ? STDERR_FILENO : -1, .events = POLLOUT};
     for (uint32_t slot = 0; slot < self->count; slot++)
-        self->fds[CHILDREN + slot] =
-            (struct pollfd){.fd = self->stuck ? -1 : self->children[slot].errors, .events = POLLIN};
-    if (poll(self->fds, CHILDREN + self->count, waiting ? RETRY_MS : -1) <= 0)
-        for (uint32_t i = 0; i < CHILDREN + self->count; i++)
+        watch(self, slot);
+    if (poll(self->fds, CHILDREN + PIPES * self->count, waiting ? RETRY_MS : -1) <= 0)
+        for (uint32_t i = 0; i < CHILDREN + PIPES * self->count; i++)
             self->fds[i].revents = 0;
     if (self->fds[ERRORS].revents)
         self->stuck = false;
+    if (self->fds[CONTROL].revents & POLLOUT)
+        self->full = false;
 }
 
 static void serve(nursery_t *self)
@@ -390,7 +543,7 @@ static void serve(nursery_t *self)
             (void)!read(self->signals, &info, sizeof info);
         bury_dead(self);
         listen_to_all(self);
-        if (self->fds[CONTROL].revents)
+        if (self->fds[CONTROL].revents & ~POLLOUT)
             take_request(self);
         waiting = start_wanted(self);
     }
@@ -467,9 +620,23 @@ void mpx_nursery_stop(mpx_nursery_t *self)
         ;
 }
 
-mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS])
+mp_rc_t mpx_nursery_load(const mpx_nursery_t *self, uint32_t number, const char *path)
 {
-    request_t request = {.kind = SPAWN, .slot = slot};
+    request_t request = {.kind = LOAD, .slot = number};
+    size_t length = strlen(path);
+    struct iovec parts[] = {{&request, sizeof request}, {(void *)(uintptr_t)path, length}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (length >= MPX_MODULE_PATH_MAX)
+        return mpx_fault(MP_EINVAL, "the path of a module is too long: %zu bytes", length);
+    if (sendmsg(self->control, &message, MSG_NOSIGNAL) < 0)
+        return mpx_fault_errno("asking the workers' nursery");
+    return MP_OK;
+}
+
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS],
+                          uint32_t modules)
+{
+    request_t request = {.kind = SPAWN, .slot = slot, .modules = modules};
     struct iovec bytes = {&request, sizeof request};
     size_t size = (fds[2] >= 0 ? 4 : 2) * sizeof(int);
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(MPX_NURSERY_FDS * sizeof(int))] = {0};
@@ -519,6 +686,11 @@ mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out)
         return MP_EBUSY;
     if (n < (ssize_t)head)
         return MP_EOF;
+    if (out->kind == MPX_REPORT_SAID) {
+        out->size = (size_t)n - head < MPX_WORDS_MAX ? (size_t)n - head : MPX_WORDS_MAX;
+        memcpy(out->error_output, words, out->size);
+        return MP_OK;
+    }
     const char *rest = take_words(words, words + n - head, out->error_output);
     (void)take_words(rest, words + n - head, out->backtrace);
     return MP_OK;

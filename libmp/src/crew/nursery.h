@@ -14,7 +14,8 @@ typedef struct mpx_nursery {
 typedef enum mpx_report_kind {
     MPX_REPORT_STARTED,
     MPX_REPORT_NOT_STARTED, /* value: errno of fork, after some seconds of trying */
-    MPX_REPORT_EXITED       /* value: wait status; its process group is dead as well */
+    MPX_REPORT_EXITED,      /* value: wait status; its process group is dead as well */
+    MPX_REPORT_SAID         /* value: MPX_STDOUT, MPX_STDERR, or 0: what was left out is told */
 } mpx_report_kind_t;
 
 typedef struct mpx_report {
@@ -22,7 +23,11 @@ typedef struct mpx_report {
     uint32_t slot;
     pid_t pid;
     int value;
-    char error_output[MPX_WORDS_MAX + 1]; /* EXITED: see words.h; else "" */
+    uint64_t chunk; /* SAID: the call, */
+    uint64_t index;
+    uint64_t unsaid;                      /* bytes that were left out, */
+    size_t size;                          /* and how many there are in error_output */
+    char error_output[MPX_WORDS_MAX + 1]; /* EXITED: see words.h; SAID: bytes; else "" */
     char backtrace[MPX_WORDS_MAX + 1];
 } mpx_report_t;
 
@@ -36,12 +41,20 @@ mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
  * that, up to 2 s, then kill it. */
 void mpx_nursery_stop(mpx_nursery_t *self);
 
+/* Modules that are loaded later. */
+enum { MPX_MODULES_MAX = 64, MPX_MODULE_PATH_MAX = 4096 };
+
 /* Of an executor's ends of its lane, and of its lane for nested calls, or -1. */
 enum { MPX_NURSERY_FDS = 4 };
 
 /* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
- * A slot has at most one executor. MP_OK; MP_ESYSTEM (it is gone, or will be). */
-mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS]);
+ * It opens the first `modules` of those that were loaded later. A slot has at most one executor.
+ * MP_OK; MP_ESYSTEM (it is gone, or will be). */
+mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS],
+                          uint32_t modules);
+/* Tell it of a module that executors open beside those of the options; `number` from 0, replaced if
+ * it is known. MP_OK; MP_EINVAL the path is too long; MP_ESYSTEM. */
+mp_rc_t mpx_nursery_load(const mpx_nursery_t *self, uint32_t number, const char *path);
 /* Send an executor's process group a signal, if pid is still the slot's. */
 void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int signal);
 

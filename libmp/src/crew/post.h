@@ -26,9 +26,9 @@ enum { MPX_POST_PLACED = 1 }; /* header.kind */
 
 /* A SUBMIT's nonce is the deadline of its calls by the clock of this host; 0: none. */
 
-/* Notes of the lane: the chunk that the executor is to give up, and the one whose running call is
- * past its soft limit. */
-enum { MPX_NOTE_CANCELLED, MPX_NOTE_LATE };
+/* Notes of the lane: the chunk that the executor is to give up, the one whose running call is
+ * past its soft limit, and whether it is to begin no call any more but those of calls (not 0). */
+enum { MPX_NOTE_CANCELLED, MPX_NOTE_LATE, MPX_NOTE_GIVE_BACK };
 
 /* What the executor's board says: how far a call is. */
 typedef struct mpx_news {

@@ -18,15 +18,27 @@
 #include <unistd.h>
 
 struct mpx_words {
-    _Atomic uint64_t heard;     /* bytes, ever */
-    atomic_bool listening;      /* some may be read, and not in `tail` yet */
-    _Atomic uint64_t call_from; /* of those, before the running call began */
+    _Atomic uint64_t heard;       /* bytes, ever */
+    atomic_bool listening;        /* some may be read, and not in `tail` yet */
+    _Atomic uint64_t call_from;   /* of those, before the running call began */
+    atomic_bool output_listening; /* the same, of the call's stdout */
+    _Atomic uint64_t chunk;       /* whose call's output is wanted; 0: none's */
+    _Atomic uint64_t index;
+    _Atomic uint64_t left;   /* so much of it may still be passed on */
+    _Atomic uint64_t unsaid; /* and so much was not */
     atomic_size_t backtrace_size;
     char tail[MPX_WORDS_MAX]; /* byte n of all is at n % MPX_WORDS_MAX */
     char backtrace[MPX_WORDS_MAX];
 };
 
-enum { FRAMES_MAX = 64, OUR_FRAMES = 2, STACK_BYTES = 64 * 1024, STUCK_S = 2, PATIENCE_MS = 200 };
+enum {
+    FRAMES_MAX = 64,
+    OUR_FRAMES = 2,
+    STACK_BYTES = 64 * 1024,
+    STUCK_S = 2,
+    PATIENCE_MS = 200,
+    SETTLE_MS = 5000
+};
 
 mpx_words_t *mpx_words_new(void)
 {
@@ -53,9 +65,50 @@ void mpx_words_hear(mpx_words_t *self, const char *bytes, size_t size)
     atomic_store_explicit(&self->listening, false, memory_order_release);
 }
 
-void mpx_words_listen(mpx_words_t *self)
+void mpx_words_listen(mpx_words_t *self, bool output)
 {
-    atomic_store(&self->listening, true);
+    atomic_store(output ? &self->output_listening : &self->listening, true);
+}
+
+void mpx_words_hear_output(mpx_words_t *self)
+{
+    atomic_store_explicit(&self->output_listening, false, memory_order_release);
+}
+
+void mpx_words_forward(mpx_words_t *self, uint64_t chunk, uint64_t index, uint64_t bytes)
+{
+    if (chunk) {
+        atomic_store_explicit(&self->index, index, memory_order_relaxed);
+        atomic_store_explicit(&self->left, bytes, memory_order_relaxed);
+        atomic_store_explicit(&self->unsaid, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&self->chunk, chunk, memory_order_release);
+}
+
+uint64_t mpx_words_unsaid(const mpx_words_t *self)
+{
+    return atomic_load_explicit(&self->unsaid, memory_order_relaxed);
+}
+
+bool mpx_words_wanted(const mpx_words_t *self, uint64_t *chunk, uint64_t *index)
+{
+    *chunk = atomic_load_explicit(&self->chunk, memory_order_acquire);
+    *index = atomic_load_explicit(&self->index, memory_order_relaxed);
+    return *chunk != 0;
+}
+
+size_t mpx_words_allow(mpx_words_t *self, size_t size)
+{
+    uint64_t left = atomic_load_explicit(&self->left, memory_order_relaxed);
+    size_t allowed = size < left ? size : (size_t)left;
+    atomic_store_explicit(&self->left, left - allowed, memory_order_relaxed);
+    mpx_words_lose(self, size - allowed);
+    return allowed;
+}
+
+void mpx_words_lose(mpx_words_t *self, size_t size)
+{
+    atomic_fetch_add_explicit(&self->unsaid, size, memory_order_relaxed);
 }
 
 /* What was heard since then, as far as it is still there; a NUL would end it for whoever reads. */
@@ -80,17 +133,25 @@ void mpx_words_call_begins(mpx_words_t *self)
 }
 
 /* The nursery says that it listens before it reads: so what it has read is still seen here. */
-static bool is_unheard(mpx_words_t *self)
+static bool is_unheard(int pipe, atomic_bool *listening)
 {
     int waiting = 0;
-    return (ioctl(STDERR_FILENO, FIONREAD, &waiting) == 0 && waiting > 0) ||
-           atomic_load(&self->listening);
+    return (ioctl(pipe, FIONREAD, &waiting) == 0 && waiting > 0) || atomic_load(listening);
+}
+
+void mpx_words_settle(mpx_words_t *self, int pipe)
+{
+    int64_t deadline = mpx_now() + SETTLE_MS * MPX_MS;
+    while ((is_unheard(STDERR_FILENO, &self->listening) ||
+            is_unheard(pipe, &self->output_listening)) &&
+           mpx_now() < deadline)
+        (void)poll(NULL, 0, 1);
 }
 
 void mpx_words_said(mpx_words_t *self, char out[MPX_WORDS_MAX + 1])
 {
     int64_t deadline = mpx_now() + PATIENCE_MS * MPX_MS;
-    while (is_unheard(self) && mpx_now() < deadline)
+    while (is_unheard(STDERR_FILENO, &self->listening) && mpx_now() < deadline)
         (void)poll(NULL, 0, 1);
     copy_since(self, atomic_load_explicit(&self->call_from, memory_order_relaxed), out);
 }

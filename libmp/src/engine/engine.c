@@ -1,79 +1,12 @@
-#include "engine.h"
+#include "engine_private.h"
 
 #include "clock.h"
 #include "ending.h"
 #include "fault.h"
-#include "offers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Every key is one id of 64 bits, or two. */
-static unsigned hash_ids(const void *key, size_t size)
-{
-    uint64_t ids[2] = {0};
-    memcpy(ids, key, size < sizeof ids ? size : sizeof ids);
-    uint64_t mixed =
-        (ids[0] * UINT64_C(0x9E3779B97F4A7C15)) ^ (ids[1] * UINT64_C(0xC2B2AE3D27D4EB4F));
-    return (unsigned)(mixed >> 32);
-}
-#define HASH_FUNCTION(key, size, hash) ((hash) = hash_ids(key, size))
-
-#define HASH_NONFATAL_OOM          1
-#define uthash_nonfatal_oom(entry) ((entry)->unlisted = true)
-#include <uthash.h>
-#include <utlist.h>
-
-/* That a worker knows a job: it was sent the OPEN, and is owed a CLOSE. */
-typedef struct knows {
-    struct knows_key {
-        uint64_t worker;
-        uint64_t job;
-    } key;
-    struct knows *worker_next, *worker_prev; /* others of the worker */
-    struct knows *job_next, *job_prev;       /* others of the job */
-    bool unlisted;
-    UT_hash_handle hh;
-} knows_t;
-
-typedef struct worker {
-    uint64_t id;
-    mpx_tally_t tally;
-    knows_t *knows;
-    bool unlisted;
-    UT_hash_handle hh;
-} worker_t;
-
-typedef struct job {
-    uint64_t id;
-    const mpx_job_hooks_t *hooks;
-    void *hooks_self;
-    mpx_job_spec_t spec; /* its strings are this struct's */
-    mpx_tally_t *tally;  /* of its task; NULL: not counted */
-    void *watched;       /* what the watcher calls it */
-    knows_t *knows;
-    bool unlisted;
-    UT_hash_handle hh;
-} job_t;
-
-struct mpx_engine {
-    mpx_transport_t transport;
-    char *local_host;
-    mpx_sched_t *sched;
-    mpx_offers_t *offers;
-    worker_t *workers;
-    mpx_tallies_t *tallies;
-    mpx_watcher_t watcher; /* self NULL: there is none */
-    job_t *jobs;
-    knows_t *knows;
-    uint64_t last_job;
-    int64_t bound;          /* no call that is put has a later deadline */
-    int64_t now;            /* of the event that is dealt with */
-    const mpx_loss_t *loss; /* while a loss is dealt with */
-    const char *message;    /* while a job is failed with words of the caller */
-    mpx_buf_t scratch;      /* packed bodies */
-};
 
 mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host, mpx_engine_t **out)
 {
@@ -92,7 +25,7 @@ mp_rc_t mpx_engine_new(const mpx_transport_t *transport, const char *local_host,
     return MP_OK;
 }
 
-static void knows_forget(mpx_engine_t *self, knows_t *knows, worker_t *worker, job_t *job)
+void mpx_engine_forget_knows(mpx_engine_t *self, knows_t *knows, worker_t *worker, job_t *job)
 {
     HASH_DEL(self->knows, knows);
     DL_DELETE2(worker->knows, knows, worker_prev, worker_next);
@@ -100,14 +33,14 @@ static void knows_forget(mpx_engine_t *self, knows_t *knows, worker_t *worker, j
     free(knows);
 }
 
-static worker_t *find_worker(const mpx_engine_t *self, uint64_t id)
+worker_t *mpx_engine_find_worker(const mpx_engine_t *self, uint64_t id)
 {
     worker_t *worker = NULL;
     HASH_FIND(hh, self->workers, &id, sizeof id, worker);
     return worker;
 }
 
-static job_t *find_job(const mpx_engine_t *self, uint64_t id)
+job_t *mpx_engine_find_job(const mpx_engine_t *self, uint64_t id)
 {
     job_t *job = NULL;
     HASH_FIND(hh, self->jobs, &id, sizeof id, job);
@@ -117,7 +50,8 @@ static job_t *find_job(const mpx_engine_t *self, uint64_t id)
 static void worker_forget(mpx_engine_t *self, worker_t *worker)
 {
     while (worker->knows)
-        knows_forget(self, worker->knows, worker, find_job(self, worker->knows->key.job));
+        mpx_engine_forget_knows(self, worker->knows, worker,
+                                mpx_engine_find_job(self, worker->knows->key.job));
     if (!worker->unlisted)
         HASH_DEL(self->workers, worker);
     free(worker);
@@ -126,7 +60,8 @@ static void worker_forget(mpx_engine_t *self, worker_t *worker)
 static void job_forget(mpx_engine_t *self, job_t *job)
 {
     while (job->knows)
-        knows_forget(self, job->knows, find_worker(self, job->knows->key.worker), job);
+        mpx_engine_forget_knows(self, job->knows,
+                                mpx_engine_find_worker(self, job->knows->key.worker), job);
     if (!job->unlisted)
         HASH_DEL(self->jobs, job);
     free((char *)(uintptr_t)job->spec.open.task);
@@ -158,10 +93,10 @@ void mpx_engine_destroy(mpx_engine_t **self_p)
 
 /* ---- counting --------------------------------------------------------------------- */
 
-static void count_outcomes(const mpx_engine_t *self, const job_t *job, uint64_t worker_id,
-                           mp_rc_t rc, uint32_t n, int64_t busy_ns)
+void mpx_engine_count(const mpx_engine_t *self, const job_t *job, uint64_t worker_id, mp_rc_t rc,
+                      uint32_t n, int64_t busy_ns)
 {
-    worker_t *worker = find_worker(self, worker_id);
+    worker_t *worker = mpx_engine_find_worker(self, worker_id);
     if (job->tally)
         mpx_tally_count(job->tally, rc, n, busy_ns);
     if (worker)
@@ -177,7 +112,7 @@ void mpx_engine_watch(mpx_engine_t *self, const mpx_watcher_t *watcher)
 
 mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t id)
 {
-    const job_t *job = find_job(self, id);
+    const job_t *job = mpx_engine_find_job(self, id);
     return (mpx_engine_view_t){self->sched, self->offers, job ? &job->spec.open : NULL};
 }
 
@@ -190,7 +125,7 @@ bool mpx_engine_task_tally(const mpx_engine_t *self, size_t number, const char *
 bool mpx_engine_worker_tally(const mpx_engine_t *self, uint64_t id, uint32_t *given,
                              mpx_tally_t *out)
 {
-    const worker_t *worker = find_worker(self, id);
+    const worker_t *worker = mpx_engine_find_worker(self, id);
     if (!worker)
         return false;
     *given = mpx_sched_worker_calls(self->sched, id);
@@ -255,8 +190,8 @@ static uint32_t left_ms(int64_t now, int64_t deadline)
 
 static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
 {
-    job_t *job = find_job(self, effect->job);
-    worker_t *worker = find_worker(self, effect->worker);
+    job_t *job = mpx_engine_find_job(self, effect->job);
+    worker_t *worker = mpx_engine_find_worker(self, effect->worker);
     mp_rc_t rc = introduce(self, worker, job);
     if (rc != MP_OK)
         return rc;
@@ -287,7 +222,7 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
 
 static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
 {
-    const job_t *job = find_job(self, effect->job);
+    const job_t *job = mpx_engine_find_job(self, effect->job);
     if (!job)
         return MP_OK; /* it is being closed */
     char text[MPX_ENDING_TEXT];
@@ -317,7 +252,7 @@ static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
     if (rc != MP_OK)
         return rc;
     record.detail = mpx_buf_bytes(&self->scratch);
-    count_outcomes(self, job, 0, record.rc, effect->count, 0);
+    mpx_engine_count(self, job, 0, record.rc, effect->count, 0);
     for (uint32_t i = 0; i < effect->count; i++)
         job->hooks->outcome(job->hooks_self, effect->tag, effect->first + i, &record, 0);
     return MP_OK;
@@ -360,8 +295,7 @@ static mp_rc_t carry_out(mpx_engine_t *self)
     return MP_OK;
 }
 
-/* Every event: the scheduler's verdict first, then what follows from it. */
-static mp_rc_t settle(mpx_engine_t *self, mp_rc_t rc)
+mp_rc_t mpx_engine_settle(mpx_engine_t *self, mp_rc_t rc)
 {
     return rc == MP_OK ? carry_out(self) : rc;
 }
@@ -378,10 +312,11 @@ void mpx_engine_seed(mpx_engine_t *self, uint64_t seed)
 
 /* ---- workers ---------------------------------------------------------------------- */
 
+/* spec: NULL: it has joined. */
 static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
                                 const mpx_hello_t *hello, const mpx_worker_spec_t *spec)
 {
-    mpx_worker_spec_t mine = *spec;
+    mpx_worker_spec_t mine = spec ? *spec : (mpx_worker_spec_t){0};
     mpx_traits_t have;
     if (mpx_traits_parse(hello->have, &have) != MP_OK)
         return MP_EINVAL;
@@ -394,7 +329,8 @@ static mp_rc_t join_with_offers(mpx_engine_t *self, int64_t now, uint64_t id,
         mine.tasks_count = hello->tasks_count;
         mine.have = &have;
         mine.returns = hello->returns && self->transport.recall;
-        rc = mpx_sched_worker_join(self->sched, now, id, &mine);
+        rc = spec ? mpx_sched_worker_join(self->sched, now, id, &mine)
+                  : mpx_sched_worker_tasks(self->sched, now, id, &mine);
     }
     free(numbers);
     return rc;
@@ -423,230 +359,49 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t id,
     return carry_out(self);
 }
 
+mp_rc_t mpx_engine_worker_offer(mpx_engine_t *self, int64_t now, uint64_t id,
+                                const mpx_hello_t *hello)
+{
+    if (mpx_sched_worker_drains(self->sched, id))
+        return MP_OK;
+    self->now = now;
+    mpx_offers_leave(self->offers, id);
+    return mpx_engine_settle(self, join_with_offers(self, now, id, hello, NULL));
+}
+
 mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t id, uint32_t slots)
 {
     self->now = now;
-    return settle(self, mpx_sched_worker_slots(self->sched, now, id, slots));
+    return mpx_engine_settle(self, mpx_sched_worker_slots(self->sched, now, id, slots));
 }
 
 mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t id)
 {
     self->now = now;
     mpx_offers_leave(self->offers, id); /* to new calls it offers nothing */
-    return settle(self, mpx_sched_worker_drain(self->sched, now, id));
+    return mpx_engine_settle(self, mpx_sched_worker_drain(self->sched, now, id));
 }
 
 mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t id, bool paused)
 {
     self->now = now;
-    return settle(self, mpx_sched_worker_pause(self->sched, now, id, paused));
+    return mpx_engine_settle(self, mpx_sched_worker_pause(self->sched, now, id, paused));
 }
 
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t id, mpx_charge_t charge,
                                const mpx_loss_t *loss)
 {
-    worker_t *worker = find_worker(self, id);
+    worker_t *worker = mpx_engine_find_worker(self, id);
     if (!worker)
         return MP_EINVAL;
     self->now = now;
     mpx_offers_leave(self->offers, id);
     worker_forget(self, worker);
     self->loss = loss;
-    mp_rc_t rc = settle(self, mpx_sched_worker_lost(self->sched, now, id, charge, loss->rc));
+    mp_rc_t rc =
+        mpx_engine_settle(self, mpx_sched_worker_lost(self->sched, now, id, charge, loss->rc));
     self->loss = NULL;
     return rc;
-}
-
-/* ---- messages --------------------------------------------------------------------- */
-
-static void tell_each_value(const job_t *job, const mpx_chunk_info_t *chunk,
-                            const mpx_header_t *header, mp_bytes_t payload, int64_t busy_ns)
-{
-    const unsigned char *at = payload.data;
-    for (uint32_t i = 0; i < header->count; i++, at += header->item_bytes) {
-        mpx_record_t record = {.rc = MP_OK, .value = {at, header->item_bytes}};
-        job->hooks->outcome(job->hooks_self, chunk->tag, header->first + i, &record,
-                            busy_ns / header->count);
-    }
-}
-
-static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
-                           const mpx_chunk_info_t *chunk, const mpx_header_t *header,
-                           mp_bytes_t payload)
-{
-    int64_t busy_ns = (int64_t)(header->busy_ns & INT64_MAX);
-    count_outcomes(self, job, chunk->worker, MP_OK, header->count, busy_ns);
-    if (job->hooks->values)
-        job->hooks->values(job->hooks_self, chunk->tag, header->first, header->count,
-                           header->item_bytes, payload, busy_ns);
-    else
-        tell_each_value(job, chunk, header, payload, busy_ns);
-    return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
-}
-
-static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
-                           const mpx_chunk_info_t *chunk, uint64_t chunk_id, uint64_t index,
-                           mpx_record_t *record, int64_t busy_ns)
-{
-    mpx_verdict_t verdict = {0};
-    count_outcomes(self, job, chunk->worker, record->rc, 1, busy_ns);
-    mp_rc_t cause = mpx_ending_cause(record, job->spec.retries > 0);
-    mp_rc_t rc = cause != MP_OK ? mpx_sched_failed(self->sched, now, chunk_id, cause, &verdict)
-                                : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
-    if (rc == MP_OK && verdict.crashes)
-        mpx_ending_add_crashes(record, verdict.crashes, &self->scratch);
-    if (rc == MP_OK && !verdict.again)
-        job->hooks->outcome(job->hooks_self, chunk->tag, index, record, busy_ns);
-    return settle(self, rc);
-}
-
-static mp_rc_t take_records(mpx_engine_t *self, int64_t now, const job_t *job,
-                            const mpx_chunk_info_t *chunk, const mpx_header_t *header,
-                            mp_bytes_t payload)
-{
-    int64_t busy_ns = (int64_t)(header->busy_ns & INT64_MAX) / header->count;
-    for (uint32_t i = 0; i < header->count; i++) {
-        mpx_record_t record;
-        mp_rc_t rc = mpx_record_next(&payload, &record);
-        if (rc != MP_OK)
-            return rc;
-        rc = take_record(self, now, job, chunk, header->chunk, header->first + i, &record, busy_ns);
-        if (rc != MP_OK)
-            return rc;
-    }
-    return MP_OK;
-}
-
-/* A RESULT with a code: all its calls ended so, and the payload, if any, says why. */
-static mp_rc_t take_code(mpx_engine_t *self, int64_t now, const job_t *job,
-                         const mpx_chunk_info_t *chunk, const mpx_header_t *header,
-                         mp_bytes_t payload)
-{
-    mpx_record_t record = {.rc = (mp_rc_t)header->code, .detail = payload};
-    mp_rc_t rc = MP_OK;
-    for (uint32_t i = 0; i < header->count && rc == MP_OK; i++)
-        rc = take_record(self, now, job, chunk, header->chunk, header->first + i, &record, 0);
-    return rc;
-}
-
-static bool result_fits(const mpx_chunk_info_t *chunk, uint64_t worker, const mpx_header_t *header,
-                        mp_bytes_t payload)
-{
-    if (chunk->worker != worker || header->count == 0)
-        return false;
-    if (header->first != chunk->first + chunk->done || header->count > chunk->count - chunk->done)
-        return false;
-    if (header->code)
-        return header->code < 0;
-    return header->item_bytes ? mpx_items_valid(payload, header->item_bytes, header->count)
-                              : mpx_records_valid(payload, header->count);
-}
-
-static mp_rc_t on_result(mpx_engine_t *self, int64_t now, uint64_t worker,
-                         const mpx_header_t *header, mp_bytes_t payload)
-{
-    mpx_chunk_info_t chunk;
-    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
-        return MP_OK;
-    if (!result_fits(&chunk, worker, header, payload))
-        return mpx_fault(MP_EPROTO, "a RESULT doesn't fit the chunk that it names");
-    const job_t *job = find_job(self, chunk.job);
-    if (chunk.orphan || !job)
-        return settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count,
-                                           (int64_t)(header->busy_ns & INT64_MAX)));
-    if (header->code)
-        return take_code(self, now, job, &chunk, header, payload);
-    return header->item_bytes ? take_values(self, now, job, &chunk, header, payload)
-                              : take_records(self, now, job, &chunk, header, payload);
-}
-
-static mp_rc_t on_started(mpx_engine_t *self, int64_t now, uint64_t worker,
-                          const mpx_header_t *header, mp_bytes_t payload)
-{
-    (void)payload;
-    mpx_chunk_info_t chunk;
-    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
-        return MP_OK;
-    if (chunk.worker != worker)
-        return mpx_fault(MP_EPROTO, "a STARTED names another worker's chunk");
-    const job_t *job = find_job(self, chunk.job);
-    if (job && !chunk.orphan && job->hooks->started)
-        job->hooks->started(job->hooks_self, chunk.tag, chunk.first);
-    return settle(self, mpx_sched_started(self->sched, now, header->chunk));
-}
-
-static mp_rc_t on_returned(mpx_engine_t *self, int64_t now, uint64_t worker,
-                           const mpx_header_t *header, mp_bytes_t payload)
-{
-    (void)payload;
-    mpx_chunk_info_t chunk;
-    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
-        return MP_OK;
-    if (chunk.worker != worker || (header->count && chunk.started))
-        return mpx_fault(MP_EPROTO, "a RETURNED of a chunk that was begun, or is another's");
-    if (header->count == 0)
-        return settle(self, mpx_sched_kept(self->sched, now, header->chunk));
-    return settle(self, mpx_sched_returned(self->sched, now, header->chunk));
-}
-
-static mp_rc_t on_progress(mpx_engine_t *self, int64_t now, uint64_t worker,
-                           const mpx_header_t *header, mp_bytes_t payload)
-{
-    (void)now;
-    mpx_chunk_info_t chunk;
-    if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
-        return MP_OK;
-    if (chunk.worker != worker || header->first - chunk.first >= chunk.count)
-        return mpx_fault(MP_EPROTO, "a PROGRESS doesn't fit the chunk that it names");
-    const job_t *job = find_job(self, chunk.job);
-    if (job && !chunk.orphan && job->hooks->progress)
-        job->hooks->progress(job->hooks_self, chunk.tag, header->first, payload);
-    return MP_OK;
-}
-
-/* Calls that are put from now on need another OPEN: its answer says what they end with. */
-static void forget_introduction(mpx_engine_t *self, uint64_t worker, job_t *job)
-{
-    struct knows_key key = {.worker = worker, .job = job->id};
-    knows_t *knows = NULL;
-    HASH_FIND(hh, self->knows, &key, sizeof key, knows);
-    if (knows)
-        knows_forget(self, knows, find_worker(self, worker), job);
-}
-
-/* A worker can't run the job at all. */
-static mp_rc_t on_error(mpx_engine_t *self, int64_t now, uint64_t worker,
-                        const mpx_header_t *header, mp_bytes_t payload)
-{
-    job_t *job = find_job(self, header->job);
-    if (!job)
-        return MP_OK;
-    forget_introduction(self, worker, job);
-    mpx_problem_t problem;
-    void *arena = NULL;
-    mp_rc_t rc = mpx_problem_unpack(payload, &problem, &arena);
-    if (rc != MP_OK)
-        return rc;
-    mp_rc_t code = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
-    rc = mpx_engine_job_fail(self, now, header->job, code, problem.message);
-    free(arena);
-    return rc;
-}
-
-mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
-                           const mpx_header_t *header, mp_bytes_t payload)
-{
-    typedef mp_rc_t handler_t(mpx_engine_t *, int64_t, uint64_t, const mpx_header_t *, mp_bytes_t);
-    static handler_t *const handlers[MPX_OP_END] = {
-        [MPX_OP_STARTED] = on_started, [MPX_OP_PROGRESS] = on_progress,
-        [MPX_OP_RESULT] = on_result,   [MPX_OP_RETURNED] = on_returned,
-        [MPX_OP_ERROR] = on_error,
-    };
-    handler_t *handler = handlers[header->op];
-    self->now = now;
-    if (!handler)
-        return mpx_fault(MP_EPROTO, "%s is not for a worker to send", mpx_op_name(header->op));
-    return handler(self, now, worker, header, payload);
 }
 
 /* ---- jobs ------------------------------------------------------------------------- */
@@ -730,15 +485,15 @@ mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t id, uint64_t fi
     if (self->bound != MPX_NEVER)
         return mpx_engine_put_until(self, now, id, first, count, bytes, tag, self->bound);
     self->now = now;
-    return settle(self, mpx_sched_put(self->sched, now, id, first, count, bytes, tag));
+    return mpx_engine_settle(self, mpx_sched_put(self->sched, now, id, first, count, bytes, tag));
 }
 
 mp_rc_t mpx_engine_put_until(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                              uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline)
 {
     self->now = now;
-    return settle(self,
-                  mpx_sched_put_until(self->sched, now, job, first, count, bytes, tag, deadline));
+    return mpx_engine_settle(
+        self, mpx_sched_put_until(self->sched, now, job, first, count, bytes, tag, deadline));
 }
 
 bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
@@ -753,20 +508,27 @@ bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t
     if (!transport->recall || !mpx_sched_chunk(self->sched, id, &chunk) ||
         !transport->recall(transport->self, chunk.worker, job, id))
         return false;
-    return settle(self, mpx_sched_withdraw_chunk(self->sched, now, id)) == MP_OK;
+    return mpx_engine_settle(self, mpx_sched_withdraw_chunk(self->sched, now, id)) == MP_OK;
 }
 
 mp_rc_t mpx_engine_job_hold(mpx_engine_t *self, int64_t now, uint64_t job, bool held)
 {
     self->now = now;
-    return settle(self, mpx_sched_job_hold(self->sched, now, job, held));
+    return mpx_engine_settle(self, mpx_sched_job_hold(self->sched, now, job, held));
 }
 
 mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                           uint32_t count)
 {
     self->now = now;
-    return settle(self, mpx_sched_cancel(self->sched, now, job, first, count, MP_ECANCELLED));
+    return mpx_engine_settle(self,
+                             mpx_sched_cancel(self->sched, now, job, first, count, MP_ECANCELLED));
+}
+
+mp_rc_t mpx_engine_job_end_queued(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc)
+{
+    self->now = now;
+    return mpx_engine_settle(self, mpx_sched_end_queued(self->sched, now, job, rc));
 }
 
 mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc,
@@ -774,7 +536,7 @@ mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc
 {
     self->now = now;
     self->message = message;
-    rc = settle(self, mpx_sched_job_cancel(self->sched, now, job, rc));
+    rc = mpx_engine_settle(self, mpx_sched_job_cancel(self->sched, now, job, rc));
     self->message = NULL;
     return rc;
 }
@@ -789,7 +551,7 @@ mp_rc_t mpx_engine_fail_all(mpx_engine_t *self, int64_t now, mp_rc_t rc, const c
 
 mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t id)
 {
-    job_t *job = find_job(self, id);
+    job_t *job = mpx_engine_find_job(self, id);
     if (!job)
         return MP_EINVAL;
     mpx_header_t header = {.op = MPX_OP_CLOSE, .job = id};
@@ -803,7 +565,7 @@ mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t id)
     DL_FOREACH2(job->knows, knows, job_next)
     self->transport.send(self->transport.self, knows->key.worker, &header, (mp_bytes_t){0});
     job_forget(self, job);
-    return settle(self, rc);
+    return mpx_engine_settle(self, rc);
 }
 
 uint64_t mpx_engine_job_open_calls(const mpx_engine_t *self, uint64_t job)
@@ -814,7 +576,7 @@ uint64_t mpx_engine_job_open_calls(const mpx_engine_t *self, uint64_t job)
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now)
 {
     self->now = now;
-    return settle(self, mpx_sched_tick(self->sched, now));
+    return mpx_engine_settle(self, mpx_sched_tick(self->sched, now));
 }
 
 int64_t mpx_engine_deadline(const mpx_engine_t *self)

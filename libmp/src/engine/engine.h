@@ -63,6 +63,8 @@ typedef struct mpx_job_hooks {
     /* Call `index` says how far it is: a packed mpx_progress_t, not looked at yet. NULL: not
      * wanted. */
     void (*progress)(void *self, uint64_t tag, uint64_t index, mp_bytes_t body);
+    /* Call header->first has written something: an OUTPUT, not looked at yet. NULL: not wanted. */
+    void (*output)(void *self, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload);
 } mpx_job_hooks_t;
 
 typedef struct mpx_job_spec {
@@ -108,11 +110,14 @@ mp_rc_t mpx_engine_worker_join(mpx_engine_t *self, int64_t now, uint64_t worker,
                                const mpx_hello_t *hello, const mpx_worker_spec_t *spec);
 mp_rc_t mpx_engine_worker_slots(mpx_engine_t *self, int64_t now, uint64_t worker, uint32_t slots);
 mp_rc_t mpx_engine_worker_drain(mpx_engine_t *self, int64_t now, uint64_t worker);
+/* From now on it offers that, a worker that joined with a hello. */
+mp_rc_t mpx_engine_worker_offer(mpx_engine_t *self, int64_t now, uint64_t worker,
+                                const mpx_hello_t *hello);
 mp_rc_t mpx_engine_worker_pause(mpx_engine_t *self, int64_t now, uint64_t worker, bool paused);
 mp_rc_t mpx_engine_worker_lost(mpx_engine_t *self, int64_t now, uint64_t worker,
                                mpx_charge_t charge, const mpx_loss_t *loss);
 
-/* STARTED, PROGRESS, RESULT, RETURNED or ERROR from a worker. MP_OK, also for a stale one;
+/* STARTED, PROGRESS, OUTPUT, RESULT, RETURNED or ERROR from a worker. MP_OK, also for a stale one;
  * MP_EPROTO: the worker is not to be trusted any more; MP_ENOMEM. */
 mp_rc_t mpx_engine_message(mpx_engine_t *self, int64_t now, uint64_t worker,
                            const mpx_header_t *header, mp_bytes_t payload);
@@ -134,6 +139,8 @@ mp_rc_t mpx_engine_job_hold(mpx_engine_t *self, int64_t now, uint64_t job, bool 
 /* End calls [first, first+count) that are still open as cancelled. */
 mp_rc_t mpx_engine_cancel(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                           uint32_t count);
+/* End those that no worker has. */
+mp_rc_t mpx_engine_job_end_queued(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc);
 /* End all open calls of a job, or of all jobs, with rc and that message. */
 mp_rc_t mpx_engine_job_fail(mpx_engine_t *self, int64_t now, uint64_t job, mp_rc_t rc,
                             const char *message);

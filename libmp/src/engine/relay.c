@@ -18,9 +18,11 @@ typedef struct submit {
     uint64_t first;
     uint32_t count;
     uint32_t answered;
+    uint32_t returned; /* behind those answered: given back, which the peer isn't told yet */
     uint32_t attempt;
     uint32_t item_bytes;
     uint32_t deadline_ms; /* as it came */
+    bool lost;            /* the call of it that ran was told of as lost */
     size_t size;
     struct submit *next, *prev; /* others of the job */
     bool unlisted;
@@ -33,6 +35,7 @@ typedef struct rjob {
     uint64_t engine_id;
     mpx_relay_t *relay;
     submit_t *submits;
+    uint64_t unsaid_bytes; /* of its calls' output, dropped since the last OUTPUT that was sent */
     bool unlisted;
     UT_hash_handle hh;
 } rjob_t;
@@ -57,6 +60,8 @@ struct mpx_relay {
     uint64_t open_calls;
     bool held;
     bool draining;
+    bool gives_back;
+    bool failing;
     mp_rc_t trouble; /* a hook ran out of memory: told at the next flush */
 };
 
@@ -188,12 +193,40 @@ static void hook_values(void *self, uint64_t tag, uint64_t first, uint32_t count
     answered(relay, submit, count);
 }
 
+/* Every chunk is answered in full, whatever becomes of its job: the peer counts on it for
+ * its credit. */
+static void answer_with_code(mpx_relay_t *self, uint64_t chunk, uint64_t first, uint32_t count,
+                             mp_rc_t code)
+{
+    mpx_header_t header = {
+        .op = MPX_OP_RESULT, .chunk = chunk, .first = first, .count = count, .code = code};
+    tell(self, &header, (mp_bytes_t){0});
+}
+
+/* One call more; with the chunk's last one the peer is told, at once. */
+static void give_back(mpx_relay_t *self, submit_t *submit)
+{
+    submit->returned++;
+    if (submit->answered + submit->returned < submit->count)
+        return;
+    send_gathered(self);
+    answer_with_code(self, submit->chunk, submit->first + submit->answered, submit->returned,
+                     MP_EDRAINING);
+    answered(self, submit, submit->returned);
+}
+
 static void hook_outcome(void *self, uint64_t tag, uint64_t index, const mpx_record_t *record,
                          int64_t busy_ns)
 {
     submit_t *submit = submit_of(tag);
     mpx_relay_t *relay = ((rjob_t *)self)->relay;
     gathered_t *gathered = &relay->gathered;
+    bool not_begun = relay->failing ? submit->lost : record->rc == MP_EDRAINING;
+    if (relay->gives_back && not_begun) {
+        give_back(relay, submit);
+        return;
+    }
+    submit->lost = relay->failing;
     if (gathered->chunk != submit->chunk || gathered->first + gathered->count != index ||
         gathered->records.size > GATHER_BYTES)
         send_gathered(relay);
@@ -238,12 +271,24 @@ static void hook_progress(void *self, uint64_t tag, uint64_t index, mp_bytes_t b
     (void)mpx_relay_tell(relay, &header, body);
 }
 
+/* What was dropped is told in bytes, by the next one that is sent. */
+static void hook_output(void *self, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    rjob_t *job = self;
+    mpx_header_t mine = *header;
+    mine.chunk = submit_of(tag)->chunk;
+    mine.bytes += job->unsaid_bytes;
+    bool told = mpx_relay_tell(job->relay, &mine, payload);
+    job->unsaid_bytes = told ? 0 : mine.bytes + payload.size;
+}
+
 static const mpx_job_hooks_t silent_hooks = {
     .inputs = hook_inputs,
     .attempts_before = hook_attempts_before,
     .values = hook_values,
     .outcome = hook_outcome,
     .progress = hook_progress,
+    .output = hook_output,
 };
 static const mpx_job_hooks_t telling_hooks = {
     .inputs = hook_inputs,
@@ -252,6 +297,7 @@ static const mpx_job_hooks_t telling_hooks = {
     .outcome = hook_outcome,
     .started = hook_started,
     .progress = hook_progress,
+    .output = hook_output,
 };
 
 /* ---- messages of the peer ------------------------------------------------------------ */
@@ -268,16 +314,6 @@ static submit_t *find_submit(const mpx_relay_t *self, uint64_t chunk)
     submit_t *submit = NULL;
     HASH_FIND(hh, self->submits, &chunk, sizeof chunk, submit);
     return submit;
-}
-
-/* Every chunk is answered in full, whatever becomes of its job: the peer counts on it for
- * its credit. */
-static void answer_with_code(mpx_relay_t *self, uint64_t chunk, uint64_t first, uint32_t count,
-                             mp_rc_t code)
-{
-    mpx_header_t header = {
-        .op = MPX_OP_RESULT, .chunk = chunk, .first = first, .count = count, .code = code};
-    tell(self, &header, (mp_bytes_t){0});
 }
 
 static mp_rc_t refuse_job(mpx_relay_t *self, uint64_t job, mp_rc_t rc, const char *why)
@@ -303,6 +339,7 @@ static mp_rc_t job_open(mpx_relay_t *self, int64_t now, rjob_t *job, const mpx_o
         .wait_ns = open->wait_ms ? open->wait_ms * MPX_MS : self->options.wait_ns,
         .absent_ns = self->options.absent_ns,
     };
+    spec.open.nested = self->options.nested;
     if (spec.open.priority > MPX_PRIORITY_MAX)
         spec.open.priority = MPX_PRIORITY_MAX;
     if (spec.open.priority < -MPX_PRIORITY_MAX)
@@ -414,7 +451,10 @@ mp_rc_t mpx_relay_restore(mpx_relay_t *self, int64_t now, const mpx_header_t *he
 static mp_rc_t on_submit(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
                          mp_bytes_t payload)
 {
-    return mpx_relay_restore(self, now, header, payload, 0);
+    if (!self->gives_back)
+        return mpx_relay_restore(self, now, header, payload, 0);
+    answer_with_code(self, header->chunk, header->first, header->count, MP_EDRAINING);
+    return MP_OK;
 }
 
 bool mpx_relay_chunk(const mpx_relay_t *self, uint64_t chunk, mpx_header_t *header,
@@ -540,6 +580,25 @@ mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now)
     if (self->held && self->unacked_bytes <= limit / 2)
         return hold_all(self, now, false);
     return MP_OK;
+}
+
+mp_rc_t mpx_relay_give_back(mpx_relay_t *self, int64_t now)
+{
+    mp_rc_t rc = MP_OK;
+    self->gives_back = true;
+    for (const rjob_t *job = self->jobs; job && rc == MP_OK; job = job->hh.next)
+        rc = mpx_engine_job_end_queued(self->engine, now, job->engine_id, MP_EDRAINING);
+    return rc;
+}
+
+mp_rc_t mpx_relay_fail(mpx_relay_t *self, int64_t now, mp_rc_t why, const char *message)
+{
+    mp_rc_t rc = MP_OK;
+    self->failing = true;
+    for (const rjob_t *job = self->jobs; job && rc == MP_OK; job = job->hh.next)
+        rc = mpx_engine_job_fail(self->engine, now, job->engine_id, why, message);
+    self->failing = false;
+    return rc;
 }
 
 void mpx_relay_drain(mpx_relay_t *self)

@@ -22,6 +22,7 @@ typedef struct mpx_relay_options {
     uint64_t client;   /* the same */
     bool tell_started; /* forward STARTED */
     bool limit_here;   /* enforce the calls' run time limit on this engine */
+    bool nested;       /* it is a call, and its jobs are calls of its own */
     int64_t wait_ns;   /* when the peer's OPEN doesn't say; 0: for ever */
     int64_t absent_ns;
     uint64_t submit_bytes; /* 0: no limit */
@@ -54,6 +55,12 @@ mp_rc_t mpx_relay_flush(mpx_relay_t *self, int64_t now);
 /* Send the peer what is about none of its jobs, at the cost of its credit for results. false: it
  * has none left, and nothing was sent. */
 bool mpx_relay_tell(mpx_relay_t *self, const mpx_header_t *header, mp_bytes_t payload);
+
+/* Answer what no worker has begun with MP_EDRAINING, now and later: the peer gives it to others. */
+mp_rc_t mpx_relay_give_back(mpx_relay_t *self, int64_t now);
+/* End what is open: of each chunk the next call with rc and that message, which the peer is told,
+ * the others are given back. */
+mp_rc_t mpx_relay_fail(mpx_relay_t *self, int64_t now, mp_rc_t rc, const char *message);
 
 /* From now on refuse OPEN with MP_EDRAINING. */
 void mpx_relay_drain(mpx_relay_t *self);

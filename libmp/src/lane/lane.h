@@ -115,7 +115,7 @@ mp_rc_t mpx_lane_awake(mpx_lane_t *self);
 
 /* A note is a word that both sides can read and write at any time, past all records: only the
  * newest value counts, and nobody is woken. Zero at first. */
-enum { MPX_LANE_NOTES = 2 };
+enum { MPX_LANE_NOTES = 3 };
 uint64_t mpx_lane_note(const mpx_lane_t *self, unsigned which);
 void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value);
 

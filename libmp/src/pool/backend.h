@@ -10,6 +10,9 @@
 #include "engine.h"
 #include <mp/pool.h>
 #include <mp/stat.h>
+#include <stdbool.h>
+
+struct mpx_shipment;
 
 typedef struct mpx_backend mpx_backend_t;
 
@@ -65,6 +68,9 @@ typedef struct mpx_backend_ops {
     void (*errand_end)(mpx_backend_t *self, mpx_errand_t *errand);
     /* Of an errand: MP_OK; MP_ECLOSED the broker isn't there; MP_ETOOLARGE; MP_ENOMEM. */
     mp_rc_t (*errand_send)(mpx_backend_t *self, const mpx_header_t *header, mp_bytes_t payload);
+    /* Ship a module, which is the backend's from now on, to workers elsewhere. NULL: they are here.
+     */
+    mp_rc_t (*ship)(mpx_backend_t *self, struct mpx_shipment *shipment);
 } mpx_backend_ops_t;
 
 struct mpx_backend {
@@ -72,6 +78,7 @@ struct mpx_backend {
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
     bool matches;     /* its workers are looked at for what calls need */
+    bool own_output;  /* calls write to this process's stdout and stderr: nobody can be told */
     int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */
     int processes;    /* workers, as far as is known */

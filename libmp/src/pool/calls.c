@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "listen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,10 +86,20 @@ static void hook_progress(void *arg, uint64_t tag, uint64_t index, mp_bytes_t bo
     free(arena);
 }
 
+static void hook_output(void *arg, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)tag;
+    const mpx_calls_t *self = arg;
+    mpx_listen_t listen = mpx_listen_to(self->task, &self->options);
+    listen.label = NULL;
+    mpx_listen_hear(&listen, 0, header, payload);
+}
+
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
     .outcome = hook_outcome,
     .progress = hook_progress,
+    .output = hook_output,
 };
 
 /* ---- streams ----------------------------------------------------------------------------------
@@ -102,6 +113,8 @@ static bool are_same(const mp_call_options_t *a, const mp_call_options_t *b)
            a->max_crashes == b->max_crashes && a->priority == b->priority &&
            a->worker_wait_ms == b->worker_wait_ms && a->weight == b->weight &&
            a->delay_ms == b->delay_ms && a->deadline_ms == b->deadline_ms &&
+           a->output == b->output && a->output_arg == b->output_arg &&
+           a->output_bytes == b->output_bytes &&
            strcmp(a->needs ? a->needs : "", b->needs ? b->needs : "") == 0;
 }
 

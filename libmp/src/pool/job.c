@@ -4,6 +4,7 @@
 #include "deposit.h"
 #include "drive.h"
 #include "kept.h"
+#include "listen.h"
 
 #include "clock.h"
 #include "fault.h"
@@ -34,6 +35,7 @@ struct mp_job {
     struct mp_job *prev, *next; /* the pool's others */
     const mp_task_t *task;
     char *label;
+    mpx_listen_t listen;
     uint64_t id; /* on the engine; 0: not any more */
     bool unordered;
     bool closed;
@@ -108,9 +110,16 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     finish(self, entry);
 }
 
+static void hook_output(void *arg, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)tag;
+    mpx_listen_hear(&((mp_job_t *)arg)->listen, header->first, header, payload);
+}
+
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
     .outcome = hook_outcome,
+    .output = hook_output,
 };
 
 /* ---- window ----------------------------------------------------------------------- */
@@ -225,6 +234,8 @@ mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task, const mp_call_options
     self->label = label;
     self->pool = pool;
     self->task = task;
+    self->listen = mpx_listen_to(task, options);
+    self->listen.label = label;
     self->unordered = options->unordered;
 
     pthread_mutex_lock(&pool->lock);

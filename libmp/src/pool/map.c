@@ -92,10 +92,17 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     free(arena);
 }
 
+static void hook_output(void *arg, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)tag;
+    mpx_listen_hear(&((mpx_map_t *)arg)->listen, header->first, header, payload);
+}
+
 static const mpx_job_hooks_t hooks = {
     .inputs = hook_inputs,
     .values = hook_values,
     .outcome = hook_outcome,
+    .output = hook_output,
 };
 
 static bool is_over(const void *arg)
@@ -128,6 +135,7 @@ mp_rc_t mpx_map_begin(mpx_map_t *self, mp_pool_t *pool, const mp_call_options_t 
                       uint64_t *job)
 {
     self->label = options->label;
+    self->listen = mpx_listen_to(self->task, options);
     mp_rc_t rc = mpx_pool_job_open(pool, self->task, options, &hooks, self, job);
     if (rc != MP_OK)
         return rc;

@@ -4,6 +4,7 @@
 #define MPX_MAP_H
 
 #include "drive.h"
+#include "listen.h"
 
 typedef struct mpx_map {
     const mp_task_t *task;
@@ -11,6 +12,7 @@ typedef struct mpx_map {
     const unsigned char *in;
     unsigned char *out;
     mp_rc_t *rcs; /* may be NULL */
+    mpx_listen_t listen;
     size_t total;
     uint64_t open;
     uint64_t failed;

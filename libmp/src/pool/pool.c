@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Time for executors to come up, which takes milliseconds unless a module is slow. */
-enum { LOCAL_START_MS = 60000, WAIT_MS = 30000 };
+enum { LOCAL_START_MS = 60000, WAIT_MS = 30000, SHIP_MS = 10000 };
 enum { GRACE_MS = 100, CRASHES_MAX = 3 };
 
 _Static_assert((int)MP_RETRY_FAILED == (int)MPX_RETRY_FAILED &&
@@ -126,13 +126,38 @@ static mp_rc_t wait_until_up(mp_pool_t *self)
     return rc;
 }
 
+/* Local workers load what a broker's are sent. */
+static mp_rc_t make_local(const mp_pool_options_t *options, mpx_backend_t **out)
+{
+    mp_pool_options_t mine = *options;
+    size_t count = 0;
+    while (options->load && options->load[count])
+        count++;
+    const char **load = calloc(count + 2, sizeof *load);
+    if (!load)
+        return mpx_fault(MP_ENOMEM, "a pool");
+    for (size_t i = 0; i < count; i++)
+        load[i] = options->load[i];
+    load[count] = options->ship;
+    mine.load = load;
+    mp_rc_t rc =
+        options->workers == MP_PROCESSES ? mpx_local_new(&mine, out) : mpx_threads_new(&mine, out);
+    free(load);
+    return rc;
+}
+
 static mp_rc_t make_backend(const char *broker, const mp_pool_options_t *options,
                             mpx_backend_t **out)
 {
-    if (broker)
-        return mpx_remote_new(broker, options, out);
-    return options->workers == MP_PROCESSES ? mpx_local_new(options, out)
-                                            : mpx_threads_new(options, out);
+    return broker ? mpx_remote_new(broker, options, out) : make_local(options, out);
+}
+
+static mp_rc_t ship(mp_pool_t *self, const mp_pool_options_t *options)
+{
+    if (!options->ship || !self->backend->ops->ship)
+        return MP_OK;
+    return mp_pool_ship(self, options->ship,
+                        options->connect_timeout_ms ? options->connect_timeout_ms : SHIP_MS);
 }
 
 mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
@@ -164,6 +189,8 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
         mpx_engine_seed(self->backend->engine, (uint64_t)mpx_now());
         rc = wait_until_up(self);
     }
+    if (rc == MP_OK)
+        rc = ship(self, options);
     if (rc != MP_OK) {
         if (self->backend)
             self->backend->ops->destroy(self->backend);
@@ -494,7 +521,7 @@ static mp_rc_t check_call_options(const mp_call_options_t *options)
         options->stop_grace_ms,  options->retries,         options->retry_on,
         options->retry_delay_ms, options->max_crashes,     options->window,
         options->worker_wait_ms, options->weight,          options->delay_ms,
-        options->deadline_ms,    options->keep_ms};
+        options->deadline_ms,    options->keep_ms,         options->output_bytes};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
         if (at_least_0[i] < 0)
             return mpx_fault(MP_EINVAL,
@@ -536,12 +563,17 @@ mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
                        options->needs);
     if (rc != MP_OK)
         return rc;
-    const mpx_backend_t *backend = self->backend;
+    mpx_backend_t *backend = self->backend;
+    if (options->output && backend->own_output)
+        return mpx_fault(MP_EINVAL, "`output` is what worker processes write; the workers of this "
+                                    "pool are threads");
+    int output_bytes = options->output_bytes ? options->output_bytes : (int)MPX_OUTPUT_DEFAULT;
     mp_task_signature(task, signature, MPX_SIGNATURE_MAX);
     mpx_job_spec_t spec = {
         .open = {.task = task->name,
                  .signature = signature,
                  .label = options->label,
+                 .output_bytes = options->output ? (uint32_t)output_bytes : 0,
                  .call_limit_ms = (uint32_t)options->call_timeout_ms,
                  .soft_limit_ms = (uint32_t)options->soft_timeout_ms,
                  .grace_ms = (uint32_t)(options->stop_grace_ms ? options->stop_grace_ms : GRACE_MS),

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "session.h"
+#include "shipment.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ typedef struct remote {
     uint64_t last_nonce;
     mpx_errand_t *errands;
     bool online; /* errands may send */
+    mpx_shipment_t *shipments;
 } remote_t;
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
@@ -85,6 +87,41 @@ static void lose_questions(remote_t *self)
     while (self->questions)
         end_question(self, self->questions, MP_EBROKERLOST);
 }
+
+/* ---- modules for them -------------------------------------------------------------- */
+
+static mp_rc_t ship(mpx_backend_t *base, mpx_shipment_t *shipment)
+{
+    remote_t *self = (remote_t *)base;
+    shipment->nonce = ++self->last_nonce;
+    DL_APPEND(self->shipments, shipment);
+    mp_rc_t rc = mpx_shipment_announce(shipment, self->session);
+    return rc == MP_ECLOSED ? MP_OK : rc; /* it is announced with the next connection */
+}
+
+static mp_rc_t announce_all(const remote_t *self)
+{
+    mp_rc_t rc = MP_OK;
+    const mpx_shipment_t *shipment;
+    DL_FOREACH (self->shipments, shipment)
+        if (rc != MP_ENOMEM)
+            rc = mpx_shipment_announce(shipment, self->session);
+    return rc == MP_ENOMEM ? rc : MP_OK;
+}
+
+static void lose_shipments(remote_t *self)
+{
+    mpx_shipment_t *shipment;
+    DL_FOREACH (self->shipments, shipment)
+        if (!shipment->over) {
+            shipment->over = true;
+            shipment->rc = MP_EBROKERLOST;
+            snprintf(shipment->problem, sizeof shipment->problem, "%s: the broker was lost",
+                     shipment->ship.name);
+        }
+}
+
+/* ---- the broker's answers ------------------------------------------------------------ */
 
 static mp_rc_t on_census(remote_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -173,7 +210,9 @@ static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
     self->unacked = 0;
     self->base.ready = true;
     self->base.processes = (int)welcome->executors;
-    return mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
+    mp_rc_t rc = announce_all(self);
+    return rc != MP_OK ? rc
+                       : mpx_engine_worker_join(self->base.engine, now, self->worker, NULL, &spec);
 }
 
 /* It goes on, perhaps with fewer executors, or another broker. */
@@ -183,6 +222,9 @@ static mp_rc_t on_back(remote_t *self, int64_t now, const mpx_welcome_t *welcome
     self->unacked_bytes = 0;
     self->unacked = 0;
     self->base.processes = (int)welcome->executors;
+    mp_rc_t rc = announce_all(self);
+    if (rc != MP_OK)
+        return rc;
     return mpx_engine_worker_slots(self->base.engine, now, self->worker,
                                    welcome->executors ? welcome->executors : 1);
 }
@@ -235,6 +277,7 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
         return MP_OK; /* what is open will be finished; new jobs are told by an ERROR */
     case MPX_OP_RESULT:
     case MPX_OP_PROGRESS:
+    case MPX_OP_OUTPUT:
         acknowledge(self, event->payload.size);
         break;
     case MPX_OP_CENSUS:
@@ -247,6 +290,10 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
             acknowledge(self, event->payload.size);
         on_errand(self, &event->header, event->payload);
         return MP_OK;
+    case MPX_OP_FETCH:
+    case MPX_OP_SHIPPED:
+        return mpx_shipments_message(self->shipments, self->session, &event->header,
+                                     event->payload);
     default:
         break;
     }
@@ -278,6 +325,7 @@ static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *
         mpx_fault(event->rc, "%s", mpx_session_problem(self->session));
         tell_errands(self, event->rc);
         lose_questions(self);
+        lose_shipments(self);
         break;
     }
     bool turned_away = event->rc == MP_EPERM || event->rc == MP_EAUTH;
@@ -320,6 +368,9 @@ static int64_t deadline(const mpx_backend_t *base)
 static void destroy(mpx_backend_t *base)
 {
     remote_t *self = (remote_t *)base;
+    mpx_shipment_t *shipment, *next;
+    DL_FOREACH_SAFE (self->shipments, shipment, next)
+        mpx_shipment_free(shipment);
     mpx_session_destroy(&self->session);
     mpx_engine_destroy(&base->engine);
     free(self);
@@ -338,6 +389,7 @@ static const mpx_backend_ops_t ops = {
     .destroy = destroy,
     .stat = stat,
     .ask = ask,
+    .ship = ship,
     .withdraw = withdraw,
     .errand_begin = errand_begin,
     .errand_end = errand_end,

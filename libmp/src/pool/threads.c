@@ -284,6 +284,7 @@ mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out)
         return mpx_fault(MP_ENOMEM, "a pool");
     self->base.ops = &ops;
     self->base.limits_here = true;
+    self->base.own_output = true;
     self->is_inline = options->workers == MP_INLINE;
     self->generation = mpx_fork_generation();
     if (gethostname(self->host, sizeof self->host - 1))

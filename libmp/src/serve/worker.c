@@ -5,6 +5,10 @@
  * The workshop is made before the session: its nursery must know nothing of ZeroMQ. Each
  * connection to the broker has a relay of its own; when it is lost, so are its jobs, and
  * executors that still run one of their calls are replaced: nobody waits for the results.
+ *
+ *     STARTING -> SERVING --stop--> DRAINING --nothing runs--> OVER
+ *                                       | drain_ms
+ *                                       +--> STOPPING --all have ended--> OVER
  */
 #include <mp/pool.h>
 
@@ -13,6 +17,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "link.h"
+#include "modules.h"
 #include "relay.h"
 #include "session.h"
 
@@ -28,7 +33,8 @@
 typedef enum state {
     STARTING, /* executors come up */
     SERVING,
-    DRAINING, /* finish what we have */
+    DRAINING, /* finish what runs, give back the rest */
+    STOPPING, /* what still runs is made to end */
     OVER
 } state_t;
 
@@ -42,11 +48,15 @@ struct mpx_serve {
     mpx_relay_t *relay;     /* NULL: not connected */
     mp_worker_state_t told; /* by the last tick */
     int64_t tick_at;
+    mpx_modules_t *modules; /* NULL: none are taken */
+    bool gave_back;         /* on this connection */
+    bool troubled;          /* that there is no connection was said */
+    int64_t until;          /* DRAINING, STOPPING */
     char name[300];
 };
 typedef struct mpx_serve worker_t;
 
-enum { STOP_READ_BYTES = 128 };
+enum { STOP_READ_BYTES = 128, STOPPING_MS = 5000, MODULE_BYTES = 64 << 20 };
 
 static void say(const worker_t *self, mp_log_level_t level, const char *format, ...)
     MP_PRINTF(3, 4);
@@ -63,26 +73,42 @@ static void say(const worker_t *self, mp_log_level_t level, const char *format, 
     self->options->log(self->options->log_arg, level, line);
 }
 
+static uint64_t module_bytes(const mp_worker_options_t *options)
+{
+    return options->module_bytes ? options->module_bytes : MODULE_BYTES;
+}
+
 /* ---- towards the executors -------------------------------------------------------- */
 
-/* All executors offer the same; the first one up speaks for them. */
+/* All executors offer the same; the first one up speaks for them. arena: to be freed. */
+static mp_rc_t make_hello(const worker_t *self, mp_bytes_t hello_of_executor, mpx_hello_t *out,
+                          void **arena)
+{
+    mp_rc_t rc = mpx_hello_unpack(hello_of_executor, out, arena);
+    if (rc != MP_OK)
+        return rc;
+    out->role = MPX_ROLE_WORKER;
+    out->name = self->name;
+    out->slots = self->processes;
+    out->have = self->options->have;
+    out->returns = true;
+    out->module_bytes = self->modules ? module_bytes(self->options) : 0;
+    return MP_OK;
+}
+
 static mp_rc_t open_session(worker_t *self, mp_bytes_t hello_of_executor)
 {
     mpx_hello_t hello;
     void *arena = NULL;
-    mp_rc_t rc = mpx_hello_unpack(hello_of_executor, &hello, &arena);
+    mp_rc_t rc = make_hello(self, hello_of_executor, &hello, &arena);
     if (rc != MP_OK)
         return rc;
-    hello.role = MPX_ROLE_WORKER;
-    hello.name = self->name;
-    hello.slots = self->processes;
-    hello.have = self->options->have;
-    hello.returns = true;
+    int give_up_ms = self->options->give_up_ms;
     mpx_session_options_t options = {.endpoint = self->options->broker,
                                      .key_file = self->options->key_file,
                                      .hello = &hello,
-                                     .give_up_ms = -1};
-    if (hello.tasks_count == 0)
+                                     .give_up_ms = give_up_ms > 0 ? give_up_ms : -1};
+    if (hello.tasks_count == 0 && !self->modules)
         rc = mpx_fault(MP_ENOTASK, "there is no task to offer: load a module, or allow mp.exec");
     else
         rc = mpx_session_new(&options, mpx_now(), &self->session);
@@ -138,15 +164,29 @@ static mp_rc_t on_connected(worker_t *self)
     mp_rc_t rc = mpx_relay_new(self->engine, &options, &self->relay);
     if (rc != MP_OK)
         return rc;
+    self->troubled = false;
     say(self, MP_LOG_INFO, "connected to %s", self->options->broker);
-    mpx_header_t drain = {.op = MPX_OP_DRAIN};
-    return self->state == DRAINING ? to_broker(self, &drain, (mp_bytes_t){0}) : MP_OK;
+    self->gave_back = false;
+    return MP_OK;
 }
 
 static void on_lost(worker_t *self, int64_t now)
 {
+    self->troubled = true;
     say(self, MP_LOG_WARNING, "lost the broker: %s", mpx_session_problem(self->session));
+    if (self->modules)
+        mpx_modules_lost(self->modules);
     mpx_relay_destroy(&self->relay, now);
+}
+
+/* Once, not for each attempt. */
+static void tell_trouble(worker_t *self)
+{
+    if (self->troubled || self->relay || !self->session || !*mpx_session_problem(self->session))
+        return;
+    self->troubled = true;
+    say(self, MP_LOG_WARNING, "no broker yet, and it goes on trying: %s",
+        mpx_session_problem(self->session));
 }
 
 /* A message for each executor, and one that ends them. */
@@ -170,6 +210,23 @@ static mp_rc_t on_survey(const worker_t *self, int64_t now, uint64_t nonce)
     return rc == MP_ENOMEM ? rc : MP_OK; /* a connection that is lost will be reported as that */
 }
 
+/* What has not begun is given back with the next turn. */
+static void begin_to_drain(worker_t *self)
+{
+    if (self->state != SERVING)
+        return;
+    self->state = DRAINING;
+    self->until = mpx_deadline(mpx_now(), self->options->drain_ms ? self->options->drain_ms : -1);
+    say(self, MP_LOG_INFO, "draining");
+}
+
+static mp_rc_t on_module(worker_t *self, int64_t now, const mpx_session_event_t *event)
+{
+    if (!self->modules)
+        return mpx_fault(MP_EPROTO, "a module that was not asked for");
+    return mpx_modules_message(self->modules, now, &event->header, event->payload);
+}
+
 static mp_rc_t on_broker_message(worker_t *self, int64_t now, const mpx_session_event_t *event)
 {
     switch (event->header.op) {
@@ -178,6 +235,13 @@ static mp_rc_t on_broker_message(worker_t *self, int64_t now, const mpx_session_
         return MP_OK;
     case MPX_OP_SURVEY:
         return on_survey(self, now, event->header.nonce);
+    case MPX_OP_DISMISS:
+        begin_to_drain(self);
+        return MP_OK;
+    case MPX_OP_SHIP:
+    case MPX_OP_PIECE:
+    case MPX_OP_SHIPPED:
+        return on_module(self, now, event);
     default:
         return mpx_relay_message(self->relay, now, &event->header, event->payload);
     }
@@ -212,19 +276,70 @@ static mp_rc_t take_session_events(worker_t *self, int64_t now)
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
+/* ---- modules ---------------------------------------------------------------------- */
+
+static mp_rc_t load_module(void *arg, const char *path)
+{
+    return mpx_workshop_load(((worker_t *)arg)->workshop, path);
+}
+
+static void stop_loading(void *arg)
+{
+    mpx_workshop_stop_loading(((worker_t *)arg)->workshop);
+}
+
+/* What is offered from now on, also to the next broker. */
+static mp_rc_t offer(worker_t *self, mp_bytes_t hello_of_executor)
+{
+    mpx_hello_t hello;
+    void *arena = NULL;
+    mpx_buf_t body = {0};
+    mpx_header_t header = {.op = MPX_OP_OFFER};
+    mp_rc_t rc = make_hello(self, hello_of_executor, &hello, &arena);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_session_set_hello(self->session, &hello);
+    if (rc == MP_OK)
+        rc = mpx_hello_pack(&hello, &body);
+    if (rc == MP_OK && self->relay)
+        (void)to_broker(self, &header, mpx_buf_bytes(&body));
+    mpx_buf_free(&body);
+    free(arena);
+    return rc;
+}
+
+static mp_rc_t on_loaded(void *arg, mp_rc_t rc, mp_bytes_t hello, const char *problem)
+{
+    worker_t *self = arg;
+    mp_rc_t offered = rc == MP_OK ? offer(self, hello) : MP_OK;
+    if (rc == MP_OK)
+        say(self, MP_LOG_INFO, "took a module; executors that don't have it are replaced");
+    else
+        say(self, MP_LOG_WARNING, "refused a module: %s", problem);
+    mpx_modules_loaded(self->modules, mpx_now(), rc, problem);
+    return offered;
+}
+
+static mp_rc_t take_modules(worker_t *self)
+{
+    const mp_worker_options_t *options = self->options;
+    mpx_modules_options_t modules = {.dir = options->accept_modules,
+                                     .max_bytes = module_bytes(options),
+                                     .self = self,
+                                     .send = to_broker,
+                                     .load = load_module,
+                                     .stop_loading = stop_loading};
+    return options->accept_modules ? mpx_modules_new(&modules, &self->modules) : MP_OK;
+}
+
 /* ---- stopping --------------------------------------------------------------------- */
 
 void mpx_serve_stop(worker_t *self)
 {
-    if (self->state != SERVING) {
+    if (self->state == SERVING)
+        begin_to_drain(self);
+    else
         self->state = OVER;
-        return;
-    }
-    self->state = DRAINING;
-    say(self, MP_LOG_INFO, "draining");
-    mpx_header_t header = {.op = MPX_OP_DRAIN};
-    if (self->relay)
-        (void)to_broker(self, &header, (mp_bytes_t){0});
 }
 
 static void on_stop(worker_t *self)
@@ -234,9 +349,44 @@ static void on_stop(worker_t *self)
     mpx_serve_stop(self);
 }
 
-static bool is_drained(const worker_t *self)
+/* Time is up for what still runs. */
+static mp_rc_t stop_all(worker_t *self, int64_t now)
 {
-    return self->state == DRAINING && (!self->relay || mpx_relay_open_calls(self->relay) == 0);
+    char words[128];
+    self->state = STOPPING;
+    self->until = now + STOPPING_MS * MPX_MS;
+    say(self, MP_LOG_WARNING, "what still runs is stopped, after %d ms", self->options->drain_ms);
+    snprintf(words, sizeof words, "its worker was told to end, and waited %d ms for it",
+             self->options->drain_ms);
+    return self->relay ? mpx_relay_fail(self->relay, now, MP_EDRAINING, words) : MP_OK;
+}
+
+/* What has not begun is somebody else's from now on; once for each connection. */
+static mp_rc_t give_back(worker_t *self)
+{
+    if (!self->relay || self->gave_back)
+        return MP_OK;
+    mpx_header_t header = {.op = MPX_OP_DRAIN};
+    self->gave_back = true;
+    (void)to_broker(self, &header, (mp_bytes_t){0});
+    mpx_workshop_give_back(self->workshop);
+    return mpx_relay_give_back(self->relay, mpx_now());
+}
+
+static mp_rc_t look_at_drain(worker_t *self, int64_t now)
+{
+    mp_rc_t rc = self->state == DRAINING ? give_back(self) : MP_OK;
+    bool late = now >= self->until;
+    bool drained =
+        self->state == DRAINING && (!self->relay || mpx_relay_open_calls(self->relay) == 0);
+    bool stopped = self->state == STOPPING && (late || !mpx_workshop_is_busy(self->workshop));
+    if (rc != MP_OK)
+        return rc;
+    if (drained || stopped)
+        self->state = OVER;
+    else if (self->state == DRAINING && late)
+        return stop_all(self, now);
+    return rc;
 }
 
 /* ---- ticks ------------------------------------------------------------------------ */
@@ -302,8 +452,11 @@ mp_rc_t mpx_serve_turn(worker_t *self)
     if (rc == MP_OK && self->relay)
         rc = mpx_relay_flush(self->relay, now);
     mpx_workshop_wake(self->workshop);
-    if (rc == MP_OK && is_drained(self))
-        self->state = OVER;
+    if (self->modules)
+        mpx_modules_tick(self->modules, now);
+    tell_trouble(self);
+    if (rc == MP_OK)
+        rc = look_at_drain(self, now);
     if (rc == MP_OK)
         tick(self, now);
     return rc == MP_OK && self->state == OVER ? MP_EOF : rc;
@@ -314,6 +467,10 @@ int64_t mpx_serve_deadline(const worker_t *self)
     int64_t until = mpx_engine_deadline(self->engine);
     if (self->session)
         until = mpx_earlier(until, mpx_session_deadline(self->session));
+    if (self->modules)
+        until = mpx_earlier(until, mpx_modules_deadline(self->modules));
+    if (self->state == DRAINING || self->state == STOPPING)
+        until = mpx_earlier(until, self->until);
     return self->options->tick ? mpx_earlier(until, self->tick_at) : until;
 }
 
@@ -357,18 +514,28 @@ static mp_rc_t start(worker_t *self)
         .self = self,
         .ready = on_ready,
         .down = on_down,
+        .loaded = on_loaded,
         .failed = on_failed,
     };
     mp_rc_t rc = mpx_workshop_new(&workshop, &self->workshop);
     if (rc != MP_OK)
         return rc;
     self->engine = mpx_workshop_engine(self->workshop);
+    rc = take_modules(self);
+    if (rc != MP_OK)
+        return rc;
     if (options->name)
         snprintf(self->name, sizeof self->name, "%s", options->name);
     else
         snprintf(self->name, sizeof self->name, "%s:%d", mpx_workshop_host(self->workshop),
                  (int)getpid());
     return MP_OK;
+}
+
+/* Whether the broker, and so all of its clients, may have code run here that they bring. */
+static bool may_take_modules(const mp_worker_options_t *options)
+{
+    return options->key_file || strncmp(options->broker, "ipc://", 6) == 0;
 }
 
 static mp_rc_t check(const mp_worker_options_t *options)
@@ -381,6 +548,12 @@ static mp_rc_t check(const mp_worker_options_t *options)
         return mpx_fault(MP_EINVAL, "tick_ms must not be negative");
     if (options->max_calls_per_worker < 0)
         return mpx_fault(MP_EINVAL, "max_calls_per_worker must not be negative");
+    if (options->drain_ms < 0 || options->give_up_ms < 0)
+        return mpx_fault(MP_EINVAL, "drain_ms and give_up_ms must not be negative");
+    if (options->accept_modules && !may_take_modules(options))
+        return mpx_fault(MP_EINVAL,
+                         "modules are taken only from a broker that this worker knows to "
+                         "be its user's: connect by ipc, or with a key file");
     mpx_traits_t have;
     mp_rc_t rc = mpx_traits_parse(options->have, &have);
     return rc == MP_OK ? mpx_endpoint_check(options->broker, false) : rc;
@@ -410,6 +583,7 @@ void mpx_serve_destroy(mpx_serve_t **self_p)
         return;
     mpx_relay_destroy(&self->relay, mpx_now());
     mpx_session_destroy(&self->session);
+    mpx_modules_destroy(&self->modules);
     mpx_workshop_destroy(&self->workshop);
     free(self);
     *self_p = NULL;

@@ -81,6 +81,11 @@ static mp_rc_t pack_hello(mpx_session_t *self, const mpx_hello_t *hello)
     return mpx_hello_pack(&mine, &self->hello);
 }
 
+mp_rc_t mpx_session_set_hello(mpx_session_t *self, const mpx_hello_t *hello)
+{
+    return pack_hello(self, hello);
+}
+
 static mp_rc_t random_number(uint64_t *out)
 {
     do {

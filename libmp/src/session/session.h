@@ -38,6 +38,9 @@ typedef struct mpx_session_options {
 
 /* MP_OK; MP_EINVAL; MP_ENOTFOUND, MP_EPERM the certificate; MP_ESYSTEM; MP_ENOMEM. */
 mp_rc_t mpx_session_new(const mpx_session_options_t *options, int64_t now, mpx_session_t **out);
+/* Say this instead, from the next connection on; of a session without `keep`.
+ * MP_OK; MP_ETOOLARGE; MP_ENOMEM. */
+mp_rc_t mpx_session_set_hello(mpx_session_t *self, const mpx_hello_t *hello);
 /* Says BYE if it can. NULL-safe, idempotent. */
 void mpx_session_destroy(mpx_session_t **self);
 

@@ -186,6 +186,7 @@ static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *ta
     message->had = self->had;
     message->have = text(self->have);
     message->returns = self->returns;
+    message->module_bytes = self->module_bytes;
 }
 
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out)
@@ -246,6 +247,7 @@ static void hello_copy(const Mp__Hello *message, arena_t *arena, mpx_hello_t *ou
         .had = message->had,
         .have = arena_string(arena, message->have),
         .returns = message->returns,
+        .module_bytes = message->module_bytes,
     };
 }
 
@@ -361,6 +363,8 @@ mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out)
     message.label = text(self->label);
     message.weight = self->weight;
     message.needs = text(self->needs);
+    message.output_bytes = self->output_bytes;
+    message.nested = self->nested;
     return pack(&message.base, out);
 }
 
@@ -383,6 +387,8 @@ mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena)
             .soft_limit_ms = message->soft_limit_ms,
             .grace_ms = message->grace_ms,
             .priority = message->priority,
+            .output_bytes = message->output_bytes,
+            .nested = message->nested,
         };
     UNPACK_END();
     return rc;

@@ -65,6 +65,14 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_JOB_DEAD] = "JOB_DEAD",
     [MPX_OP_STAT] = "STAT",
     [MPX_OP_FACTS] = "FACTS",
+    [MPX_OP_DISMISS] = "DISMISS",
+    [MPX_OP_DISMISSED] = "DISMISSED",
+    [MPX_OP_OUTPUT] = "OUTPUT",
+    [MPX_OP_SHIP] = "SHIP",
+    [MPX_OP_SHIPPED] = "SHIPPED",
+    [MPX_OP_FETCH] = "FETCH",
+    [MPX_OP_PIECE] = "PIECE",
+    [MPX_OP_OFFER] = "OFFER",
 };
 
 /* Not every number has an op. */

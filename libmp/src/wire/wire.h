@@ -85,6 +85,14 @@ typedef enum mpx_op {
     MPX_OP_JOB_DEAD,
     MPX_OP_STAT = 80,
     MPX_OP_FACTS,
+    MPX_OP_DISMISS = 90,
+    MPX_OP_DISMISSED,
+    MPX_OP_OUTPUT,
+    MPX_OP_SHIP,
+    MPX_OP_SHIPPED,
+    MPX_OP_FETCH,
+    MPX_OP_PIECE,
+    MPX_OP_OFFER,
     MPX_OP_END /* one past the last */
 } mpx_op_t;
 
@@ -216,6 +224,7 @@ typedef struct mpx_hello {
     uint64_t had;
     const char *have; /* of a worker, see traits.h */
     bool returns;
+    uint64_t module_bytes; /* of a worker: the largest module that it takes; 0: none */
 } mpx_hello_t;
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out);
 mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena);
@@ -252,7 +261,9 @@ typedef struct mpx_open {
     int32_t priority;
     const char *label;
     uint32_t weight;
-    const char *needs; /* see traits.h */
+    const char *needs;     /* see traits.h */
+    uint32_t output_bytes; /* of each call's output; 0: it isn't wanted */
+    bool nested;
 } mpx_open_t;
 mp_rc_t mpx_open_pack(const mpx_open_t *self, mpx_buf_t *out);
 mp_rc_t mpx_open_unpack(mp_bytes_t body, mpx_open_t *out, void **arena);
@@ -307,6 +318,29 @@ typedef struct mpx_executor_stat {
 } mpx_executor_stat_t;
 mp_rc_t mpx_executor_stat_pack(const mpx_executor_stat_t *self, mpx_buf_t *out);
 mp_rc_t mpx_executor_stat_unpack(mp_bytes_t body, mpx_executor_stat_t *out, void **arena);
+
+/* Plain payloads. What a call wrote to stdout or stderr, and where. The host is laundered, and cut
+ * if need be. MP_OK; MP_ENOMEM; MP_EPROTO. */
+#define MPX_STDOUT         1u /* header.kind */
+#define MPX_STDERR         2u
+#define MPX_HOST_MAX       256u
+#define MPX_OUTPUT_MAX     4096u /* of what was written, in one message */
+#define MPX_OUTPUT_DEFAULT (1u << 20)
+mp_rc_t mpx_output_pack(mpx_buf_t *out, const char *host, mp_bytes_t written);
+mp_rc_t mpx_output_unpack(mp_bytes_t payload, char host[MPX_HOST_MAX], mp_bytes_t *written);
+
+/* A module that is shipped: its hash, and its name for people. */
+#define MPX_HASH_BYTES  32u
+#define MPX_PIECE_BYTES (256u * 1024u) /* at most, of a PIECE */
+typedef struct mpx_ship {
+    uint8_t hash[MPX_HASH_BYTES];
+    char name[128];
+} mpx_ship_t;
+mp_rc_t mpx_ship_pack(mpx_buf_t *out, const mpx_ship_t *ship);
+mp_rc_t mpx_ship_unpack(mp_bytes_t payload, mpx_ship_t *out);
+
+/* Copy bytes as a string that people can be shown; cut at size - 1. */
+void mpx_plain_text(mp_bytes_t bytes, char *out, size_t size);
 
 #define MPX_NONCE_BYTES 32
 #define MPX_PROOF_BYTES 32

@@ -22,6 +22,7 @@ struct mpx_workshop {
     uint32_t spare;    /* executors that are paused, because nobody lends */
     uint32_t crew_size;
     uint32_t relays; /* executors whose calls have had calls of their own */
+    bool gives_back;
     uint64_t generation;
     char host[256];
 };
@@ -202,7 +203,8 @@ static mp_rc_t refuse(const mpx_workshop_t *self, const mpx_crew_event_t *event)
 static mp_rc_t on_nested(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
 {
     mpx_bench_t *bench = find_bench(self, event->worker);
-    mpx_relay_options_t options = {.send_self = bench, .send = to_call, .limit_here = true};
+    mpx_relay_options_t options = {
+        .send_self = bench, .send = to_call, .limit_here = true, .nested = true};
     bool submits = event->header.op == MPX_OP_SUBMIT;
     mp_rc_t rc = MP_OK;
     if (!bench)
@@ -241,6 +243,8 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
                            .init_ns = (int64_t)event->header.busy_ns,
                            .up_at = now};
     DL_APPEND(self->benches, bench);
+    if (self->gives_back)
+        mpx_crew_ask(self->crew, event->worker, 1, MP_EDRAINING);
     self->counts.started++;
     self->counts.up++;
     if (self->expected > 0 && --self->expected == 0)
@@ -302,6 +306,49 @@ static mp_rc_t on_message(mpx_workshop_t *self, int64_t now, const mpx_crew_even
     return MP_OK;
 }
 
+/* Those that are up don't have the new module. */
+static mp_rc_t on_loaded(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
+{
+    mp_rc_t rc = self->options.loaded(self->options.self, MP_OK, event->payload, "");
+    const mpx_bench_t *bench;
+    DL_FOREACH (self->benches, bench) {
+        if (rc == MP_OK)
+            rc = mpx_engine_worker_drain(self->engine, now, bench->worker);
+        if (rc == MP_OK && mpx_crew_dismiss(self->crew, bench->worker) == MP_ENOMEM)
+            rc = MP_ENOMEM;
+    }
+    return rc;
+}
+
+mp_rc_t mpx_workshop_load(mpx_workshop_t *self, const char *path)
+{
+    return mpx_crew_load(self->crew, path);
+}
+
+void mpx_workshop_stop_loading(mpx_workshop_t *self)
+{
+    mpx_crew_stop_loading(self->crew);
+}
+
+void mpx_workshop_give_back(mpx_workshop_t *self)
+{
+    const mpx_bench_t *bench;
+    self->gives_back = true;
+    DL_FOREACH (self->benches, bench)
+        mpx_crew_ask(self->crew, bench->worker, 1, MP_EDRAINING);
+}
+
+bool mpx_workshop_is_busy(const mpx_workshop_t *self)
+{
+    const mpx_bench_t *bench;
+    uint32_t given = 0;
+    mpx_tally_t tally;
+    DL_FOREACH (self->benches, bench)
+        if (mpx_engine_worker_tally(self->engine, bench->worker, &given, &tally) && given)
+            return true;
+    return false;
+}
+
 static mp_rc_t on_event(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
 {
     switch (event->kind) {
@@ -313,6 +360,10 @@ static mp_rc_t on_event(mpx_workshop_t *self, int64_t now, const mpx_crew_event_
         return on_nested(self, now, event);
     case MPX_CREW_DOWN:
         return on_down(self, now, event);
+    case MPX_CREW_LOADED:
+        return on_loaded(self, now, event);
+    case MPX_CREW_REFUSED:
+        return self->options.loaded(self->options.self, event->rc, (mp_bytes_t){0}, event->problem);
     case MPX_CREW_FAILED:
         break;
     }

@@ -25,6 +25,8 @@ typedef struct mpx_workshop_options {
     mp_rc_t (*ready)(void *self, mp_bytes_t hello);
     /* One is dead. NULL: not wanted. */
     void (*down)(void *self, const mpx_crew_event_t *event);
+    /* A module was loaded, and what each of them offers now; or not: rc, problem. NULL: none is. */
+    mp_rc_t (*loaded)(void *self, mp_rc_t rc, mp_bytes_t hello, const char *problem);
     /* They can't work, see MPX_CREW_FAILED. */
     mp_rc_t (*failed)(void *self, int64_t now, mp_rc_t rc, const char *problem);
 } mpx_workshop_options_t;
@@ -37,6 +39,16 @@ void mpx_workshop_destroy(mpx_workshop_t **self);
 /* Have so many executors from now on; those that are too many end what they have. MP_OK;
  * MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_workshop_resize(mpx_workshop_t *self, int64_t now, uint32_t size);
+
+/* Have them open a module: `loaded` is called in time, and those that are up are replaced when they
+ * have ended what they have. As mpx_crew_load. */
+mp_rc_t mpx_workshop_load(mpx_workshop_t *self, const char *path);
+void mpx_workshop_stop_loading(mpx_workshop_t *self);
+
+/* Begin no call any more, but for those of calls: chunks are answered with MP_EDRAINING. */
+void mpx_workshop_give_back(mpx_workshop_t *self);
+/* Whether any of them has something to do, or to end. */
+bool mpx_workshop_is_busy(const mpx_workshop_t *self);
 
 typedef struct mpx_workshop_counts {
     uint32_t up;
