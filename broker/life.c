@@ -5,6 +5,7 @@
 #include "fault.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     ABSENT_MS = 2000, /* workers of a task may be about to join */
@@ -60,7 +61,8 @@ static bool may_command(const mpx_peer_t *client, mpx_wish_t wish)
         return false;
     if (wish == MPX_WISH_DISMISS)
         return true;
-    if (client->over_network && !*client->key)
+    bool over_network = strcmp(mpx_link_carrier(client->broker->link, client->id), "tcp") == 0;
+    if (over_network && !*client->key)
         return mpx_fault(MP_EPERM,
                          "modules are not taken over tcp from a client that has not shown "
                          "who it is; connect by ipc, or give the broker keys") == MP_OK;

@@ -45,7 +45,7 @@ touch gate
 exits "$second" 0
 exits $map 0
 
-# -- the deadline: what still runs is stopped, and is lost; with retries it goes on elsewhere
+# -- the deadline: what still runs is stopped, and ends so; with retries it goes on elsewhere
 start_worker third --procs 1 --load "$MP_WORK_TASKS" --drain-ms 300 --name third
 third=$worker
 rm gate
@@ -57,7 +57,7 @@ fourth=$worker
 kill "$third"
 exits "$third" 0
 exits $map 1
-[ "$(sed -n 1p pids)" = -23 ] || fail "what ran is not lost: $(cat pids)"
+[ "$(sed -n 1p pids)" = -43 ] || fail "what ran did not end for the drain: $(cat pids)"
 [ "$(grep -vc '^-' pids)" = 3 ] || fail "what did not run is: $(cat pids)"
 kill "$fourth"
 exits "$fourth" 0

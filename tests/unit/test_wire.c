@@ -687,7 +687,7 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert_int_eq(mpx_open_pack(&o, &buf), MP_OK);
     ck_assert_int_eq(mpx_open_unpack(mpx_buf_bytes(&buf), &o2, &arena), MP_OK);
     ck_assert(o2.call_limit_ms == 1 && o2.wait_ms == 2 && o2.soft_limit_ms == 3);
-    ck_assert(o2.grace_ms == 4 && o2.priority == -5 && o2.output_bytes == 6 && o2.nested);
+    ck_assert(o2.grace_ms == 4 && o2.priority == -5 && o2.output_bytes == 7 && o2.nested);
     ck_assert_str_eq(o2.label, "l");
     ck_assert_uint_eq(o2.weight, 6);
     ck_assert_str_eq(o2.needs, "gpu=1");

@@ -28,7 +28,8 @@ static mp_rc_t take_values(mpx_engine_t *self, int64_t now, const job_t *job,
                            header->item_bytes, payload, busy_ns);
     else
         tell_each_value(job, chunk, header, payload, busy_ns);
-    return mpx_engine_settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
+    return mpx_engine_settle(
+        self, mpx_sched_done(self->sched, now, header->chunk, header->count, busy_ns));
 }
 
 static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
@@ -99,8 +100,9 @@ static mp_rc_t on_result(mpx_engine_t *self, int64_t now, uint64_t worker,
         return mpx_fault(MP_EPROTO, "a RESULT doesn't fit the chunk that it names");
     const job_t *job = mpx_engine_find_job(self, chunk.job);
     if (chunk.orphan || !job)
-        return mpx_engine_settle(self, mpx_sched_done(self->sched, now, header->chunk, header->count,
-                                           (int64_t)(header->busy_ns & INT64_MAX)));
+        return mpx_engine_settle(self,
+                                 mpx_sched_done(self->sched, now, header->chunk, header->count,
+                                                (int64_t)(header->busy_ns & INT64_MAX)));
     if (header->code == MP_EDRAINING && mpx_sched_worker_drains(self->sched, worker))
         return mpx_engine_settle(self, mpx_sched_give_back(self->sched, now, header->chunk));
     if (header->code)
