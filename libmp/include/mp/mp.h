@@ -11,8 +11,8 @@
 #include <mp/imap.h>
 #include <mp/item.h>
 #include <mp/job.h>
-#include <mp/key.h>
 #include <mp/kept.h>
+#include <mp/key.h>
 #include <mp/list.h>
 #include <mp/log.h>
 #include <mp/managed.h>
