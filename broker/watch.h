@@ -12,8 +12,8 @@ mp_rc_t mpx_watch_answer(const mpx_scene_t *scene, const mpx_peer_t *client, uin
                          mp_bytes_t question);
 
 typedef struct mpx_watch {
-    mpx_notify_t *notify;
-    mpx_http_t *http; /* NULL: none */
+    mpx_notify_t *notify; /* NULL: none */
+    mpx_http_t *http;     /* NULL: none */
 } mpx_watch_t;
 
 /* Whether somebody is to be told that the loop turns, or wants something. */

@@ -1,6 +1,7 @@
 /* bench_sched: what a call costs the scheduler, which is pure, so nothing else runs.
  * Usage: bench_sched. Chunks of one call; each worker has one slot and takes two calls at once.
- * Times are of the processor. Of many jobs, each has calls queued all the time; of clients, each has as many jobs. */
+ * Times are of the processor. Of many jobs, each has calls queued all the time; of clients, each
+ * has as many jobs. */
 #include "sched.h"
 
 #include <stdio.h>

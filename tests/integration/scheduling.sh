@@ -32,7 +32,7 @@ before=$(now_ms)
 status 0 map --delay-ms 300 -- echo <<<late
 [ $(($(now_ms) - before)) -ge 300 ] || fail 'it was not delayed'
 before=$(now_ms)
-status 1 map --deadline-ms 300 -- sleep 60 <<<x
+status 1 map --deadline-ms 300 -- sh -c "sleep 60" <<<x
 says err 'deadline'
 [ $(($(now_ms) - before)) -lt 15000 ] || fail 'it was not stopped'
 "$MP" map --broker "$url" --needs gpu=1 -- sh -c "touch $work/held; sleep 60" <<<x 2>holder.err &

@@ -444,7 +444,7 @@ END_TEST
 START_TEST(wrong_options_are_refused)
 {
     static const mp_call_options_t wrong[] = {
-        {.soft_timeout_ms = -1}, {.stop_grace_ms = -1}, {.retry_on = 16},   {.retry_delay_ms = -1},
+        {.soft_timeout_ms = -1}, {.stop_grace_ms = -1}, {.retry_on = 64},   {.retry_delay_ms = -1},
         {.max_crashes = -1},     {.priority = 1001},    {.priority = -1001}};
     mp_pool_t *pool = new_pool(1);
     int in = 0, out;

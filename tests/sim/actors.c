@@ -51,6 +51,8 @@ static void *broker_new(void)
                                     .lease_ms = LEASE_MS,
                                     .session_ms = SESSION_MS,
                                     .object_bytes = MESSAGE_BYTES,
+                                    .kept_bytes = MANY_BYTES,
+                                    .keep_ms = SESSION_MS,
                                     .log = &self->log};
     mp_rc_t rc = mpx_broker_new(&options, &self->broker);
     MUST(rc == MP_OK, "the broker can't start: %s (%s)", mp_errname(rc), mp_errmsg());

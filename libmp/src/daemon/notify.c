@@ -80,7 +80,7 @@ static void send_text(const mpx_notify_t *self, const char *text, int flags)
 
 void mpx_notify_say(const mpx_notify_t *self, const char *state, const char *format, ...)
 {
-    if (!self->address_size)
+    if (!self || !self->address_size)
         return;
     char text[TEXT_MAX];
     int size = snprintf(text, sizeof text, "%s\nSTATUS=", state);
@@ -94,7 +94,7 @@ void mpx_notify_say(const mpx_notify_t *self, const char *state, const char *for
 
 int64_t mpx_notify_deadline(const mpx_notify_t *self)
 {
-    return self->address_size ? self->next_at : MPX_NEVER;
+    return self && self->address_size ? self->next_at : MPX_NEVER;
 }
 
 void mpx_notify_beat(mpx_notify_t *self, int64_t now, const char *status)

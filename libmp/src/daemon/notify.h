@@ -4,6 +4,8 @@
  * '@', an abstract name; else nothing here does anything. A beat says that the loop turns, as often
  * as a watchdog ($WATCHDOG_USEC) needs it; so it must be sent by that loop, and nobody else.
  *
+ * NULL stands for one that nobody wants to hear.
+ *
  * Each datagram has a socket of its own: none is inherited by those that we fork.
  */
 #ifndef MPX_NOTIFY_H
