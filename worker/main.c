@@ -44,7 +44,8 @@ static const mpx_setting_t settings[] = {
     {"give-up-ms", "MP_GIVE_UP_MS", MPX_NUMBER, "0", 0, 1 << 30, "N",
      "exit when no broker could be reached for so long; 0: never"},
     {"accept-modules", "MP_ACCEPT_MODULES", MPX_TEXT, NULL, 0, 0, "DIR",
-     "let clients ship modules here, to be kept in DIR; the broker must be on ipc"},
+     "let clients ship modules here, to be kept in DIR; the broker must be on ipc,\n"
+     "                             or there is a --key-file"},
     {"module-bytes", "MP_MODULE_BYTES", MPX_BYTES, "64M", 1, INT64_C(1) << 40, "BYTES",
      "the largest module that is accepted"},
     {"log-level", "MP_LOG_LEVEL", MPX_TEXT, "info", 0, 0, "LEVEL", "error, warning, info or debug"},

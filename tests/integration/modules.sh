@@ -113,3 +113,23 @@ start_worker late --procs 1 --accept-modules later --name late
 wait_for [ -e "later/$hash.so" ]
 exits $map 0
 [ "$(sort -u pids | wc -l)" -ge 2 ] || fail "it was not used: $(sort -u pids)"
+
+# -- with keys also over tcp: for those who may submit, and are operators; others may not drain either
+ok "$MP" keygen keys
+for role in submit work admin,submit; do
+    ok "$MP" keygen --name "${role%,*}" --role "$role" keys
+done
+background keyed "$MP_BROKER_BIN" --listen 'tcp://127.0.0.1:*' --keys keys
+wait_for grep -q '^ready ' keyed.out
+url=$(sed -n 's/^ready //p' keyed.out)
+start_worker far --procs 1 --accept-modules far --key-file keys/work.key --name far
+export MP_KEY_FILE=keys/submit.key
+status 3 ship --ship "$MP_WORK_TASKS" --task wt_say <lines
+says err 'lacks the role admin'
+status 1 "$MP" drain --broker "$url" 'work@far'
+says err 'lacks the role admin'
+MP_KEY_FILE=keys/admin.key
+status 0 ship --ship "$MP_WORK_TASKS" --task wt_say <lines
+same out lines
+status 0 "$MP" drain --broker "$url" 'work@far'
+exits "$worker" 0

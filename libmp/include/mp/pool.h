@@ -219,8 +219,10 @@ MP_API mp_rc_t mp_pool_resize(mp_pool_t *self, int processes);
 /* Send a shared object to the broker's workers that take modules (mp-worker --accept-modules),
  * which then offer its tasks, also those that join later while this pool lives. It is known by the
  * SHA-256 of its content, and sent only to those that don't have it yet. Code runs there: a broker
- * allows it only to clients that come by ipc, and so are its own user. timeout_ms  for all workers
- * that are connected now; 0 tries once, -1 waits for ever MP_OK they have it, at least one; or the
+ * allows it only to clients that come by ipc, and so are its own user, or whose key has the roles
+ * submit and admin.
+ * timeout_ms  for all workers that are connected now; 0 tries once, -1 waits for ever
+ * MP_OK they have it, at least one; or the
  * first of what went wrong, and others may have it all the same: MP_EMODULE it can't be read here
  * or opened there; MP_EEXIST one of its tasks has a name that is taken there; MP_ETOOLARGE;
  * MP_ELIMIT, MP_ENOSPACE that worker takes no more; MP_EPERM; MP_ENOWORKER no worker takes modules;

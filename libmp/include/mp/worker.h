@@ -60,13 +60,14 @@ typedef struct mp_worker_options {
                                        eventfd or a pipe; each read takes 128 bytes at most.
                                        0: none */
     int drain_ms;                   /* when told to stop: how long what runs may go on. Then it is
-                                       stopped in steps, and ends with MP_EWORKERLOST. 0: as long as
-                                       it likes */
+                                       stopped in steps, and ends with MP_EDRAINING. 0: as long as it
+                                       likes */
     int give_up_ms;                 /* end with MP_ECONNECT when no broker could be reached for so
                                        long; 0: never */
     const char *accept_modules;     /* a directory for modules that clients may ship, see
                                        mp_pool_ship; it is made if need be, and must be this user's
-                                       alone. Only from a broker on ipc. NULL: none are taken */
+                                       alone. Only from a broker on ipc, or with
+                                       key_file. NULL: none are taken */
     uint64_t module_bytes;          /* the largest module; 0: 64 MiB */
     /* Told what happens, one line without newline, at last why it can't go on
      * (MP_LOG_ERROR); NULL: silence. Called in the thread that runs mp_worker_run. */
