@@ -60,7 +60,7 @@ says err "no open job and no object '999/1'"
 background watch "$MP" stat --broker "$url" --watch --json
 watching() { [ "$(wc -l <watch.out)" -ge 2 ]; }
 wait_for watching
-kill -INT "$pid"
+kill -TERM "$pid"
 wait "$pid" || true
 
 # -- who holds a lock

@@ -19,6 +19,7 @@
 
 enum {
     LINGER_MS = 200,
+    FAREWELL_MS = 1000,  /* until a goodbye was heard */
     PAUSE_MS = 5,        /* of silence, after which the channel may be over without a word */
     RETRY_MS = 20,       /* between attempts to connect */
     PATIENCE_MS = 5000,  /* with a manager that is lost; a lease at least */
@@ -701,13 +702,24 @@ mp_rc_t mpx_line_new(const mpx_line_options_t *options, mpx_line_t **out)
     return rc;
 }
 
+/* What is sent over ZeroMQ is sent by a thread that ends with the process. The other side hangs up
+ * when it has heard a goodbye. */
+static void await_hearing(mpx_channel_t *channel)
+{
+    int64_t deadline = mpx_now() + FAREWELL_MS * MPX_MS;
+    if (strcmp(mpx_channel_carrier(channel), "lane") == 0)
+        return;
+    while (mpx_channel_rc(channel) == MP_OK && mpx_channel_wait(channel, deadline) == MP_OK)
+        ;
+}
+
 void mpx_line_farewell(mpx_line_t *self)
 {
     if (!look(self))
         return;
-    if (self->admitted)
-        (void)mpx_channel_send(self->channel, &(mpx_header_t){.op = MPX_OP_BYE},
-                               (mp_bytes_t){NULL, 0});
+    if (self->admitted && mpx_channel_send(self->channel, &(mpx_header_t){.op = MPX_OP_BYE},
+                                           (mp_bytes_t){NULL, 0}) == MP_OK)
+        await_hearing(self->channel);
     leave(self);
 }
 

@@ -59,7 +59,7 @@ mp_rc_t mpx_line_new(const mpx_line_options_t *options, mpx_line_t **out);
 /* Say goodbye, and free it. Nobody is in a call. NULL-safe. */
 void mpx_line_destroy(mpx_line_t **self);
 
-/* The process ends: say goodbye. */
+/* The process ends: say goodbye, and see that it is heard. Waits at most a second. */
 void mpx_line_farewell(mpx_line_t *self);
 
 /* Connect, if it isn't. MP_OK; MP_ECONNECT, MP_ETIMEDOUT; MP_EAUTH; MP_EVERSION … */

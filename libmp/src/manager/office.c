@@ -123,7 +123,8 @@ static const mpx_class_t class = {.come = on_come,
                                   .admitted = on_admitted,
                                   .message = on_message,
                                   .gone = on_gone,
-                                  .quiet = on_quiet};
+                                  .quiet = on_quiet,
+                                  .hangs_up = true};
 
 /* ---- time
  * ------------------------------------------------------------------------------------------------------

@@ -327,8 +327,13 @@ static void on_guest_message(mpx_guest_t *guest, const mpx_header_t *header, mp_
     mpx_entry_t *entry = guest->entry;
     entry->touched = true;
     if (header->op == MPX_OP_BYE || header->op == MPX_OP_ERROR) {
+        mpx_hub_t *hub = guest->hub;
+        uint64_t peer = guest->peer;
+        bool hangs_up = entry->class->hangs_up;
         guest->left = header->op == MPX_OP_BYE;
         put_out(guest, MP_OK, true);
+        if (hangs_up)
+            mpx_link_kick(hub->link, peer);
         return;
     }
     mp_rc_t rc = entry->class->message(entry->object, guest, header, payload);

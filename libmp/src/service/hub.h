@@ -35,6 +35,8 @@ typedef struct mpx_class {
     void (*refused)(void *object, const char *address);
     /* All that was there has been taken; may be NULL. */
     void (*quiet)(void *object);
+    /* Who says goodbye is hung up on, and so knows that it was heard. */
+    bool hangs_up;
 } mpx_class_t;
 
 typedef struct mpx_entry {
