@@ -106,6 +106,7 @@ rm -f begun
 status 0 "$MP" map --detach --id fifth -- ./gate.sh <numbers
 status 0 "$MP" job drop fifth
 status 1 "$MP" job wait fifth
+wait_for eval '[ -z "$(children gate.sh "$worker")" ]' # what ran of it is stopped, before the gate opens
 rm -f begun
 
 # -- two clients submit with one key at once: the calls run once, and both have the results
