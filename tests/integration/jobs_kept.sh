@@ -140,6 +140,8 @@ status 3 "$MP" map --detach --id taken -- echo <numbers
 says err 'there is a job taken already'
 status 2 "$MP" map --detach --id ../../etc -- echo <numbers
 status 2 "$MP" map --detach --id "$(printf 'x%.0s' {1..65})" -- echo <numbers
+status 3 "$MP" map --detach --id timed --delay-ms 5 -- echo <numbers
+says err 'keeps has no output, delay_ms'
 status 2 "$MP" map --detach --key '' -- echo <numbers
 status 2 "$MP" map --detach --broker local -- echo <numbers
 status 2 "$MP" job fetch 'no such job'
@@ -177,6 +179,7 @@ status 0 "$MP" dead requeue --all
 id=$(cat out)
 status 0 "$MP" job fetch "$id"
 seq 4 | sed 's/^/mended /' >mended
-same out mended
+sort out >sorted # they come in the order in which they died
+same sorted mended
 status 0 "$MP" dead list
 [ ! -s out ] || fail "requeued letters are still listed: $(cat out)"

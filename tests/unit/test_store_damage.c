@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 
-enum { ROUNDS = 50 };
+enum { ROUNDS = 25 };
 
 /* ---- damage --------------------------------------------------------------------------------- */
 
@@ -198,7 +198,7 @@ START_TEST(killed_while_it_commits)
         for (int i = 1 + rand_r(&seed) % 8; i > 0; i--)
             ck_assert_int_eq(read(ends[0], &acknowledged, sizeof acknowledged),
                              (ssize_t)sizeof acknowledged);
-        for (int i = rand_r(&seed) % 4000; i > 0; i--)
+        for (int i = rand_r(&seed) % 1000; i > 0; i--)
             sched_yield();
         kill(pid, SIGKILL);
         ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
@@ -228,5 +228,5 @@ int main(void)
     const TTest *const tests[] = {
         garbage, truncated, every_page, another_version, not_allowed, killed_while_it_commits,
         NULL};
-    return suite_run_with(setup, "store_damage", tests, 60);
+    return suite_run_with(setup, "store_damage", tests, 110);
 }

@@ -206,6 +206,9 @@ static mp_rc_t open_kept(mp_job_t *self, const mp_call_options_t *options)
 {
     char signature[MPX_SIGNATURE_MAX];
     mpx_job_spec_t spec;
+    if (options->output || options->delay_ms || options->deadline_ms)
+        return mpx_fault(MP_EINVAL, "a job that its broker keeps has no output, delay_ms or "
+                                    "deadline_ms: these are its client's, which may be gone");
     mp_rc_t rc = mpx_pool_job_spec(self->pool, self->task, options, signature, &spec);
     if (rc != MP_OK)
         return rc;
