@@ -2,7 +2,7 @@
 # Install what is needed, build with tests, and run them. Arguments go to ctest:
 #     tests/run.sh -R map          only tests whose name matches
 #     MP_PRESET=asan tests/run.sh  release (default), debug, asan, tsan
-#     MP_TEST_JOBS=1 tests/run.sh  one test at a time; default: one more than processors, since
+#     MP_TEST_JOBS=1 tests/run.sh  one test at a time; default: two more than processors, since
 #                                  most of them wait most of the time
 set -euo pipefail
 
@@ -21,4 +21,4 @@ export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:detect_stack_use
 export UBSAN_OPTIONS="print_stacktrace=1"
 export CK_FORK=yes
 
-exec ctest --test-dir "build/$preset" --parallel "${MP_TEST_JOBS:-$(($(nproc) + 1))}" --output-on-failure --no-tests=error "$@"
+exec ctest --test-dir "build/$preset" --parallel "${MP_TEST_JOBS:-$(($(nproc) + 2))}" --output-on-failure --no-tests=error "$@"
