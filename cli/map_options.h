@@ -7,36 +7,36 @@
 #define MAP_LOADS_MAX 32
 
 typedef struct map_options {
-    int processes;
     const char *broker;
-    int connect_timeout_ms;
     const char *load[MAP_LOADS_MAX + 1];
-    int loads;
     const char *task;
     const char *ship;
-    bool output;
     char **command; /* words; NULL: a task */
+    const char *joblog;
+    const char *id;
+    const char *key;
+    const char *needs;
+    int loads;
     int command_words;
+    int processes;
+    int connect_timeout_ms;
+    int timeout_ms;
+    int retries;
+    int chunksize;
+    int keep_ms;
+    int weight;
+    int delay_ms;
+    int deadline_ms;
     bool shell;
     bool unordered;
     bool halt_on_error;
     bool json;
-    int timeout_ms;
-    int retries;
-    int chunksize;
-    const char *joblog;
     bool resume;
     bool progress;
     bool no_progress;
+    bool output;
     bool detach;
-    const char *id;
-    const char *key;
-    int keep_ms;
     bool dead_letters;
-    const char *needs;
-    int weight;
-    int delay_ms;
-    int deadline_ms;
     bool help;
 } map_options_t;
 

@@ -17,18 +17,18 @@ extern "C" {
 #endif
 
 typedef struct mp_dead_letter {
-    unsigned long long number;   /* rises */
+    unsigned long long number;  /* rises */
+    unsigned long long index;   /* of the call in its job */
+    unsigned long long time_ms; /* when it ended, since 1970 */
+    size_t input_bytes;
+    mp_rc_t rc; /* how */
+    int pid;
+    int attempt;
     char job[MP_JOB_ID_MAX + 1]; /* id of the job, which may be gone */
     char label[128];
     char task[MP_TASK_NAME_MAX + 1];
-    unsigned long long index;   /* of the call in its job */
-    unsigned long long time_ms; /* when it ended, since 1970 */
-    mp_rc_t rc;                 /* how */
-    char message[256];          /* the beginning of it */
-    char host[128];             /* where the last attempt was */
-    int pid;
-    int attempt;
-    size_t input_bytes;
+    char message[256]; /* the beginning of it */
+    char host[128];    /* where the last attempt was */
 } mp_dead_letter_t;
 
 /* Dead letters with numbers above `after`, the oldest first. task: only those; NULL: all.

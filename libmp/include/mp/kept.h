@@ -42,21 +42,21 @@ extern "C" {
 #define MP_JOB_KEY_MAX 255
 
 typedef struct mp_job_info {
-    unsigned long long number; /* rises with each job of a broker */
+    unsigned long long number;     /* rises with each job of a broker */
+    unsigned long long calls;      /* put so far */
+    unsigned long long ended;      /* of these: that have an outcome */
+    unsigned long long failed;     /* of these: that aren't MP_OK */
+    unsigned long long taken;      /* outcomes that are gone */
+    unsigned long long bytes;      /* that it takes at the broker */
+    unsigned long long created_ms; /* since 1970 */
+    unsigned long long left_ms;    /* until it is forgotten; 0: not yet known */
+    int closed;                    /* no more calls will come */
+    int cancelled;
+    int clients; /* that have it open */
     char id[MP_JOB_ID_MAX + 1];
     char key[MP_JOB_KEY_MAX + 1]; /* "": none */
     char task[MP_TASK_NAME_MAX + 1];
     char label[128];
-    unsigned long long calls;  /* put so far */
-    unsigned long long ended;  /* of these: that have an outcome */
-    unsigned long long failed; /* of these: that aren't MP_OK */
-    unsigned long long taken;  /* outcomes that are gone */
-    int closed;                /* no more calls will come */
-    int cancelled;
-    int clients;                   /* that have it open */
-    unsigned long long bytes;      /* that it takes at the broker */
-    unsigned long long created_ms; /* since 1970 */
-    unsigned long long left_ms;    /* until it is forgotten; 0: not yet known */
 } mp_job_info_t;
 
 /* The id of a kept job; "" of any other. Valid as long as the job. */

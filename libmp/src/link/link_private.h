@@ -46,23 +46,24 @@ typedef enum dial_state { DIALLING, GREETED, UP, LOST, TOLD } dial_state_t;
 
 struct mpx_link {
     void *context;
-    bool own_context;
     uint64_t generation;
     void *socket; /* NULL: lanes alone */
     void *monitor;
     void *zap; /* of a hub with keys; else NULL */
-    bool has_curve;
     uint64_t failed_handshakes;
     mpx_lanes_t *lanes;   /* NULL: ZeroMQ alone */
     mpx_sentry_t *sentry; /* of a hub with a socket */
     int epoll;
+    bool own_context;
     bool is_hub;
+    bool has_curve;
+    bool listening;
+    bool connected; /* a dial: there was somebody, whatever he speaks */
     bool quiet; /* of a hub with both: ZeroMQ had nothing, and nothing was sent over it since */
     mpx_link_options_t options;
     char endpoints[ENDPOINTS_MAX][MPX_ENDPOINT_MAX];
     mpx_ipc_t ipc[ENDPOINTS_MAX];
     size_t endpoints_count;
-    bool listening;
     peer_t *peers; /* hub, by identity */
     peer_t *peers_by_id;
     peer_t *down; /* hub: gone, to be told */
@@ -72,7 +73,6 @@ struct mpx_link {
     dial_state_t dial;
     mp_rc_t down_rc;
     mpx_link_trouble_t trouble;
-    bool connected;      /* a dial: there was somebody, whatever he speaks */
     int dial_fd;         /* on the fork guard's list; -1: none */
     zmq_msg_t frames[2]; /* handed out last */
     size_t frames_count;

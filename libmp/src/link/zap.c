@@ -121,7 +121,7 @@ static void answer(void *socket, const question_t *question, bool admitted, cons
  * this ends. */
 void mpx_zap_answer(void *socket, mpx_zap_admit_t *admit, void *arg)
 {
-    question_t question;
+    question_t question = {0};
     while (hear(socket, &question)) {
         char key[MPX_CURVE_TEXT + 1] = "";
         bool admitted = judge(&question, admit, arg, key);

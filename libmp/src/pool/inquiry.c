@@ -78,7 +78,7 @@ mp_rc_t mpx_inquiry_run(mpx_inquiry_t *self, mp_pool_t *pool, int timeout_ms)
         rc = mpx_fault(MP_ECLOSED, "the pool is closed");
     else if (!backend->ops->errand_begin)
         rc = mpx_fault(MP_EINVAL, "only a broker keeps jobs: the pool needs one (MP_BROKER)");
-    if (rc == MP_OK) {
+    else {
         backend->ops->errand_begin(backend, &self->errand);
         rc = mpx_pool_wait(pool, is_over, self, deadline);
         if (pool->backend)

@@ -22,6 +22,7 @@ static mp_rc_t verdict(const mpx_shipment_t *shipment)
 static mp_rc_t ship(mp_pool_t *self, mpx_shipment_t *shipment, int64_t deadline)
 {
     mpx_backend_t *backend = self->backend;
+    // Our caller has seen that there is one. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
     mp_rc_t rc = backend->ops->ship(backend, shipment);
     if (rc != MP_OK)
         return rc;

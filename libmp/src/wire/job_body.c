@@ -165,7 +165,7 @@ static mp_rc_t read_order(const Mp__DeadOrder *message, mpx_dead_order_t *out, v
         message->what < MPX_DEAD_LIST || message->what > MPX_DEAD_DROP)
         return mpx_fault(MP_EPROTO, "the body of a JOB_DEAD is malformed");
     const char *strings[] = {message->task, message->id};
-    mp_bytes_t bytes;
+    mp_bytes_t bytes = {0};
     mp_rc_t rc = copy_all(strings, message->numbers, &bytes, arena);
     if (rc != MP_OK)
         return rc;
