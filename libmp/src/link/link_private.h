@@ -59,7 +59,7 @@ struct mpx_link {
     bool has_curve;
     bool listening;
     bool connected; /* a dial: there was somebody, whatever he speaks */
-    bool quiet; /* of a hub with both: ZeroMQ had nothing, and nothing was sent over it since */
+    bool quiet;     /* of a hub with both: ZeroMQ had nothing, and nothing was sent over it since */
     mpx_link_options_t options;
     char endpoints[ENDPOINTS_MAX][MPX_ENDPOINT_MAX];
     mpx_ipc_t ipc[ENDPOINTS_MAX];
