@@ -79,7 +79,7 @@ job=$!
 wait_for test -e running
 kill -INT "$hurry"
 wait_for grep -q 'what=draining' hurry.err
-kill -INT "$hurry"
+kill -INT "$hurry" || echo "it has ended by itself: $(tail -n 5 hurry.err job.err)"
 exits "$hurry" 0
 exits "$job" 1
 
