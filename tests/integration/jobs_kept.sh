@@ -140,7 +140,7 @@ status 3 "$MP" map --detach --id taken -- echo <numbers
 says err 'there is a job taken already'
 status 2 "$MP" map --detach --id ../../etc -- echo <numbers
 status 2 "$MP" map --detach --id "$(printf 'x%.0s' {1..65})" -- echo <numbers
-status 3 "$MP" map --detach --id timed --delay-ms 5 -- echo <numbers
+status 2 "$MP" map --detach --id timed --delay-ms 5 -- echo <numbers
 says err 'keeps has no output, delay_ms'
 status 2 "$MP" map --detach --key '' -- echo <numbers
 status 2 "$MP" map --detach --broker local -- echo <numbers
