@@ -74,12 +74,12 @@ background hurry "$MP" launch --broker "$url" --ssh "$ssh" --worker "$MP_WORKER_
 hurry=$pid
 patiently 60 grep -q '^all up' hurry.out
 rm -f running
-"$MP" map --broker "$url" --shell -- 'touch '"$work"'/running; sleep 60' <<<x >job.out 2>job.err &
+"$MP" map --broker "$url" --shell -- 'touch '"$work"'/running; sleep 60; : {}' <<<x >job.out 2>job.err &
 job=$!
 wait_for test -e running
 kill -INT "$hurry"
 wait_for grep -q 'what=draining' hurry.err
-kill -INT "$hurry" || echo "it has ended by itself: $(tail -n 5 hurry.err job.err)"
+kill -INT "$hurry" || fail "it has ended by itself: $(tail -n 5 hurry.err job.err)"
 exits "$hurry" 0
 exits "$job" 1
 
