@@ -526,28 +526,27 @@ mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms)
     return rc;
 }
 
-mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms)
+/* End a kept job's handle in one of two ways; on failure it is still the caller's. */
+static mp_rc_t let_go(mp_job_t **self, mp_rc_t (*how)(mpx_deposit_t *deposit, int64_t deadline),
+                      int timeout_ms)
 {
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
     mp_rc_t rc = enter_kept(*self);
     if (rc != MP_OK)
         return rc;
-    rc = mpx_deposit_leave((*self)->deposit, deadline);
+    rc = how((*self)->deposit, deadline);
     pthread_mutex_unlock(&(*self)->pool->lock);
     if (rc == MP_OK)
         mp_job_destroy(self);
     return rc;
 }
 
+mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms)
+{
+    return let_go(self, mpx_deposit_leave, timeout_ms);
+}
+
 mp_rc_t mp_job_drop(mp_job_t **self, int timeout_ms)
 {
-    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
-    mp_rc_t rc = enter_kept(*self);
-    if (rc != MP_OK)
-        return rc;
-    rc = mpx_deposit_drop((*self)->deposit, deadline);
-    pthread_mutex_unlock(&(*self)->pool->lock);
-    if (rc == MP_OK)
-        mp_job_destroy(self);
-    return rc;
+    return let_go(self, mpx_deposit_drop, timeout_ms);
 }
