@@ -71,7 +71,7 @@ says counted.err 'mp: terminated: 20 of 40 done$'
 
 # -- input without an end takes no memory: its writer has to wait
 for progress in --no-progress --progress; do
-    background endless bash -c "yes '' | exec '$MP' map -j 1 $progress -- sleep 60"
+    background endless bash -c "yes '' | exec '$MP' map -j 1 $progress -- sh -c 'sleep 60'"
     writer() { pgrep -P "$pid" -x yes; }
     blocked() { # it waits, and has not worked in between
         local before after
