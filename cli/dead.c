@@ -28,7 +28,9 @@ typedef struct dead {
 enum { BROKER, TASK, ALL, JSON, HELP };
 
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [BROKER] = {"broker", 'b', "URL",
+                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
+                "                             with keys the one in $MP_KEY_FILE is shown"},
     [TASK] = {"task", 't', "NAME", "only those of this task"},
     [ALL] = {"all", 'a', NULL, "requeue, drop: all of them"},
     [JSON] = {"json", 0, NULL, "list, show: a JSON object a line"},

@@ -25,7 +25,9 @@ enum { BROKER, TIMEOUT, JSON, HELP };
 enum { ROWS = 256, FLUSH_BYTES = 64 * 1024 };
 
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [BROKER] = {"broker", 'b', "URL",
+                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
+                "                             with keys the one in $MP_KEY_FILE is shown"},
     [TIMEOUT] = {"timeout-ms", 0, "N", "wait, fetch: how long; default: until the job is over"},
     [JSON] = {"json", 0, NULL, "a JSON object a line"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},

@@ -22,7 +22,9 @@ typedef struct stat_options {
 enum { BROKER, TIMEOUT, JSON, WATCH, HELP };
 
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [BROKER] = {"broker", 'b', "URL",
+                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
+                "                             with keys the one in $MP_KEY_FILE is shown"},
     [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 5000"},
     [JSON] = {"json", 0, NULL, "answer as a JSON object"},
     [WATCH] = {"watch", 'w', NULL, "again every second, until it is interrupted"},

@@ -23,7 +23,9 @@ typedef struct why {
 enum { BROKER, TIMEOUT, JSON, HELP };
 
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
+    [BROKER] = {"broker", 'b', "URL",
+                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
+                "                             with keys the one in $MP_KEY_FILE is shown"},
     [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 5000"},
     [JSON] = {"json", 0, NULL, "a JSON object for each job or object"},
     [HELP] = {"help", 'h', NULL, "print this and exit"},
