@@ -1,7 +1,5 @@
+#include "asking.h"
 #include "commands.h"
-#include "exits.h"
-#include "kept.h"
-#include "options.h"
 #include "text.h"
 
 #include <errno.h>
@@ -14,27 +12,23 @@
 enum { NUMBERS_MAX = 4096, ROWS = 256 };
 
 typedef struct dead {
-    const char *broker;
+    asking_t asking;
     const char *task;
     bool all;
-    bool json;
-    bool help;
     unsigned long long numbers[NUMBERS_MAX];
     size_t count;
     mp_pool_t *pool;
     output_t out;
 } dead_t;
 
-enum { BROKER, TASK, ALL, JSON, HELP };
-
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL",
-                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
-                "                             with keys the one in $MP_KEY_FILE is shown"},
-    [TASK] = {"task", 't', "NAME", "only those of this task"},
-    [ALL] = {"all", 'a', NULL, "requeue, drop: all of them"},
-    [JSON] = {"json", 0, NULL, "list, show: a JSON object a line"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    ASKING_BROKER,
+    OPTION_KEY_FILE,
+    {"task", 't', "NAME", "only those of this task", OPTION_TEXT(dead_t, task)},
+    {"all", 'a', NULL, "requeue, drop: all of them", OPTION_SWITCH(dead_t, all)},
+    ASKING_ANSWER("10000"),
+    ASKING_JSON("list, show: a JSON object a line"),
+    ASKING_HELP,
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -54,19 +48,6 @@ void dead_help(void)
            "Exit status 0: done; 1: there are none such; 2: wrong usage; 3: no broker;\n"
            "4: stdout could not be written.\n\nOptions:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    dead_t *self = arg;
-    bool *switches[SPECS] = {[ALL] = &self->all, [JSON] = &self->json, [HELP] = &self->help};
-    if (switches[index])
-        *switches[index] = true;
-    if (index == BROKER)
-        self->broker = argument;
-    if (index == TASK)
-        self->task = argument;
-    return true;
 }
 
 /* ---- to be looked at -------------------------------------------------------------------- */
@@ -92,7 +73,7 @@ static void print_fields(output_t *out, const mp_dead_letter_t *letter)
 static void print_row(dead_t *self, const mp_dead_letter_t *letter)
 {
     char words[400];
-    if (self->json) {
+    if (self->asking.json) {
         print_fields(&self->out, letter);
         output_text(&self->out, "}\n");
         return;
@@ -106,27 +87,55 @@ static mp_rc_t list(dead_t *self)
 {
     static mp_dead_letter_t rows[ROWS];
     unsigned long long after = 0;
-    size_t count;
-    do {
-        mp_rc_t rc =
-            mp_dead_list(self->pool, self->task, after, rows, ROWS, &count, KEPT_TIMEOUT_MS);
+    size_t count = ROWS;
+    while (count == ROWS && output_flush(&self->out)) {
+        mp_rc_t rc = mp_dead_list(self->pool, self->task, after, rows, ROWS, &count,
+                                  self->asking.timeout_ms);
         if (rc != MP_OK)
             return rc;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             print_row(self, &rows[i]);
-        if (count)
-            after = rows[count - 1].number;
-    } while (count == ROWS && output_flush(&self->out));
+            after = rows[i].number;
+        }
+    }
     return MP_OK;
+}
+
+static bool is_text(mp_bytes_t bytes)
+{
+    const unsigned char *at = bytes.data;
+    size_t left = bytes.size;
+    while (left > 0) {
+        size_t size = text_utf8(at, left);
+        if (size == 0 || *at == 0)
+            return false;
+        at += size;
+        left -= size;
+    }
+    return true;
+}
+
+/* "name":"text", or "name_base64" where it is no text. */
+static void print_bytes(output_t *out, const char *name, mp_bytes_t bytes)
+{
+    bool text = is_text(bytes);
+    output_printf(out, ",\"%s%s\":", name, text ? "" : "_base64");
+    if (text) {
+        output_json(out, bytes.data, bytes.size);
+        return;
+    }
+    output_text(out, "\"");
+    output_base64(out, bytes.data, bytes.size);
+    output_text(out, "\"");
 }
 
 static void print_detail(dead_t *self, const mp_dead_letter_t *letter,
                          const mp_dead_detail_t *detail)
 {
     output_t *out = &self->out;
-    if (self->json) {
+    if (self->asking.json) {
         print_fields(out, letter);
-        kept_json_bytes(out, "input", detail->input);
+        print_bytes(out, "input", detail->input);
         output_printf(out, ",\"code\":%d,\"signal\":%d,\"exit\":%d,\"error_output\":",
                       detail->outcome.code, detail->outcome.signal, detail->outcome.exit_status);
         output_json(out, detail->outcome.error_output, strlen(detail->outcome.error_output));
@@ -150,10 +159,10 @@ static mp_rc_t show(dead_t *self)
     mp_dead_detail_t detail;
     size_t count;
     unsigned long long number = self->numbers[0];
-    mp_rc_t rc = mp_dead_show(self->pool, number, &detail, KEPT_TIMEOUT_MS);
+    mp_rc_t rc = mp_dead_show(self->pool, number, &detail, self->asking.timeout_ms);
     if (rc == MP_OK)
         rc = mp_dead_list(self->pool, NULL, number ? number - 1 : 0, &letter, 1, &count,
-                          KEPT_TIMEOUT_MS);
+                          self->asking.timeout_ms);
     else
         return rc;
     if (rc == MP_OK && (count == 0 || letter.number != number))
@@ -169,8 +178,8 @@ static mp_rc_t show(dead_t *self)
 static mp_rc_t requeue(dead_t *self)
 {
     char id[MP_JOB_ID_MAX + 1];
-    mp_rc_t rc =
-        mp_dead_requeue(self->pool, self->task, self->numbers, self->count, id, KEPT_TIMEOUT_MS);
+    mp_rc_t rc = mp_dead_requeue(self->pool, self->task, self->numbers, self->count, id,
+                                 self->asking.timeout_ms);
     if (rc == MP_OK)
         output_printf(&self->out, "%s\n", id);
     return rc;
@@ -179,8 +188,8 @@ static mp_rc_t requeue(dead_t *self)
 static mp_rc_t drop(dead_t *self)
 {
     size_t dropped;
-    mp_rc_t rc =
-        mp_dead_drop(self->pool, self->task, self->numbers, self->count, &dropped, KEPT_TIMEOUT_MS);
+    mp_rc_t rc = mp_dead_drop(self->pool, self->task, self->numbers, self->count, &dropped,
+                              self->asking.timeout_ms);
     if (rc == MP_OK)
         output_printf(&self->out, "%zu dropped\n", dropped);
     return rc;
@@ -224,30 +233,19 @@ static bool add_number(dead_t *self, const char *word)
     char *end = NULL;
     errno = 0;
     unsigned long long number = strtoull(word, &end, 10);
-    if (errno || *end || *word < '0' || *word > '9' || self->count == NUMBERS_MAX) {
-        fprintf(stderr, "mp dead: '%s' is no number of a dead letter, or there are too many\n",
-                word);
+    if (errno || *end || *word < '0' || *word > '9') {
+        fprintf(stderr, "mp dead: '%s' is no number of a dead letter; see mp dead list\n", word);
         return false;
     }
     self->numbers[self->count++] = number;
     return true;
 }
 
-/* Options may stand before, between and behind the words. */
-static bool parse(dead_t *self, int argc, char **argv, const char **verb)
+static bool read_numbers(dead_t *self)
 {
-    for (int at = 0;;) {
-        int rest = options_parse("dead", specs, SPECS, argc - at, argv + at, on_option, self);
-        if (rest < 0)
+    for (int i = 1; i < self->asking.word_count; i++)
+        if (!add_number(self, self->asking.words[i]))
             return false;
-        at += rest;
-        if (at >= argc)
-            break;
-        if (!*verb)
-            *verb = argv[at];
-        else if (!add_number(self, argv[at]))
-            return false;
-    }
     sort_numbers(self);
     return true;
 }
@@ -259,39 +257,35 @@ static bool fits(const dead_t *self, const struct action *action)
     return !self->all && self->count == (size_t)(action->run == show);
 }
 
-static int run(dead_t *self, const struct action *action)
+static mp_rc_t run(dead_t *self, const struct action *action)
 {
-    int status = kept_connect("dead", self->broker, &self->pool);
-    if (status)
-        return status;
-    output_init(&self->out, STDOUT_FILENO, -1);
-    mp_rc_t rc = action->run(self);
-    if (rc != MP_OK)
-        status = kept_complain("dead", rc);
-    if (!output_flush(&self->out)) {
-        fprintf(stderr, "mp dead: stdout: %s\n", strerror(self->out.error));
-        status = EXIT_OUTPUT;
-    }
-    output_free(&self->out);
-    mp_pool_destroy(&self->pool);
-    return status;
+    mp_pool_options_t options = {.broker = self->asking.broker,
+                                 .connect_timeout_ms = self->asking.timeout_ms};
+    mp_rc_t rc = mp_pool_new(&options, &self->pool);
+    return rc == MP_OK ? action->run(self) : rc;
 }
 
 int dead_main(int argc, char **argv)
 {
-    static dead_t self;
-    const char *verb = NULL;
-    if (!parse(&self, argc, argv, &verb))
+    static dead_t self = {.asking = {.command = "dead",
+                                     .show_help = dead_help,
+                                     .words_max = 1 + NUMBERS_MAX,
+                                     .timeout_ms = 10000,
+                                     .unreached = EXIT_UNABLE}};
+    int status;
+    if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
+        return status;
+    if (!read_numbers(&self))
         return EXIT_USAGE;
-    if (self.help) {
-        dead_help();
-        return 0;
-    }
-    const struct action *action = find_action(verb);
+    const struct action *action = find_action(self.asking.word_count ? self.asking.words[0] : NULL);
     if (!action || !fits(&self, action)) {
         fprintf(stderr, "mp dead: list; show NUMBER; requeue or drop, and NUMBERs or --all? See mp "
                         "dead --help\n");
         return EXIT_USAGE;
     }
-    return run(&self, action);
+    output_init(&self.out, STDOUT_FILENO, -1);
+    status = asking_end(&self.asking, run(&self, action), &self.out);
+    output_free(&self.out);
+    mp_pool_destroy(&self.pool);
+    return status;
 }

@@ -2,6 +2,8 @@
 #ifndef MP_CLI_EXITS_H
 #define MP_CLI_EXITS_H
 
+#include <stdlib.h> /* EXIT_SUCCESS */
+
 enum {
     EXIT_FAILED = 1, /* some calls failed, or the broker does not answer */
     EXIT_USAGE = 2,

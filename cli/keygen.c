@@ -17,23 +17,24 @@ typedef struct keygen {
     const char *roles;
     const char *server;
     const char *allow;
-    int force;
+    bool force;
     bool help;
 } keygen_t;
 
-enum { NAME, ROLE, SERVER, ALLOW, FORCE, HELP };
-
 static const option_spec_t specs[] = {
-    [NAME] = {"name", 'n', "NAME", "whose key it is: a client's or a worker's"},
-    [ROLE] = {"role", 'r', "ROLES",
-              "what it may do: of submit, work, read, write and admin,\n"
-              "                             with commas between them; default: submit,read,write"},
-    [SERVER] = {"server", 's', "FILE",
-                "make the key in FILE, elsewhere than at the broker, whose\n"
-                "                             server.pub this is"},
-    [ALLOW] = {"allow", 'a', "FILE", "list the key of this .pub in DIR, and make none"},
-    [FORCE] = {"force", 'f', NULL, "replace what is there"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    {"name", 'n', "NAME", "whose key it is: a client's or a worker's", OPTION_TEXT(keygen_t, name)},
+    {"role", 'r', "ROLES",
+     "what it may do: of submit, work, read, write and admin,\n"
+     "                             with commas between them; default: submit,read,write",
+     OPTION_TEXT(keygen_t, roles)},
+    {"server", 's', "FILE",
+     "make the key in FILE, elsewhere than at the broker, whose\n"
+     "                             server.pub this is",
+     OPTION_TEXT(keygen_t, server)},
+    {"allow", 'a', "FILE", "list the key of this .pub in DIR, and make none",
+     OPTION_TEXT(keygen_t, allow)},
+    {"force", 'f', NULL, "replace what is there", OPTION_SWITCH(keygen_t, force)},
+    {"help", 'h', NULL, "print this and exit", OPTION_SWITCH(keygen_t, help)},
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -53,31 +54,6 @@ void keygen_help(void)
         "Options:\n");
     options_print(specs, SPECS);
     printf("\nExit status: 0 done; 1 not: a file is there, or can't be made; 2 wrong usage.\n");
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    keygen_t *self = arg;
-    switch (index) {
-    case NAME:
-        self->name = argument;
-        return true;
-    case ROLE:
-        self->roles = argument;
-        return true;
-    case SERVER:
-        self->server = argument;
-        return true;
-    case ALLOW:
-        self->allow = argument;
-        return true;
-    case FORCE:
-        self->force = 1;
-        return true;
-    default:
-        self->help = true;
-        return true;
-    }
 }
 
 static int complain(mp_rc_t rc)
@@ -206,7 +182,7 @@ static int elsewhere(const keygen_t *self, const char *path)
 int keygen_main(int argc, char **argv)
 {
     keygen_t self = {0};
-    int rest = options_parse("keygen", specs, SPECS, argc, argv, on_option, &self);
+    int rest = options_parse("keygen", specs, SPECS, argc, argv, &self);
     if (rest < 0)
         return EXIT_USAGE;
     if (self.help) {

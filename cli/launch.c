@@ -1,11 +1,11 @@
 /* mp launch: workers elsewhere, for as long as it runs. */
+#include "asking.h"
 #include "commands.h"
-#include "exits.h"
-#include "options.h"
 #include "place.h"
 #include "posting.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <mp/broker.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,11 +28,10 @@ enum {
 typedef enum phase { STARTING, UP, DRAINING, ENDING, KILLING } phase_t;
 
 typedef struct launch {
+    asking_t asking; /* of the broker as this process reaches it */
     place_setup_t setup;
-    const char *broker; /* as this process reaches it */
     int tunnel_port;
     int ready_ms, drain_ms, lost_ms;
-    bool help;
 
     posting_t *postings;
     size_t count;
@@ -43,73 +42,44 @@ typedef struct launch {
     int64_t look_at, answered_at;
 } launch_t;
 
-enum { BROKER, KEY_FILE, WORKER, TUNNEL, SSH, SRUN, READY, DRAIN, LOST, HELP };
-
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL", "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
-    [KEY_FILE] = {"key-file", 'K', "FILE",
-                  "the key of this command; default: $MP_KEY_FILE. Workers' is\n"
-                  "                             for them to find: -- --key-file FILE"},
-    [WORKER] = {"worker", 'w', "PROGRAM", "mp-worker's name or path there; default: mp-worker"},
-    [TUNNEL] = {"tunnel", 0, "PORT",
-                "let hosts of ssh reach the broker by this loopback port of theirs"},
-    [SSH] = {"ssh", 0, "WORDS", "ssh, with options: 'ssh -p 2222'; default: ssh"},
-    [SRUN] = {"srun", 0, "WORDS", "srun, with options: 'srun -p gpu'; default: srun"},
-    [READY] = {"ready-ms", 0, "N", "how long all of them may take to come up; default: 60000"},
-    [DRAIN] = {"drain-ms", 0, "N", "how long they may finish what they have; default: 30000"},
-    [LOST] = {"lost-ms", 0, "N",
-              "end when the broker was silent so long; 0: never; default: 60000"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    ASKING_BROKER,
+    OPTION_KEY_FILE,
+    {"worker", 'w', "PROGRAM", "mp-worker's name or path there; default: mp-worker",
+     OPTION_TEXT(launch_t, setup.program)},
+    {"tunnel", 0, "PORT", "let hosts of ssh reach the broker by this loopback port of theirs",
+     OPTION_NUMBER(launch_t, tunnel_port, 1)},
+    {"ssh", 0, "WORDS", "ssh, with options: 'ssh -p 2222'; default: ssh",
+     OPTION_TEXT(launch_t, setup.ssh)},
+    {"srun", 0, "WORDS", "srun, with options: 'srun -p gpu'; default: srun",
+     OPTION_TEXT(launch_t, setup.srun)},
+    {"ready-ms", 0, "N", "how long all of them may take to come up; default: 60000",
+     OPTION_NUMBER(launch_t, ready_ms, 1)},
+    {"drain-ms", 0, "N", "how long they may finish what they have; default: 30000",
+     OPTION_NUMBER(launch_t, drain_ms, 0)},
+    {"lost-ms", 0, "N", "end when the broker was silent so long; 0: never; default: 60000",
+     OPTION_NUMBER(launch_t, lost_ms, 0)},
+    ASKING_HELP,
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
 
 void launch_help(void)
 {
-    printf("Usage: mp launch [OPTION]... PLACE... [-- OPTION of mp-worker...]\n\n"
-           "Starts workers in each place, and says so when the broker has them. They stay for as\n"
-           "long as this command does: INT or TERM lets them finish what they run, a second one\n"
-           "doesn't. They also end when it is killed, or the broker is gone for good.\n\n"
-           "Places:\n"
-           "  ssh:HOST[*N]   one mp-worker there, with N executors; default: one a processor\n"
-           "  slurm:N[*P]    N tasks of a Slurm job, each an mp-worker with P executors\n"
-           "  local:N        one mp-worker here, with N executors\n\n"
-           "Options:\n");
+    printf(
+        "Usage: mp launch [OPTION]... PLACE... [-- OPTION of mp-worker...]\n\n"
+        "Starts workers in each place, and says so when the broker has them. They stay for as\n"
+        "long as this command does: INT or TERM lets them finish what they run, a second one\n"
+        "doesn't. They also end when it is killed, or the broker is gone for good.\n\n"
+        "Places:\n"
+        "  ssh:HOST[*N]   one mp-worker there, with N executors; default: one a processor\n"
+        "  slurm:N[*P]    N tasks of a Slurm job, each an mp-worker with P executors\n"
+        "  local:N        one mp-worker here, with N executors\n\n"
+        "A key is for this command; workers have their own, where they run: -- --key-file FILE\n\n"
+        "Options:\n");
     options_print(specs, SPECS);
     printf(
         "\nExample: mp launch -b tcp://head:5555 'ssh:node1*8' ssh:node2 -- --load /opt/sums.so\n");
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    launch_t *self = arg;
-    switch (index) {
-    case BROKER:
-        self->broker = argument;
-        return true;
-    case KEY_FILE:
-        return options_setenv("launch", "MP_KEY_FILE", argument);
-    case WORKER:
-        self->setup.program = argument;
-        return true;
-    case TUNNEL:
-        return options_number("launch", "tunnel", argument, 1, &self->tunnel_port);
-    case SSH:
-        self->setup.ssh = argument;
-        return true;
-    case SRUN:
-        self->setup.srun = argument;
-        return true;
-    case READY:
-        return options_number("launch", "ready-ms", argument, 1, &self->ready_ms);
-    case DRAIN:
-        return options_number("launch", "drain-ms", argument, 0, &self->drain_ms);
-    case LOST:
-        return options_number("launch", "lost-ms", argument, 0, &self->lost_ms);
-    default:
-        self->help = true;
-        return true;
-    }
 }
 
 static int64_t now_ms(void)
@@ -206,7 +176,8 @@ static void on_late(launch_t *self)
                     "give it "
                     "longer with --ready-ms%s\n",
                     posting->place.text, posting->ready, posting->place.tasks, self->ready_ms,
-                    self->broker, posting->place.kind == PLACE_SLURM ? ", and see squeue" : "");
+                    self->asking.broker,
+                    posting->place.kind == PLACE_SLURM ? ", and see squeue" : "");
     }
     drain(self, EXIT_UNABLE);
 }
@@ -235,7 +206,7 @@ static void on_deadline(launch_t *self)
 /* A broker that refuses this command's key is there, too: it is the workers' that must fit. */
 static bool answers(const launch_t *self, int timeout_ms)
 {
-    mp_rc_t rc = mp_broker_ping(self->broker, timeout_ms, NULL);
+    mp_rc_t rc = mp_broker_ping(self->asking.broker, timeout_ms, NULL);
     return rc == MP_OK || rc == MP_EPERM;
 }
 
@@ -250,7 +221,7 @@ static void look_at_broker(launch_t *self)
     if (now_ms() - self->answered_at < self->lost_ms)
         return;
     fprintf(stderr, "mp launch: no answer from the broker at %s for %d ms: ending the workers\n",
-            self->broker, self->lost_ms);
+            self->asking.broker, self->lost_ms);
     drain(self, EXIT_FAILED);
 }
 
@@ -275,7 +246,7 @@ static void tell_up(const launch_t *self)
     int workers = 0;
     for (size_t i = 0; i < self->count; i++)
         workers += self->postings[i].ready;
-    printf("all up: %d worker%s at %s\n", workers, workers == 1 ? "" : "s", self->broker);
+    printf("all up: %d worker%s at %s\n", workers, workers == 1 ? "" : "s", self->asking.broker);
     fflush(stdout);
 }
 
@@ -350,10 +321,11 @@ static bool start_one(launch_t *self, posting_t *posting)
 {
     char tunnel[600], broker[64];
     place_setup_t setup = self->setup;
-    setup.broker = self->broker;
+    setup.broker = self->asking.broker;
     if (posting->place.kind == PLACE_SSH && self->tunnel_port) {
         /* ssh takes HOST:PORT and a socket's path alike. */
-        snprintf(tunnel, sizeof tunnel, "127.0.0.1:%d:%.500s", self->tunnel_port, self->broker + 6);
+        snprintf(tunnel, sizeof tunnel, "127.0.0.1:%d:%.500s", self->tunnel_port,
+                 self->asking.broker + 6);
         snprintf(broker, sizeof broker, "tcp://127.0.0.1:%d", self->tunnel_port);
         setup.tunnel = tunnel;
         setup.broker = broker;
@@ -376,9 +348,9 @@ static bool is_loopback(const char *host)
 /* Other hosts don't reach this one's loopback or sockets. */
 static bool reaches(const launch_t *self, const place_t *place)
 {
-    bool is_private = strncmp(self->broker, "ipc://", 6) == 0 ||
-                      strncmp(self->broker, "tcp://127.", 10) == 0 ||
-                      strncmp(self->broker, "tcp://localhost", 15) == 0;
+    bool is_private = strncmp(self->asking.broker, "ipc://", 6) == 0 ||
+                      strncmp(self->asking.broker, "tcp://127.", 10) == 0 ||
+                      strncmp(self->asking.broker, "tcp://localhost", 15) == 0;
     const char *at = strrchr(place->host, '@');
     if (place->kind != PLACE_SSH || self->tunnel_port || !is_private ||
         is_loopback(at ? at + 1 : place->host))
@@ -386,7 +358,7 @@ static bool reaches(const launch_t *self, const place_t *place)
     fprintf(stderr,
             "mp launch: %s can't reach %s, which is this host's alone; give --tunnel PORT, or "
             "let the broker listen on a network, with keys\n",
-            place->text, self->broker);
+            place->text, self->asking.broker);
     return false;
 }
 
@@ -436,20 +408,18 @@ static int run(launch_t *self)
 
 int launch_main(int argc, char **argv)
 {
-    const char *broker = getenv("MP_BROKER");
-    launch_t self = {.broker = broker && *broker ? broker : "tcp://127.0.0.1:5555",
+    launch_t self = {.asking = {.command = "launch",
+                                .show_help = launch_help,
+                                .words_max = INT_MAX,
+                                .leading = true},
                      .setup = {.program = "mp-worker", .ssh = "ssh", .srun = "srun"},
                      .ready_ms = 60000,
                      .drain_ms = 30000,
                      .lost_ms = 60000,
                      .signals = -1};
-    int rest = options_parse("launch", specs, SPECS, argc, argv, on_option, &self);
-    if (rest < 0)
-        return EXIT_USAGE;
-    if (self.help) {
-        launch_help();
-        return 0;
-    }
+    int status;
+    if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
+        return status;
     self.postings = calloc(PLACES_MAX, sizeof *self.postings);
     if (!self.postings) {
         fprintf(stderr, "mp launch: %s\n", strerror(ENOMEM));
@@ -458,7 +428,9 @@ int launch_main(int argc, char **argv)
     for (size_t i = 0; i < PLACES_MAX; i++)
         self.postings[i].pidfd = self.postings[i].in = self.postings[i].out.fd =
             self.postings[i].err.fd = -1;
-    int status = read_places(&self, argc - rest, argv + rest) ? run(&self) : EXIT_USAGE;
+    status = EXIT_USAGE;
+    if (read_places(&self, self.asking.word_count, self.asking.words))
+        status = run(&self);
     for (size_t i = 0; i < self.count; i++)
         posting_free(&self.postings[i]);
     free(self.postings);

@@ -1,7 +1,6 @@
+#include "asking.h"
 #include "commands.h"
-#include "exits.h"
-#include "options.h"
-#include "output.h"
+#include "secret.h"
 #include "text.h"
 
 #include <mp/manager.h>
@@ -10,26 +9,24 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_MAX = 4096, TIMEOUT_MS = 3000 };
-
 typedef struct lock {
-    const char *broker;
-    const char *key_file;
-    bool json;
-    bool help;
-    char key[KEY_MAX];
-    size_t key_bytes;
+    asking_t asking;
+    secret_t secret;
     output_t out;
 } lock_t;
 
-enum { BROKER, KEY_FILE, JSON, HELP };
-
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL",
-                "a broker, or a manager's address; default: $MP_BROKER, else tcp://127.0.0.1:5555"},
-    [KEY_FILE] = {"key-file", 'k', "FILE", "its key: what is in FILE, but a last newline"},
-    [JSON] = {"json", 0, NULL, "a JSON object for each lock or semaphore"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    {"broker", 'b', "URL",
+     "a broker, or a manager's address; default: $MP_BROKER, else\n"
+     "                             tcp://127.0.0.1:5555",
+     OPTION_TEXT(asking_t, broker)},
+    OPTION_KEY_FILE,
+    {"manager-key", 'k', "FILE",
+     "the key of a program's manager: what is in FILE, but a last newline",
+     OPTION_TEXT(lock_t, secret.file)},
+    ASKING_ANSWER("3000"),
+    ASKING_JSON("a JSON object for each lock or semaphore"),
+    ASKING_HELP,
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -42,38 +39,6 @@ void lock_help(void)
         "and who waits. Exit status 0: it answered; 1: it did not, in time.\n\n"
         "Options:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    lock_t *self = arg;
-    if (index == BROKER)
-        self->broker = argument;
-    else if (index == KEY_FILE)
-        self->key_file = argument;
-    else if (index == JSON)
-        self->json = true;
-    else
-        self->help = true;
-    return true;
-}
-
-static bool read_key(lock_t *self)
-{
-    FILE *file = fopen(self->key_file, "r");
-    if (file)
-        self->key_bytes = fread(self->key, 1, KEY_MAX, file);
-    if (!file || ferror(file) || self->key_bytes == KEY_MAX) {
-        fprintf(stderr, "mp lock: %s: can't be read, or is no key of less than %d bytes\n",
-                self->key_file, KEY_MAX);
-        if (file)
-            fclose(file);
-        return false;
-    }
-    fclose(file);
-    if (self->key_bytes && self->key[self->key_bytes - 1] == '\n')
-        self->key_bytes--;
-    return true;
 }
 
 /* ---- what is shown -----------------------------------------------------------------------------
@@ -174,7 +139,7 @@ static mp_rc_t show(lock_t *self, const mp_tree_t *objects)
         const mp_tree_t *object = mp_tree_at(objects, i);
         if (!mp_tree_get(object, "held"))
             continue;
-        if (self->json)
+        if (self->asking.json)
             rc = show_json(&self->out, object);
         else
             show_text(&self->out, object);
@@ -182,61 +147,33 @@ static mp_rc_t show(lock_t *self, const mp_tree_t *objects)
     return rc;
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
-static int complain(mp_rc_t rc)
-{
-    fprintf(stderr, "mp lock: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
-    return rc == MP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
-}
-
-static int run(lock_t *self)
+static mp_rc_t ask(lock_t *self)
 {
     mp_manager_t *manager = NULL;
     mp_tree_t *objects = NULL;
-    if (self->key_file && !read_key(self))
-        return EXIT_FAILED;
-    mp_rc_t rc = mp_manager_connect(self->broker, self->key_file ? self->key : NULL,
-                                    self->key_bytes, TIMEOUT_MS, &manager);
+    mp_rc_t rc = mp_manager_connect(self->asking.broker, secret_bytes(&self->secret),
+                                    self->secret.size, self->asking.timeout_ms, &manager);
     if (rc == MP_OK)
-        rc = mp_manager_objects(manager, &objects, TIMEOUT_MS);
-    if (rc != MP_OK) {
-        int status = complain(rc);
-        mp_manager_destroy(&manager);
-        return status;
-    }
-    output_init(&self->out, STDOUT_FILENO, -1);
-    rc = show(self, objects);
-    bool written = rc == MP_OK && output_flush(&self->out);
-    output_free(&self->out);
+        rc = mp_manager_objects(manager, &objects, self->asking.timeout_ms);
+    if (rc == MP_OK)
+        rc = show(self, objects);
     mp_tree_destroy(&objects);
     mp_manager_destroy(&manager);
-    if (rc != MP_OK)
-        return complain(rc);
-    if (!written)
-        fprintf(stderr, "mp lock: stdout: %s\n", strerror(self->out.error));
-    return written ? EXIT_SUCCESS : EXIT_OUTPUT;
+    return rc;
 }
 
 int lock_main(int argc, char **argv)
 {
-    const char *broker = getenv("MP_BROKER");
-    lock_t self = {.broker = broker && *broker ? broker : "tcp://127.0.0.1:5555"};
-    int rest = options_parse("lock", specs, SPECS, argc, argv, on_option, &self);
-    if (rest < 0)
-        return EXIT_USAGE;
-    if (self.help) {
-        lock_help();
-        return 0;
-    }
-    if (rest < argc) {
-        fprintf(stderr, "mp lock: what is '%s'? See mp lock --help\n", argv[rest]);
-        return EXIT_USAGE;
-    }
-    if (strcmp(self.broker, "local") == 0) {
-        fprintf(stderr, "mp lock: 'local' is no broker; give --broker URL\n");
-        return EXIT_USAGE;
-    }
-    return run(&self);
+    lock_t self = {.asking = {.command = "lock", .show_help = lock_help, .timeout_ms = 3000}};
+    int status;
+    if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
+        return status;
+    if (!secret_read(&self.secret, "lock"))
+        return EXIT_FAILED;
+    output_init(&self.out, STDOUT_FILENO, -1);
+    status = asking_end(&self.asking, ask(&self), &self.out);
+    output_free(&self.out);
+    return status;
 }

@@ -7,78 +7,87 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    JOBS,
-    BROKER,
-    CONNECT,
-    KEY_FILE,
-    LOAD,
-    SHIP,
-    TASK,
-    SHELL,
-    UNORDERED,
-    KEEP_GOING,
-    HALT,
-    TIMEOUT,
-    RETRIES,
-    CHUNK,
-    OUTPUT,
-    JSON,
-    JOBLOG,
-    RESUME,
-    PROGRESS,
-    NO_PROGRESS,
-    DETACH,
-    ID,
-    KEY,
-    KEEP,
-    DEAD,
-    NEEDS,
-    WEIGHT,
-    DELAY,
-    DEADLINE,
-    HELP
-};
+static bool take_load(void *arg, const char *path)
+{
+    map_options_t *self = arg;
+    if (self->loads == MAP_LOADS_MAX) {
+        fprintf(stderr, "mp map: at most %d modules can be loaded\n", MAP_LOADS_MAX);
+        return false;
+    }
+    self->load[self->loads++] = path;
+    return true;
+}
+
+static bool keep_going(void *arg, const char *argument)
+{
+    map_options_t *self = arg;
+    (void)argument;
+    self->halt_on_error = false;
+    return true;
+}
 
 static const option_spec_t specs[] = {
-    [JOBS] = {"jobs", 'j', "N", "local worker processes; default: one for each processor"},
-    [BROKER] = {"broker", 'b', "URL",
-                "run on that broker's workers; default: $MP_BROKER, else\n"
-                "                             here; 'local' is here in any case"},
-    [CONNECT] = {"connect-timeout-ms", 0, "N",
-                 "to find the broker, also when it was lost; default: 10000"},
-    [KEY_FILE] = {"key-file", 'K', "FILE",
-                  "the key to show to a broker with keys; default: $MP_KEY_FILE"},
-    [LOAD] = {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable"},
-    [SHIP] = {"ship", 0, "LIB.so", "the same, and sent to a broker's workers that accept modules"},
-    [TASK] = {"task", 't', "NAME", "run this task over bytes: line in, result line out"},
-    [SHELL] = {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted"},
-    [UNORDERED] = {"unordered", 'u', NULL, "print results as they come, not in input order"},
-    [KEEP_GOING] = {"keep-going", 'k', NULL, "go on after a failed line (the default)"},
-    [HALT] = {"halt-on-error", 0, NULL, "stop at the first failed line"},
-    [TIMEOUT] = {"timeout-ms", 0, "N", "kill a call that runs longer"},
-    [RETRIES] = {"retries", 'r', "N", "further attempts at a line that fails; default: 0"},
-    [CHUNK] = {"chunk", 0, "N", "lines that travel together; default: adapts"},
-    [OUTPUT] = {"output", 0, NULL,
-                "show on stderr what tasks write, while they run, with line, host\n"
-                "                             and pid"},
-    [JSON] = {"json", 0, NULL, "a JSON object a line, failures too"},
-    [JOBLOG] = {"joblog", 0, "FILE", "append a line for each finished call"},
-    [RESUME] = {"resume", 0, NULL, "skip lines that the job log says ended well"},
-    [PROGRESS] = {"progress", 0, NULL, "show progress on stderr even if it is no terminal"},
-    [NO_PROGRESS] = {"no-progress", 0, NULL, "show none"},
-    [DETACH] = {"detach", 'd', NULL,
-                "leave the lines to the broker, print the job's id, and end;\n"
-                "                             mp job fetch ID has the results"},
-    [ID] = {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance"},
-    [KEY] = {"key", 0, "TEXT", "the same key again is the same job: lines run only once"},
-    [KEEP] = {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows"},
-    [DEAD] = {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead"},
-    [NEEDS] = {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a"},
-    [WEIGHT] = {"weight", 0, "N", "share among this client's maps; default: 1"},
-    [DELAY] = {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest"},
-    [DEADLINE] = {"deadline-ms", 0, "N", "give a line up so long after it was read"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    {"jobs", 'j', "N", "local worker processes; default: one for each processor",
+     OPTION_NUMBER(map_options_t, processes, 1)},
+    {"broker", 'b', "URL",
+     "run on that broker's workers; default: $MP_BROKER, else\n"
+     "                             here; 'local' is here in any case",
+     OPTION_TEXT(map_options_t, broker)},
+    {"connect-timeout-ms", 0, "N", "to find the broker, also when it was lost; default: 10000",
+     OPTION_NUMBER(map_options_t, connect_timeout_ms, 1)},
+    OPTION_KEY_FILE,
+    {"load", 'l', "LIB.so", "shared object whose tasks local workers load; repeatable",
+     OPTION_TAKE(take_load)},
+    {"ship", 0, "LIB.so", "the same, and sent to a broker's workers that accept modules",
+     OPTION_TEXT(map_options_t, ship)},
+    {"task", 't', "NAME", "run this task over bytes: line in, result line out",
+     OPTION_TEXT(map_options_t, task)},
+    {"shell", 0, NULL, "the words are one command line for /bin/sh; {} is quoted",
+     OPTION_SWITCH(map_options_t, shell)},
+    {"unordered", 'u', NULL, "print results as they come, not in input order",
+     OPTION_SWITCH(map_options_t, unordered)},
+    {"keep-going", 'k', NULL, "go on after a failed line (the default)", OPTION_TAKE(keep_going)},
+    {"halt-on-error", 0, NULL, "stop at the first failed line",
+     OPTION_SWITCH(map_options_t, halt_on_error)},
+    {"timeout-ms", 0, "N", "kill a call that runs longer",
+     OPTION_NUMBER(map_options_t, timeout_ms, 1)},
+    {"retries", 'r', "N", "further attempts at a line that fails; default: 0",
+     OPTION_NUMBER(map_options_t, retries, 0)},
+    {"chunk", 0, "N", "lines that travel together; default: adapts",
+     OPTION_NUMBER(map_options_t, chunksize, 1)},
+    {"output", 0, NULL,
+     "show on stderr what tasks write, while they run, with line, host\n"
+     "                             and pid",
+     OPTION_SWITCH(map_options_t, output)},
+    {"json", 0, NULL, "a JSON object a line, failures too", OPTION_SWITCH(map_options_t, json)},
+    {"joblog", 0, "FILE", "append a line for each finished call",
+     OPTION_TEXT(map_options_t, joblog)},
+    {"resume", 0, NULL, "skip lines that the job log says ended well",
+     OPTION_SWITCH(map_options_t, resume)},
+    {"progress", 0, NULL, "show progress on stderr even if it is no terminal",
+     OPTION_SWITCH(map_options_t, progress)},
+    {"no-progress", 0, NULL, "show none", OPTION_SWITCH(map_options_t, no_progress)},
+    {"detach", 'd', NULL,
+     "leave the lines to the broker, print the job's id, and end;\n"
+     "                             mp job fetch ID has the results",
+     OPTION_SWITCH(map_options_t, detach)},
+    {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance",
+     OPTION_TEXT(map_options_t, id)},
+    {"key", 0, "TEXT", "the same key again is the same job: lines run only once",
+     OPTION_TEXT(map_options_t, key)},
+    {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows",
+     OPTION_NUMBER(map_options_t, keep_ms, 1)},
+    {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead",
+     OPTION_SWITCH(map_options_t, dead_letters)},
+    {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a",
+     OPTION_TEXT(map_options_t, needs)},
+    {"weight", 0, "N", "share among this client's maps; default: 1",
+     OPTION_NUMBER(map_options_t, weight, 1)},
+    {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest",
+     OPTION_NUMBER(map_options_t, delay_ms, 0)},
+    {"deadline-ms", 0, "N", "give a line up so long after it was read",
+     OPTION_NUMBER(map_options_t, deadline_ms, 1)},
+    {"help", 'h', NULL, "print this and exit", OPTION_SWITCH(map_options_t, help)},
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -96,65 +105,6 @@ void map_help(void)
         "\nExit status: 0 all lines ended well; 1 some failed; 2 wrong usage; 3 nothing could\n"
         "be run; 4 results could not be written; 130 interrupted; 141 nobody reads the results.\n"
         "\nExample: find . -name '*.c' | mp map -- wc -l {}\n");
-}
-
-static bool on_load(map_options_t *self, const char *path)
-{
-    if (self->loads == MAP_LOADS_MAX) {
-        fprintf(stderr, "mp map: at most %d modules can be loaded\n", MAP_LOADS_MAX);
-        return false;
-    }
-    self->load[self->loads++] = path;
-    return true;
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    map_options_t *self = arg;
-    switch (index) {
-    case JOBS:
-        return options_number("map", "jobs", argument, 1, &self->processes);
-    case CONNECT:
-        return options_number("map", "connect-timeout-ms", argument, 1, &self->connect_timeout_ms);
-    case TIMEOUT:
-        return options_number("map", "timeout-ms", argument, 1, &self->timeout_ms);
-    case RETRIES:
-        return options_number("map", "retries", argument, 0, &self->retries);
-    case CHUNK:
-        return options_number("map", "chunk", argument, 1, &self->chunksize);
-    case KEEP:
-        return options_number("map", "keep-ms", argument, 1, &self->keep_ms);
-    case WEIGHT:
-        return options_number("map", "weight", argument, 1, &self->weight);
-    case DELAY:
-        return options_number("map", "delay-ms", argument, 0, &self->delay_ms);
-    case DEADLINE:
-        return options_number("map", "deadline-ms", argument, 1, &self->deadline_ms);
-    case LOAD:
-        return on_load(self, argument);
-    case KEY_FILE:
-        return options_setenv("map", "MP_KEY_FILE", argument);
-    default:
-        break;
-    }
-    const char **texts[SPECS] = {
-        [BROKER] = &self->broker, [SHIP] = &self->ship, [TASK] = &self->task,
-        [JOBLOG] = &self->joblog, [ID] = &self->id,     [KEY] = &self->key,
-        [NEEDS] = &self->needs,
-    };
-    bool *switches[SPECS] = {[SHELL] = &self->shell,        [UNORDERED] = &self->unordered,
-                             [HALT] = &self->halt_on_error, [OUTPUT] = &self->output,
-                             [JSON] = &self->json,          [RESUME] = &self->resume,
-                             [PROGRESS] = &self->progress,  [NO_PROGRESS] = &self->no_progress,
-                             [DETACH] = &self->detach,      [DEAD] = &self->dead_letters,
-                             [HELP] = &self->help};
-    if (texts[index])
-        *texts[index] = argument;
-    if (switches[index])
-        *switches[index] = true;
-    if (index == KEEP_GOING)
-        self->halt_on_error = false;
-    return true;
 }
 
 static const char *contradiction_of_kept(const map_options_t *self)
@@ -195,7 +145,7 @@ static const char *contradiction(const map_options_t *self)
 bool map_options_parse(map_options_t *self, int argc, char **argv)
 {
     *self = (map_options_t){0};
-    int rest = options_parse("map", specs, SPECS, argc, argv, on_option, self);
+    int rest = options_parse_leading("map", specs, SPECS, argc, argv, self);
     if (rest < 0)
         return false;
     if (self->help)

@@ -12,7 +12,6 @@ enum { SPECS_MAX = 32, LONG_FIRST = 1000 };
 
 static void convert(const option_spec_t *specs, size_t count, struct option *longs, char *shorts)
 {
-    *shorts++ = '+'; /* stop at the first argument: the rest belongs to the command */
     *shorts++ = ':';
     for (size_t i = 0; i < count; i++) {
         int has = specs[i].argument ? required_argument : no_argument;
@@ -53,25 +52,79 @@ static void complain(const char *command, const option_spec_t *specs, char **arg
     fprintf(stderr, "mp %s: %s %s; see mp %s --help\n", command, name, wrong, command);
 }
 
-int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,
-                  char **argv, option_handler_t *handler, void *self)
+static bool set_variable(const char *command, const char *variable, const char *value)
+{
+    if (setenv(variable, value, 1) == 0)
+        return true;
+    fprintf(stderr, "mp %s: %s\n", command, strerror(errno));
+    return false;
+}
+
+static bool set_number(const char *command, const option_spec_t *spec, const char *text, int *out)
+{
+    char *end = NULL;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno || end == text || *end || number < spec->min || number > INT_MAX) {
+        fprintf(stderr, "mp %s: --%s needs a whole number of at least %d, not '%s'\n", command,
+                spec->name, spec->min, text);
+        return false;
+    }
+    *out = (int)number;
+    return true;
+}
+
+static bool set(const char *command, const option_spec_t *spec, const char *argument, void *self)
+{
+    void *field = (char *)self + spec->field;
+    switch (spec->kind) {
+    case OPTION_IS_SWITCH:
+        *(bool *)field = true;
+        return true;
+    case OPTION_IS_TEXT:
+        *(const char **)field = argument;
+        return true;
+    case OPTION_IS_NUMBER:
+        return set_number(command, spec, argument, field);
+    case OPTION_IS_VARIABLE:
+        return set_variable(command, spec->variable, argument);
+    case OPTION_IS_TAKEN:
+        break;
+    }
+    return spec->take(self, argument);
+}
+
+static int parse(const char *command, const option_spec_t *specs, size_t count, int argc,
+                 char **argv, void *self, bool leading)
 {
     struct option longs[SPECS_MAX + 1];
-    char shorts[2 * SPECS_MAX + 3];
+    char shorts[2 * SPECS_MAX + 3] = "+";
     assert(count <= SPECS_MAX);
-    convert(specs, count, longs, shorts);
+    convert(specs, count, longs, shorts + 1);
     opterr = 0;
     optind = 0;
     int option;
-    while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, leading ? shorts : shorts + 1, longs, NULL)) != -1) {
         if (option == ':' || option == '?') {
             complain(command, specs, argv, option);
             return -1;
         }
-        if (!handler(self, index_of(specs, count, option), optarg))
+        if (!set(command, &specs[index_of(specs, count, option)], optarg, self))
             return -1;
     }
     return optind;
+}
+
+int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,
+                  char **argv, void *self)
+{
+    return parse(command, specs, count, argc, argv, self, false);
+}
+
+int options_parse_leading(const char *command, const option_spec_t *specs, size_t count, int argc,
+                          char **argv, void *self)
+{
+    return parse(command, specs, count, argc, argv, self, true);
 }
 
 void options_print(const option_spec_t *specs, size_t count)
@@ -84,26 +137,4 @@ void options_print(const option_spec_t *specs, size_t count)
                  specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
         printf("  %-26s %s\n", left, specs[i].help);
     }
-}
-
-bool options_setenv(const char *command, const char *variable, const char *value)
-{
-    if (setenv(variable, value, 1) == 0)
-        return true;
-    fprintf(stderr, "mp %s: %s\n", command, strerror(errno));
-    return false;
-}
-
-bool options_number(const char *command, const char *option, const char *text, int min, int *out)
-{
-    char *end = NULL;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < min || number > INT_MAX) {
-        fprintf(stderr, "mp %s: --%s needs a whole number of at least %d, not '%s'\n", command,
-                option, min, text);
-        return false;
-    }
-    *out = (int)number;
-    return true;
 }

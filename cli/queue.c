@@ -3,6 +3,7 @@
 #include "input.h"
 #include "options.h"
 #include "output.h"
+#include "secret.h"
 #include "text.h"
 
 #include <errno.h>
@@ -15,31 +16,32 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_MAX = 4096, NEVER = -1 };
+enum { NEVER = -1 };
 
 typedef struct queue {
     const char *address;
-    const char *key_file;
+    secret_t secret;
     int count;
     int maxsize;
     int timeout_ms;
     bool json;
     bool help;
-    char key[KEY_MAX];
-    size_t key_bytes;
     mp_queue_t *handle;
     output_t out;
 } queue_t;
 
-enum { KEY_FILE, JSON, COUNT, TIMEOUT, MAXSIZE, HELP };
-
 static const option_spec_t specs[] = {
-    [KEY_FILE] = {"key-file", 'k', "FILE", "the queue's key: what is in FILE, but a last newline"},
-    [JSON] = {"json", 0, NULL, "put: each line is JSON; get, stat: print JSON"},
-    [COUNT] = {"count", 'n', "N", "get: so many items; 0: without end; default: 1"},
-    [TIMEOUT] = {"timeout-ms", 0, "N", "wait so long for an item, a place, or an answer"},
-    [MAXSIZE] = {"maxsize", 0, "N", "own: items that it may hold; default: as many as fit"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    {"key-file", 'k', "FILE", "the queue's key: what is in FILE, but a last newline",
+     OPTION_TEXT(queue_t, secret.file)},
+    {"json", 0, NULL, "put: each line is JSON; get, stat: print JSON",
+     OPTION_SWITCH(queue_t, json)},
+    {"count", 'n', "N", "get: so many items; 0: without end; default: 1",
+     OPTION_NUMBER(queue_t, count, 0)},
+    {"timeout-ms", 0, "N", "wait so long for an item, a place, or an answer",
+     OPTION_NUMBER(queue_t, timeout_ms, 0)},
+    {"maxsize", 0, "N", "own: items that it may hold; default: as many as fit",
+     OPTION_NUMBER(queue_t, maxsize, 1)},
+    {"help", 'h', NULL, "print this and exit", OPTION_SWITCH(queue_t, help)},
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -56,28 +58,6 @@ void queue_help(void)
            "Exit status 0: done; 1: not all of it, in time; 3: the queue can't be reached.\n\n"
            "Options:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    queue_t *self = arg;
-    switch (index) {
-    case KEY_FILE:
-        self->key_file = argument;
-        return true;
-    case JSON:
-        self->json = true;
-        return true;
-    case COUNT:
-        return options_number("queue", "count", argument, 0, &self->count);
-    case TIMEOUT:
-        return options_number("queue", "timeout-ms", argument, 0, &self->timeout_ms);
-    case MAXSIZE:
-        return options_number("queue", "maxsize", argument, 1, &self->maxsize);
-    default:
-        self->help = true;
-        return true;
-    }
 }
 
 static int complain(mp_rc_t rc)
@@ -98,29 +78,6 @@ static int complain(mp_rc_t rc)
     }
 }
 
-static bool read_key(queue_t *self)
-{
-    FILE *file = fopen(self->key_file, "r");
-    if (file)
-        self->key_bytes = fread(self->key, 1, KEY_MAX, file);
-    if (!file || ferror(file) || self->key_bytes == KEY_MAX) {
-        fprintf(stderr, "mp queue: %s: %s\n", self->key_file,
-                file && !ferror(file) ? "longer than a key may be" : strerror(errno));
-        if (file)
-            fclose(file);
-        return false;
-    }
-    fclose(file);
-    if (self->key_bytes && self->key[self->key_bytes - 1] == '\n')
-        self->key_bytes--;
-    return true;
-}
-
-static const void *key_of(const queue_t *self)
-{
-    return self->key_file ? self->key : NULL;
-}
-
 /* ---- own ------------------------------------------------------------------------------------- */
 
 static int own(queue_t *self)
@@ -130,8 +87,8 @@ static int own(queue_t *self)
     size_t left = 0;
     mp_queue_options_t options = {.endpoint = self->address,
                                   .maxsize = (size_t)self->maxsize,
-                                  .key = key_of(self),
-                                  .key_bytes = self->key_bytes};
+                                  .key = secret_bytes(&self->secret),
+                                  .key_bytes = self->secret.size};
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
@@ -325,10 +282,11 @@ static int run(queue_t *self, const struct action *action)
     mp_rc_t rc = MP_OK;
     if (self->timeout_ms < 0)
         self->timeout_ms = action->timeout_ms;
-    if (self->key_file && !read_key(self))
+    if (!secret_read(&self->secret, "queue"))
         return EXIT_UNABLE;
     if (action->visits)
-        rc = mp_queue_connect(self->address, key_of(self), self->key_bytes, &self->handle);
+        rc = mp_queue_connect(self->address, secret_bytes(&self->secret), self->secret.size,
+                              &self->handle);
     if (rc != MP_OK)
         return complain(rc);
     output_init(&self->out, STDOUT_FILENO, -1);
@@ -338,38 +296,21 @@ static int run(queue_t *self, const struct action *action)
     return status;
 }
 
-/* Options may stand before, between and behind the words. */
-static int parse(queue_t *self, int argc, char **argv, const char *words[2])
-{
-    for (int i = 0; i < 3; i++) {
-        int rest = options_parse("queue", specs, SPECS, argc, argv, on_option, self);
-        if (rest < 0 || rest == argc)
-            return rest < 0 ? -1 : 0;
-        if (i == 2)
-            break;
-        words[i] = argv[rest];
-        argc -= rest;
-        argv += rest;
-    }
-    return -2;
-}
-
 int queue_main(int argc, char **argv)
 {
     queue_t self = {.count = 1, .timeout_ms = NEVER};
-    const char *words[2] = {NULL};
-    int parsed = parse(&self, argc, argv, words);
-    if (parsed == -1)
+    int rest = options_parse("queue", specs, SPECS, argc, argv, &self);
+    if (rest < 0)
         return EXIT_USAGE;
     if (self.help) {
         queue_help();
         return 0;
     }
-    const struct action *action = find_action(words[0]);
-    self.address = words[1];
-    if (parsed || !action || !self.address) {
+    const struct action *action = find_action(argv[rest]);
+    if (argc - rest != 2 || !action) {
         fprintf(stderr, "mp queue: own, put, get or stat, and an address? See mp queue --help\n");
         return EXIT_USAGE;
     }
+    self.address = argv[rest + 1];
     return run(&self, action);
 }

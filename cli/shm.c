@@ -15,11 +15,10 @@ typedef struct shm {
     output_t out;
 } shm_t;
 
-enum { JSON, HELP };
-
 static const option_spec_t specs[] = {
-    [JSON] = {"json", 0, NULL, "a JSON object for each block, or of what was removed"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    {"json", 0, NULL, "a JSON object for each block, or of what was removed",
+     OPTION_SWITCH(shm_t, json)},
+    {"help", 'h', NULL, "print this and exit", OPTION_SWITCH(shm_t, help)},
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -33,17 +32,6 @@ void shm_help(void)
            "        mapped, and they are not meant to be kept\n\n"
            "Options:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    shm_t *self = arg;
-    (void)argument;
-    if (index == JSON)
-        self->json = true;
-    else
-        self->help = true;
-    return true;
 }
 
 /* "left" is what reap would take. */
@@ -106,21 +94,15 @@ static int run(shm_t *self, const char *action)
 int shm_main(int argc, char **argv)
 {
     shm_t self = {0};
-    const char *action = "";
-    int rest = options_parse("shm", specs, SPECS, argc, argv, on_option, &self);
-    if (rest >= 0 && rest < argc) { /* and what stands behind the action */
-        action = argv[rest];
-        argc -= rest;
-        argv += rest;
-        rest = options_parse("shm", specs, SPECS, argc, argv, on_option, &self);
-    }
+    int rest = options_parse("shm", specs, SPECS, argc, argv, &self);
     if (rest < 0)
         return EXIT_USAGE;
     if (self.help) {
         shm_help();
         return 0;
     }
-    if (rest < argc || (strcmp(action, "ls") != 0 && strcmp(action, "reap") != 0)) {
+    const char *action = rest == argc - 1 ? argv[rest] : "";
+    if (strcmp(action, "ls") != 0 && strcmp(action, "reap") != 0) {
         fprintf(stderr, "mp shm: ls or reap? See mp shm --help\n");
         return EXIT_USAGE;
     }

@@ -1,34 +1,26 @@
+#include "asking.h"
 #include "commands.h"
-#include "exits.h"
-#include "options.h"
-#include "output.h"
 #include "table.h"
 
 #include <mp/broker.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef struct stat_options {
-    const char *broker;
-    int timeout_ms;
-    bool json;
+    asking_t asking;
     bool watch;
-    bool help;
 } stat_options_t;
 
-enum { BROKER, TIMEOUT, JSON, WATCH, HELP };
-
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL",
-                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
-                "                             with keys the one in $MP_KEY_FILE is shown"},
-    [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 5000"},
-    [JSON] = {"json", 0, NULL, "answer as a JSON object"},
-    [WATCH] = {"watch", 'w', NULL, "again every second, until it is interrupted"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    ASKING_BROKER,
+    OPTION_KEY_FILE,
+    ASKING_ANSWER("5000"),
+    ASKING_JSON("answer as a JSON object"),
+    {"watch", 'w', NULL, "again every second, until it is interrupted",
+     OPTION_SWITCH(stat_options_t, watch)},
+    ASKING_HELP,
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -41,27 +33,6 @@ void stat_help(void)
         "it answered; 1: it did not, in time.\n\n"
         "Options:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    stat_options_t *self = arg;
-    switch (index) {
-    case BROKER:
-        self->broker = argument;
-        return true;
-    case TIMEOUT:
-        return options_number("stat", "timeout-ms", argument, 0, &self->timeout_ms);
-    case JSON:
-        self->json = true;
-        return true;
-    case WATCH:
-        self->watch = true;
-        return true;
-    default:
-        self->help = true;
-        return true;
-    }
 }
 
 /* ---- what is shown ------------------------------------------------------------------------ */
@@ -166,7 +137,7 @@ static const column_t job_columns[] = {
 static mp_rc_t show(const stat_options_t *self, output_t *out, const mp_tree_t *stat)
 {
     char *text = NULL;
-    if (self->json) {
+    if (self->asking.json) {
         mp_rc_t rc = mp_tree_to_json(stat, 0, &text);
         if (rc == MP_OK)
             output_printf(out, "%s\n", text);
@@ -175,7 +146,7 @@ static mp_rc_t show(const stat_options_t *self, output_t *out, const mp_tree_t *
     }
     if (self->watch && isatty(STDOUT_FILENO))
         output_text(out, "\033[H\033[J");
-    show_broker(out, self->broker, mp_tree_get(stat, "broker"));
+    show_broker(out, self->asking.broker, mp_tree_get(stat, "broker"));
     TABLE(out, worker_columns, mp_tree_get(stat, "workers"));
     TABLE(out, task_columns, mp_tree_get(stat, "tasks"));
     TABLE(out, client_columns, mp_tree_get(stat, "clients"));
@@ -189,43 +160,24 @@ static int once(const stat_options_t *self)
 {
     output_t out;
     mp_tree_t *stat = NULL;
-    mp_rc_t rc = mp_broker_stat(self->broker, self->timeout_ms, &stat);
+    mp_rc_t rc = mp_broker_stat(self->asking.broker, self->asking.timeout_ms, &stat);
     output_init(&out, STDOUT_FILENO, -1);
     if (rc == MP_OK)
         rc = show(self, &out, stat);
-    bool written = rc == MP_OK && output_flush(&out);
-    if (rc != MP_OK)
-        fprintf(stderr, "mp stat: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
-    else if (!written)
-        fprintf(stderr, "mp stat: stdout: %s\n", strerror(out.error));
+    int status = asking_end(&self->asking, rc, &out);
     mp_tree_destroy(&stat);
     output_free(&out);
-    if (rc != MP_OK)
-        return rc == MP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
-    return written ? EXIT_SUCCESS : EXIT_OUTPUT;
+    return status;
 }
 
 int stat_main(int argc, char **argv)
 {
-    const char *broker = getenv("MP_BROKER");
-    stat_options_t self = {.broker = broker && *broker ? broker : "tcp://127.0.0.1:5555",
-                           .timeout_ms = 5000};
-    int rest = options_parse("stat", specs, SPECS, argc, argv, on_option, &self);
-    if (rest < 0)
-        return EXIT_USAGE;
-    if (self.help) {
-        stat_help();
-        return EXIT_SUCCESS;
-    }
-    if (rest < argc) {
-        fprintf(stderr, "mp stat: what is '%s'? See mp stat --help\n", argv[rest]);
-        return EXIT_USAGE;
-    }
-    if (strcmp(self.broker, "local") == 0) {
-        fprintf(stderr, "mp stat: 'local' is no broker; give --broker URL\n");
-        return EXIT_USAGE;
-    }
-    int status = once(&self);
+    stat_options_t self = {
+        .asking = {.command = "stat", .show_help = stat_help, .timeout_ms = 5000}};
+    int status;
+    if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
+        return status;
+    status = once(&self);
     while (self.watch && status == EXIT_SUCCESS) {
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
         status = once(&self);

@@ -1,7 +1,5 @@
+#include "asking.h"
 #include "commands.h"
-#include "exits.h"
-#include "options.h"
-#include "output.h"
 #include "text.h"
 
 #include <mp/broker.h>
@@ -12,23 +10,15 @@
 #include <unistd.h>
 
 typedef struct why {
-    const char *broker;
+    asking_t asking;
     const char *what; /* "": all that waits */
-    int timeout_ms;
-    bool json;
-    bool help;
     output_t out;
 } why_t;
 
-enum { BROKER, TIMEOUT, JSON, HELP };
-
 static const option_spec_t specs[] = {
-    [BROKER] = {"broker", 'b', "URL",
-                "the broker; default: $MP_BROKER, else tcp://127.0.0.1:5555; to one\n"
-                "                             with keys the one in $MP_KEY_FILE is shown"},
-    [TIMEOUT] = {"timeout-ms", 0, "N", "how long to wait for its answer; default: 5000"},
-    [JSON] = {"json", 0, NULL, "a JSON object for each job or object"},
-    [HELP] = {"help", 'h', NULL, "print this and exit"},
+    ASKING_BROKER,         OPTION_KEY_FILE,
+    ASKING_ANSWER("5000"), ASKING_JSON("a JSON object for each job or object"),
+    ASKING_HELP,
 };
 
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -43,24 +33,6 @@ void why_help(void)
         "no such thing.\n\n"
         "Options:\n");
     options_print(specs, SPECS);
-}
-
-static bool on_option(void *arg, size_t index, const char *argument)
-{
-    why_t *self = arg;
-    switch (index) {
-    case BROKER:
-        self->broker = argument;
-        return true;
-    case TIMEOUT:
-        return options_number("why", "timeout-ms", argument, 0, &self->timeout_ms);
-    case JSON:
-        self->json = true;
-        return true;
-    default:
-        self->help = true;
-        return true;
-    }
 }
 
 /* ---- what is shown ------------------------------------------------------------------------ */
@@ -139,14 +111,14 @@ static void show_object(output_t *out, const mp_tree_t *object)
 static mp_rc_t ask_for_calls(why_t *self)
 {
     mp_tree_t *calls = NULL;
-    mp_rc_t rc = mp_broker_why(self->broker, self->what, self->timeout_ms, &calls);
+    mp_rc_t rc = mp_broker_why(self->asking.broker, self->what, self->asking.timeout_ms, &calls);
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(calls) && rc == MP_OK; i++) {
-        if (self->json)
+        if (self->asking.json)
             rc = show_json(&self->out, mp_tree_at(calls, i));
         else
             show_call(&self->out, mp_tree_at(calls, i));
     }
-    if (rc == MP_OK && !mp_tree_len(calls) && !self->json)
+    if (rc == MP_OK && !mp_tree_len(calls) && !self->asking.json)
         output_text(&self->out, "no calls wait\n");
     mp_tree_destroy(&calls);
     return rc;
@@ -157,16 +129,17 @@ static mp_rc_t ask_for_object(why_t *self)
 {
     mp_manager_t *manager = NULL;
     mp_tree_t *objects = NULL;
-    mp_rc_t rc = mp_manager_connect(self->broker, NULL, 0, self->timeout_ms, &manager);
+    mp_rc_t rc =
+        mp_manager_connect(self->asking.broker, NULL, 0, self->asking.timeout_ms, &manager);
     if (rc == MP_OK)
-        rc = mp_manager_objects(manager, &objects, self->timeout_ms);
+        rc = mp_manager_objects(manager, &objects, self->asking.timeout_ms);
     bool found = false;
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(objects) && rc == MP_OK; i++) {
         const mp_tree_t *object = mp_tree_at(objects, i);
         if (strcmp(text_of(object, "name"), self->what) != 0)
             continue;
         found = true;
-        if (self->json)
+        if (self->asking.json)
             rc = show_json(&self->out, object);
         else
             show_object(&self->out, object);
@@ -178,46 +151,26 @@ static mp_rc_t ask_for_object(why_t *self)
 
 static int run(why_t *self)
 {
-    output_init(&self->out, STDOUT_FILENO, -1);
     mp_rc_t rc = ask_for_calls(self);
-    if (rc == MP_ENOTFOUND && ask_for_object(self) == MP_OK)
-        rc = MP_OK;
-    bool written = rc == MP_OK && output_flush(&self->out);
     if (rc == MP_ENOTFOUND)
-        fprintf(stderr, "mp why: there is no open job and no object '%s'; see mp stat\n",
-                self->what);
-    else if (rc != MP_OK)
-        fprintf(stderr, "mp why: %s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
-    else if (!written)
-        fprintf(stderr, "mp why: stdout: %s\n", strerror(self->out.error));
-    output_free(&self->out);
-    if (rc != MP_OK)
-        return rc == MP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
-    return written ? EXIT_SUCCESS : EXIT_OUTPUT;
+        rc = ask_for_object(self);
+    if (rc != MP_ENOTFOUND)
+        return asking_end(&self->asking, rc, &self->out);
+    fprintf(stderr, "mp why: %s: there is no open job and no object '%s'; see mp stat\n",
+            self->asking.broker, self->what);
+    return EXIT_FAILED;
 }
 
 int why_main(int argc, char **argv)
 {
-    const char *broker = getenv("MP_BROKER");
-    why_t self = {.broker = broker && *broker ? broker : "tcp://127.0.0.1:5555",
-                  .what = "",
-                  .timeout_ms = 5000};
-    int rest = options_parse("why", specs, SPECS, argc, argv, on_option, &self);
-    if (rest < 0)
-        return EXIT_USAGE;
-    if (self.help) {
-        why_help();
-        return EXIT_SUCCESS;
-    }
-    if (rest < argc)
-        self.what = argv[rest++];
-    if (rest < argc) {
-        fprintf(stderr, "mp why: what is '%s'? See mp why --help\n", argv[rest]);
-        return EXIT_USAGE;
-    }
-    if (strcmp(self.broker, "local") == 0) {
-        fprintf(stderr, "mp why: 'local' is no broker; give --broker URL\n");
-        return EXIT_USAGE;
-    }
-    return run(&self);
+    why_t self = {
+        .asking = {.command = "why", .show_help = why_help, .words_max = 1, .timeout_ms = 5000}};
+    int status;
+    if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
+        return status;
+    self.what = self.asking.word_count ? self.asking.words[0] : "";
+    output_init(&self.out, STDOUT_FILENO, -1);
+    status = run(&self);
+    output_free(&self.out);
+    return status;
 }

@@ -122,6 +122,28 @@ says err "the key 'adi' lacks the role submit"
 status 3 as eve "$MP" map --broker "$url" --task filesum <lines
 says err "doesn't know the key"
 
+# -- every command that asks a broker takes a key, by option as by environment
+for ask in ping stat why lock 'job list' 'dead list'; do
+    key=ann
+    # shellcheck disable=SC2086
+    ok "$MP" $ask --broker "$url" --key-file $key.key
+    # shellcheck disable=SC2086
+    ok env MP_KEY_FILE=eve.key "$MP" $ask -b "$url" -K $key.key
+    got=0
+    # shellcheck disable=SC2086
+    "$MP" $ask --broker "$url" --key-file eve.key --timeout-ms 20000 >out 2>err || got=$?
+    case "$ask $got" in
+    'job list 3' | 'dead list 3' | 'ping 1' | 'stat 1' | 'why 1' | 'lock 1') ;;
+    *) fail "mp $ask with a key that nobody knows: $got, $(cat err)" ;;
+    esac
+    says err "^mp ${ask%% *}: .*$url: .*doesn't know the key of 'eve' in eve.key; .*mp keygen --allow"
+    [ "$(wc -l <err)" = 1 ] || fail "more than a line: $(cat err)"
+done
+status 1 "$MP" drain nobody --broker "$url" --key-file adi.key
+says err 'nobody'
+status 1 "$MP" drain nobody --broker "$url" --key-file ann.key
+says err "^mp drain: .*lacks the role admin"
+
 # -- objects
 ok as ann "$MP_KEYS_VISIT" "$url" write
 ok as eye "$MP_KEYS_VISIT" "$url" read

@@ -13,7 +13,7 @@ read -r _ address held_by awaited_by <holder.out
 host=$(hostname)
 
 # -- text
-status 0 "$MP" lock --broker "$address" --key-file key
+status 0 "$MP" lock --broker "$address" --manager-key key
 says out '^leader\\x1b\[7m  lock$'
 says out "^    held by $host:$held_by, token [1-9][0-9]*, since [0-9.]* s\$"
 says out "^    $host:$awaited_by waits\$"
@@ -46,6 +46,7 @@ says err 'the keys differ'
 status 1 "$MP" lock -b "$address"
 says err 'asks for a key'
 status 1 "$MP" lock -b "$address" -k nothing
+says err 'mp lock: nothing: No such file'
 status 1 "$MP" lock -b tcp://127.0.0.1:1
 status 2 "$MP" lock -b nonsense
 status 2 "$MP" lock -b local
