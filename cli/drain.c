@@ -1,9 +1,9 @@
 #include "asking.h"
 #include "commands.h"
+#include "fields.h"
 
 #include <mp/broker.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static const option_spec_t specs[] = {
@@ -42,7 +42,8 @@ int drain_main(int argc, char **argv)
     mp_rc_t rc = mp_broker_dismiss(self.broker, worker, self.timeout_ms, &count);
     output_init(&out, STDOUT_FILENO, -1);
     if (rc == MP_OK)
-        output_printf(&out, "%s: told %d worker%s\n", worker, count, count == 1 ? "" : "s");
+        output_printf(&out, "%s: told %d worker%s\n", worker, count,
+                      plural((unsigned long long)count));
     status = asking_end(&self, rc, &out);
     output_free(&out);
     return status;

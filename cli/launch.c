@@ -1,6 +1,7 @@
 /* mp launch: workers elsewhere, for as long as it runs. */
 #include "asking.h"
 #include "commands.h"
+#include "fields.h"
 #include "place.h"
 #include "posting.h"
 
@@ -246,7 +247,7 @@ static void tell_up(const launch_t *self)
     int workers = 0;
     for (size_t i = 0; i < self->count; i++)
         workers += self->postings[i].ready;
-    printf("all up: %d worker%s at %s\n", workers, workers == 1 ? "" : "s", self->asking.broker);
+    printf("all up: %d worker%s at %s\n", workers, plural((unsigned)workers), self->asking.broker);
     fflush(stdout);
 }
 

@@ -1,11 +1,10 @@
 #include "asking.h"
 #include "commands.h"
+#include "fields.h"
 #include "secret.h"
-#include "text.h"
 
 #include <mp/manager.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,19 +43,9 @@ void lock_help(void)
 /* ---- what is shown -----------------------------------------------------------------------------
  */
 
-static const char *text_of(const mp_tree_t *object, const char *key)
-{
-    return mp_tree_str_or(mp_tree_get(object, key), "");
-}
-
-static long long number_of(const mp_tree_t *object, const char *key)
-{
-    return (long long)mp_tree_int_or(mp_tree_get(object, key), 0);
-}
-
 static bool is_semaphore(const mp_tree_t *object)
 {
-    return strstr(text_of(object, "type"), "semaphore") != NULL;
+    return strstr(field_text(object, "type"), "semaphore") != NULL;
 }
 
 static void show_time(output_t *out, long long ms)
@@ -67,44 +56,37 @@ static void show_time(output_t *out, long long ms)
         output_printf(out, "%lld s", ms / 1000);
 }
 
-static void show_client(output_t *out, const char *name)
-{
-    char shown[200];
-    text_show(name, strlen(name), shown, sizeof shown);
-    output_text(out, shown);
-}
-
 static void show_holder(output_t *out, const mp_tree_t *holder)
 {
-    long long units = number_of(holder, "units");
+    long long units = field_number(holder, "units");
     output_text(out, "    held by ");
-    show_client(out, text_of(holder, "client"));
+    field_show(out, field_text(holder, "client"));
     if (mp_tree_get(holder, "token"))
-        output_printf(out, ", token %lld", number_of(holder, "token"));
+        output_printf(out, ", token %lld", field_number(holder, "token"));
     else if (units != 1)
         output_printf(out, ", %lld units", units);
     output_text(out, ", since ");
-    show_time(out, number_of(holder, "held_ms"));
+    show_time(out, field_number(holder, "held_ms"));
     output_text(out, "\n");
 }
 
 static void show_text(output_t *out, const mp_tree_t *object)
 {
-    const char *name = text_of(object, "name");
+    const char *name = field_text(object, "name");
     const mp_tree_t *held = mp_tree_get(object, "held"), *waiting = mp_tree_get(object, "waiting");
     if (*name)
-        show_client(out, name);
+        field_show(out, name);
     else
-        output_printf(out, "#%lld", number_of(object, "id"));
-    output_printf(out, "  %s", text_of(object, "type"));
+        output_printf(out, "#%lld", field_number(object, "id"));
+    output_printf(out, "  %s", field_text(object, "type"));
     if (is_semaphore(object))
-        output_printf(out, ", %lld free", number_of(object, "items"));
+        output_printf(out, ", %lld free", field_number(object, "items"));
     output_text(out, "\n");
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(held); i++)
         show_holder(out, mp_tree_at(held, i));
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(waiting); i++) {
         output_text(out, "    ");
-        show_client(out, mp_tree_str_or(mp_tree_at(waiting, i), ""));
+        field_show(out, mp_tree_str_or(mp_tree_at(waiting, i), ""));
         output_text(out, " waits\n");
     }
 }
@@ -116,7 +98,6 @@ static mp_tree_t *copy_of(const mp_tree_t *object, const char *key)
 
 static mp_rc_t show_json(output_t *out, const mp_tree_t *object)
 {
-    char *text = NULL;
     mp_tree_t *line = MP_DICT({"id", copy_of(object, "id")}, {"name", copy_of(object, "name")},
                               {"type", copy_of(object, "type")}, {"held", copy_of(object, "held")},
                               {"waiting", copy_of(object, "waiting")});
@@ -124,10 +105,7 @@ static mp_rc_t show_json(output_t *out, const mp_tree_t *object)
     if (rc == MP_OK && is_semaphore(object))
         rc = mp_tree_set(line, "value", copy_of(object, "items"));
     if (rc == MP_OK)
-        rc = mp_tree_to_json(line, 0, &text);
-    if (rc == MP_OK)
-        output_printf(out, "%s\n", text);
-    free(text);
+        rc = field_json(out, line);
     mp_tree_destroy(&line);
     return rc;
 }

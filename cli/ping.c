@@ -1,5 +1,6 @@
 #include "asking.h"
 #include "commands.h"
+#include "fields.h"
 
 #include <mp/broker.h>
 #include <stdio.h>
@@ -19,11 +20,6 @@ void ping_help(void)
            "Asks a broker how it is. Exit status 0: it answered; 1: it did not, in time.\n\n"
            "Options:\n");
     options_print(specs, SPECS);
-}
-
-static const char *plural(unsigned long long n)
-{
-    return n == 1 ? "" : "s";
 }
 
 static void print_text(output_t *out, const char *broker, const mp_broker_info_t *info)

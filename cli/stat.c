@@ -1,10 +1,10 @@
 #include "asking.h"
 #include "commands.h"
+#include "fields.h"
 #include "table.h"
 
 #include <mp/broker.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,21 +37,6 @@ void stat_help(void)
 
 /* ---- what is shown ------------------------------------------------------------------------ */
 
-static long long number_of(const mp_tree_t *dict, const char *key)
-{
-    return (long long)mp_tree_int_or(mp_tree_get(dict, key), 0);
-}
-
-static const char *text_of(const mp_tree_t *dict, const char *key)
-{
-    return mp_tree_str_or(mp_tree_get(dict, key), "?");
-}
-
-static const char *plural(long long n)
-{
-    return n == 1 ? "" : "s";
-}
-
 static void show_counts(output_t *out, const mp_tree_t *broker)
 {
     const struct {
@@ -63,7 +48,7 @@ static void show_counts(output_t *out, const mp_tree_t *broker)
                   {"jobs", "job"},
                   {"sessions_away", "client gone for now"}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        long long n = number_of(broker, counts[i].key);
+        long long n = field_number(broker, counts[i].key);
         if (n || i < 4)
             output_printf(out, "%s%lld %s%s", i ? ", " : "", n, counts[i].word,
                           i < 4 ? plural(n) : "");
@@ -74,22 +59,22 @@ static void show_counts(output_t *out, const mp_tree_t *broker)
 static void show_broker(output_t *out, const char *url, const mp_tree_t *broker)
 {
     char calls[32], results[32], memory[32], objects[32];
-    table_bytes(calls, sizeof calls, (double)number_of(broker, "calls_bytes"));
-    table_bytes(results, sizeof results, (double)number_of(broker, "results_bytes"));
-    table_bytes(memory, sizeof memory, (double)number_of(broker, "memory_bytes"));
-    table_bytes(objects, sizeof objects, (double)number_of(broker, "object_bytes"));
-    output_printf(out, "%s: %s, %s, up %lld s, %s\n", url, text_of(broker, "version"),
-                  text_of(broker, "state"), number_of(broker, "uptime_ms") / 1000,
+    table_bytes(calls, sizeof calls, (double)field_number(broker, "calls_bytes"));
+    table_bytes(results, sizeof results, (double)field_number(broker, "results_bytes"));
+    table_bytes(memory, sizeof memory, (double)field_number(broker, "memory_bytes"));
+    table_bytes(objects, sizeof objects, (double)field_number(broker, "object_bytes"));
+    output_printf(out, "%s: %s, %s, up %lld s, %s\n", url, field_text(broker, "version"),
+                  field_text(broker, "state"), field_number(broker, "uptime_ms") / 1000,
                   mp_tree_bool_or(mp_tree_get(broker, "data"), false) ? "with a data directory"
                                                                       : "all in memory");
     show_counts(out, broker);
     output_printf(out, "%lld calls queued, %lld at workers; the oldest waits %.1f s\n",
-                  number_of(broker, "queued"), number_of(broker, "given"),
-                  (double)number_of(broker, "oldest_ms") / 1000);
+                  field_number(broker, "queued"), field_number(broker, "given"),
+                  (double)field_number(broker, "oldest_ms") / 1000);
     output_printf(out, "bytes: %s of calls, %s of results; %s of memory\n", calls, results, memory);
     output_printf(out, "objects: %lld with %s; locks: %lld held, %lld waits\n",
-                  number_of(broker, "objects"), objects, number_of(broker, "locks_held"),
-                  number_of(broker, "lock_waits"));
+                  field_number(broker, "objects"), objects, field_number(broker, "locks_held"),
+                  field_number(broker, "lock_waits"));
 }
 
 static const column_t worker_columns[] = {
@@ -136,14 +121,8 @@ static const column_t job_columns[] = {
 
 static mp_rc_t show(const stat_options_t *self, output_t *out, const mp_tree_t *stat)
 {
-    char *text = NULL;
-    if (self->asking.json) {
-        mp_rc_t rc = mp_tree_to_json(stat, 0, &text);
-        if (rc == MP_OK)
-            output_printf(out, "%s\n", text);
-        free(text);
-        return rc;
-    }
+    if (self->asking.json)
+        return field_json(out, stat);
     if (self->watch && isatty(STDOUT_FILENO))
         output_text(out, "\033[H\033[J");
     show_broker(out, self->asking.broker, mp_tree_get(stat, "broker"));

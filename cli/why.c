@@ -1,11 +1,10 @@
 #include "asking.h"
 #include "commands.h"
-#include "text.h"
+#include "fields.h"
 
 #include <mp/broker.h>
 #include <mp/manager.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,53 +36,26 @@ void why_help(void)
 
 /* ---- what is shown ------------------------------------------------------------------------ */
 
-static const char *text_of(const mp_tree_t *dict, const char *key)
-{
-    return mp_tree_str_or(mp_tree_get(dict, key), "");
-}
-
-static long long number_of(const mp_tree_t *dict, const char *key)
-{
-    return (long long)mp_tree_int_or(mp_tree_get(dict, key), 0);
-}
-
-static void add_shown(output_t *out, const char *text)
-{
-    char shown[1200];
-    text_show(text, strlen(text), shown, sizeof shown);
-    output_text(out, shown);
-}
-
-static mp_rc_t show_json(output_t *out, const mp_tree_t *tree)
-{
-    char *text = NULL;
-    mp_rc_t rc = mp_tree_to_json(tree, 0, &text);
-    if (rc == MP_OK)
-        output_printf(out, "%s\n", text);
-    free(text);
-    return rc;
-}
-
 static void show_call(output_t *out, const mp_tree_t *call)
 {
     const mp_tree_t *number = mp_tree_get(call, "call");
     const mp_tree_t *reasons = mp_tree_get(call, "reasons");
-    output_printf(out, "%lld/%lld", number_of(call, "client"), number_of(call, "job"));
+    output_printf(out, "%lld/%lld", field_number(call, "client"), field_number(call, "job"));
     if (mp_tree_type(number) == MP_TREE_INT)
-        output_printf(out, "/%lld", number_of(call, "call"));
+        output_printf(out, "/%lld", field_number(call, "call"));
     output_text(out, " ");
-    add_shown(out, text_of(call, "task"));
-    if (*text_of(call, "label")) {
+    field_show(out, field_text(call, "task"));
+    if (*field_text(call, "label")) {
         output_text(out, " (");
-        add_shown(out, text_of(call, "label"));
+        field_show(out, field_text(call, "label"));
         output_text(out, ")");
     }
     output_text(out, " of ");
-    add_shown(out, text_of(call, "client_name"));
-    output_printf(out, ": %s\n", text_of(call, "state"));
+    field_show(out, field_text(call, "client_name"));
+    output_printf(out, ": %s\n", field_text(call, "state"));
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(reasons); i++) {
         output_text(out, "    ");
-        add_shown(out, text_of(mp_tree_at(reasons, i), "text"));
+        field_show(out, field_text(mp_tree_at(reasons, i), "text"));
         output_text(out, "\n");
     }
 }
@@ -91,17 +63,17 @@ static void show_call(output_t *out, const mp_tree_t *call)
 static void show_object(output_t *out, const mp_tree_t *object)
 {
     const mp_tree_t *held = mp_tree_get(object, "held"), *waiting = mp_tree_get(object, "waiting");
-    add_shown(out, text_of(object, "name"));
-    output_printf(out, ": a %s%s\n", text_of(object, "type"),
+    field_show(out, field_text(object, "name"));
+    output_printf(out, ": a %s%s\n", field_text(object, "type"),
                   mp_tree_len(held) ? "" : ", held by nobody");
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(held); i++) {
         output_text(out, "    held by ");
-        add_shown(out, text_of(mp_tree_at(held, i), "client"));
-        output_printf(out, " since %lld ms\n", number_of(mp_tree_at(held, i), "held_ms"));
+        field_show(out, field_text(mp_tree_at(held, i), "client"));
+        output_printf(out, " since %lld ms\n", field_number(mp_tree_at(held, i), "held_ms"));
     }
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(waiting); i++) {
         output_text(out, "    ");
-        add_shown(out, mp_tree_str_or(mp_tree_at(waiting, i), ""));
+        field_show(out, mp_tree_str_or(mp_tree_at(waiting, i), ""));
         output_text(out, i ? " waits as well\n" : " waits, and is next\n");
     }
 }
@@ -114,7 +86,7 @@ static mp_rc_t ask_for_calls(why_t *self)
     mp_rc_t rc = mp_broker_why(self->asking.broker, self->what, self->asking.timeout_ms, &calls);
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(calls) && rc == MP_OK; i++) {
         if (self->asking.json)
-            rc = show_json(&self->out, mp_tree_at(calls, i));
+            rc = field_json(&self->out, mp_tree_at(calls, i));
         else
             show_call(&self->out, mp_tree_at(calls, i));
     }
@@ -136,11 +108,11 @@ static mp_rc_t ask_for_object(why_t *self)
     bool found = false;
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(objects) && rc == MP_OK; i++) {
         const mp_tree_t *object = mp_tree_at(objects, i);
-        if (strcmp(text_of(object, "name"), self->what) != 0)
+        if (strcmp(field_text(object, "name"), self->what) != 0)
             continue;
         found = true;
         if (self->asking.json)
-            rc = show_json(&self->out, object);
+            rc = field_json(&self->out, object);
         else
             show_object(&self->out, object);
     }

@@ -25,12 +25,6 @@ static mp_rc_t run_order(mpx_inquiry_t *inquiry, mp_pool_t *pool, const mpx_dead
 
 /* ---- to be looked at ------------------------------------------------------------------ */
 
-typedef struct rows {
-    mp_dead_letter_t *out;
-    size_t room;
-    size_t count;
-} rows_t;
-
 static void fill(mp_dead_letter_t *out, const mpx_dead_letter_t *letter)
 {
     *out = (mp_dead_letter_t){.number = letter->number,
@@ -50,40 +44,36 @@ static void fill(mp_dead_letter_t *out, const mpx_dead_letter_t *letter)
 static mp_rc_t on_letter(mpx_inquiry_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     (void)header;
-    rows_t *rows = self->arg;
+    mpx_listing_t *listing = self->arg;
+    mp_dead_letter_t *out = listing->out;
     mpx_dead_letter_t letter;
     void *arena = NULL;
     mp_rc_t rc = mpx_dead_letter_unpack(payload, &letter, &arena);
-    if (rc != MP_OK)
-        return rc;
-    bool known = rows->count > 0 && rows->out[rows->count - 1].number >= letter.number;
-    if (rows->count < rows->room && !known)
-        fill(&rows->out[rows->count++], &letter);
+    if (rc == MP_OK && mpx_listing_takes(listing, letter.number))
+        fill(&out[listing->count - 1], &letter);
     free(arena);
-    return MP_OK;
+    return rc;
 }
 
-enum { PAGE = 256 };
+static mp_rc_t ask_for_letters(mpx_listing_t *self, uint32_t most)
+{
+    mpx_inquiry_t inquiry = {.on_row = on_letter, .arg = self};
+    mpx_dead_order_t order = {
+        .what = MPX_DEAD_LIST, .after = self->after, .count = most, .task = self->task};
+    return run_order(&inquiry, self->pool, &order, self->timeout_ms);
+}
 
 mp_rc_t mp_dead_list(mp_pool_t *pool, const char *task, unsigned long long after,
                      mp_dead_letter_t *out, size_t room, size_t *count, int timeout_ms)
 {
-    rows_t rows = {.out = out, .room = room};
-    for (size_t page = PAGE; page == PAGE && rows.count < room;) {
-        size_t before = rows.count;
-        size_t wanted = room - rows.count < PAGE ? room - rows.count : PAGE;
-        mpx_inquiry_t inquiry = {.on_row = on_letter, .arg = &rows};
-        mpx_dead_order_t order = {
-            .what = MPX_DEAD_LIST, .after = after, .count = (uint32_t)wanted, .task = task};
-        mp_rc_t rc = run_order(&inquiry, pool, &order, timeout_ms);
-        if (rc != MP_OK)
-            return rc;
-        page = rows.count - before;
-        if (page)
-            after = out[rows.count - 1].number;
-    }
-    *count = rows.count;
-    return MP_OK;
+    mpx_listing_t listing = {.pool = pool,
+                             .timeout_ms = timeout_ms,
+                             .ask = ask_for_letters,
+                             .task = task,
+                             .out = out,
+                             .room = room,
+                             .after = after};
+    return mpx_listing_run(&listing, count);
 }
 
 typedef struct shown {

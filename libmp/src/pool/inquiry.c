@@ -92,51 +92,66 @@ mp_rc_t mpx_inquiry_run(mpx_inquiry_t *self, mp_pool_t *pool, int timeout_ms)
     return rc;
 }
 
-/* ---- jobs ----------------------------------------------------------------------------- */
-
-typedef struct rows {
-    mp_job_info_t *out;
-    size_t room;
-    size_t count;
-} rows_t;
-
-static mp_rc_t on_job(mpx_inquiry_t *self, const mpx_header_t *header, mp_bytes_t payload)
-{
-    (void)header;
-    rows_t *rows = self->arg;
-    mpx_kept_info_t info;
-    void *arena = NULL;
-    mp_rc_t rc = mpx_kept_info_unpack(payload, &info, &arena);
-    if (rc != MP_OK)
-        return rc;
-    bool known = rows->count > 0 && rows->out[rows->count - 1].number >= info.number;
-    if (rows->count < rows->room && !known)
-        mpx_job_info_fill(&rows->out[rows->count++], &info);
-    free(arena);
-    return MP_OK;
-}
+/* ---- lists ---------------------------------------------------------------------------- */
 
 /* The broker gives no more than so many at once. */
 enum { PAGE = 256 };
 
+bool mpx_listing_takes(mpx_listing_t *self, uint64_t number)
+{
+    if (number <= self->after || self->count == self->room)
+        return false;
+    self->after = number;
+    self->count++;
+    return true;
+}
+
+mp_rc_t mpx_listing_run(mpx_listing_t *self, size_t *count)
+{
+    size_t got = PAGE;
+    while (got == PAGE && self->count < self->room) {
+        size_t before = self->count, left = self->room - before;
+        mp_rc_t rc = self->ask(self, (uint32_t)(left < PAGE ? left : PAGE));
+        if (rc != MP_OK)
+            return rc;
+        got = self->count - before;
+    }
+    *count = self->count;
+    return MP_OK;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------- */
+
+static mp_rc_t on_job(mpx_inquiry_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)header;
+    mpx_listing_t *listing = self->arg;
+    mp_job_info_t *out = listing->out;
+    mpx_kept_info_t info;
+    void *arena = NULL;
+    mp_rc_t rc = mpx_kept_info_unpack(payload, &info, &arena);
+    if (rc == MP_OK && mpx_listing_takes(listing, info.number))
+        mpx_job_info_fill(&out[listing->count - 1], &info);
+    free(arena);
+    return rc;
+}
+
+static mp_rc_t ask_for_jobs(mpx_listing_t *self, uint32_t most)
+{
+    mpx_inquiry_t inquiry = {.header = {.op = MPX_OP_JOB_LIST, .first = self->after, .count = most},
+                             .on_row = on_job,
+                             .arg = self};
+    return mpx_inquiry_run(&inquiry, self->pool, self->timeout_ms);
+}
+
 mp_rc_t mp_pool_kept_jobs(mp_pool_t *self, unsigned long long after, mp_job_info_t *out,
                           size_t room, size_t *count, int timeout_ms)
 {
-    rows_t rows = {.out = out, .room = room};
-    for (size_t page = PAGE; page == PAGE && rows.count < room;) {
-        size_t before = rows.count;
-        size_t wanted = room - rows.count < PAGE ? room - rows.count : PAGE;
-        mpx_inquiry_t inquiry = {
-            .header = {.op = MPX_OP_JOB_LIST, .first = after, .count = (uint32_t)wanted},
-            .on_row = on_job,
-            .arg = &rows};
-        mp_rc_t rc = mpx_inquiry_run(&inquiry, self, timeout_ms);
-        if (rc != MP_OK)
-            return rc;
-        page = rows.count - before;
-        if (page)
-            after = out[rows.count - 1].number;
-    }
-    *count = rows.count;
-    return MP_OK;
+    mpx_listing_t listing = {.pool = self,
+                             .timeout_ms = timeout_ms,
+                             .ask = ask_for_jobs,
+                             .out = out,
+                             .room = room,
+                             .after = after};
+    return mpx_listing_run(&listing, count);
 }
