@@ -734,3 +734,20 @@ uint64_t mpx_archive_open_jobs(const mpx_archive_t *self)
             jobs++;
     return jobs;
 }
+
+static int64_t age_ms(uint64_t since)
+{
+    uint64_t now = unix_ms();
+    return now > since ? (int64_t)(now - since) : 0;
+}
+
+void mpx_archive_count(const mpx_archive_t *self, mpx_archive_counts_t *out)
+{
+    const mpx_letter_t *letter = self->morgue.letters;
+    *out = (mpx_archive_counts_t){.jobs = HASH_CNT(by_id, self->ids),
+                                  .bytes = self->totals.bytes,
+                                  .oldest_ms = self->jobs ? age_ms(self->jobs->created_ms) : 0,
+                                  .letters = HASH_COUNT(self->morgue.by_number),
+                                  .letters_bytes = self->morgue.bytes,
+                                  .letters_oldest_ms = letter ? age_ms(letter->time_ms) : 0};
+}

@@ -58,4 +58,15 @@ void mpx_archive_drain(mpx_archive_t *self);
 /* Jobs on which a client that is connected has a handle, and whose calls have not all ended. */
 uint64_t mpx_archive_open_jobs(const mpx_archive_t *self);
 
+/* What is kept now. Ages by the clock of the day, which may jump. */
+typedef struct mpx_archive_counts {
+    uint64_t jobs;
+    uint64_t bytes;
+    int64_t oldest_ms; /* age of the oldest job; 0: there is none */
+    uint64_t letters;
+    uint64_t letters_bytes;
+    int64_t letters_oldest_ms;
+} mpx_archive_counts_t;
+void mpx_archive_count(const mpx_archive_t *self, mpx_archive_counts_t *out);
+
 #endif

@@ -424,6 +424,7 @@ static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
         .engine = self->engine,
         .ledger = self->ledger,
         .keeper = self->keeper,
+        .archive = self->archive,
         .peers = self->peers,
         .metrics = self->metrics,
     };

@@ -111,6 +111,12 @@ static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_t
         MPX_INT("object_clients", totals->objects.tenants),
         MPX_INT("locks_held", totals->objects.locks_held),
         MPX_INT("lock_waits", totals->objects.lock_waits),
+        MPX_INT("kept_jobs", totals->kept.jobs),
+        MPX_INT("kept_bytes", totals->kept.bytes),
+        MPX_INT("kept_oldest_ms", totals->kept.oldest_ms),
+        MPX_INT("dead_letters", totals->kept.letters),
+        MPX_INT("dead_bytes", totals->kept.letters_bytes),
+        MPX_INT("dead_oldest_ms", totals->kept.letters_oldest_ms),
         MPX_INT("memory_bytes", totals->memory_bytes),
     };
     ADD(self, pairs);

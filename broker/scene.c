@@ -119,6 +119,7 @@ void mpx_scene_total(const mpx_scene_t *self, mpx_totals_t *out)
     count_accounts(self, out);
     count_workers(self, out);
     mpx_keeper_count(self->keeper, &out->objects);
+    mpx_archive_count(self->archive, &out->kept);
     out->memory_bytes = resident_bytes();
 }
 
@@ -165,6 +166,16 @@ void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out)
         {"mp_object_waits", "Operations on objects that wait.", (double)totals.objects.waits},
         {"mp_lock_waits", "Of those, for locks and semaphores.", (double)totals.objects.lock_waits},
         {"mp_locks_held", "Locks that somebody holds.", (double)totals.objects.locks_held},
+        {"mp_kept_jobs", "Jobs that are kept for clients that come back.",
+         (double)totals.kept.jobs},
+        {"mp_kept_bytes", "Their inputs and results.", (double)totals.kept.bytes},
+        {"mp_kept_oldest_age_seconds", "How old the oldest one is; 0: there is none.",
+         (double)totals.kept.oldest_ms / 1000},
+        {"mp_dead_letters", "Calls that ended badly, kept to be looked at or run again.",
+         (double)totals.kept.letters},
+        {"mp_dead_bytes", "What they hold.", (double)totals.kept.letters_bytes},
+        {"mp_dead_oldest_age_seconds", "How old the oldest one is; 0: there is none.",
+         (double)totals.kept.letters_oldest_ms / 1000},
         {"mp_memory_bytes", "Resident memory of the broker.", (double)totals.memory_bytes},
     };
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)

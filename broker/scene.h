@@ -3,6 +3,7 @@
 #ifndef MPX_SCENE_H
 #define MPX_SCENE_H
 
+#include "archive.h"
 #include "keeper.h"
 #include "ledger.h"
 #include "metrics.h"
@@ -20,6 +21,7 @@ typedef struct mpx_scene {
     const mpx_engine_t *engine;
     const mpx_ledger_t *ledger;
     const mpx_keeper_t *keeper;
+    const mpx_archive_t *archive;
     const mpx_peer_t *peers;
     mpx_metrics_t *metrics;
 } mpx_scene_t;
@@ -47,6 +49,7 @@ typedef struct mpx_totals {
     uint64_t worker_bytes; /* at workers */
     uint64_t worker_credit_bytes;
     mpx_space_counts_t objects;
+    mpx_archive_counts_t kept;
     uint64_t memory_bytes; /* resident; 0: unknown */
 } mpx_totals_t;
 /* Also fills in what of tasks is there now. */

@@ -56,6 +56,19 @@ static void show_counts(output_t *out, const mp_tree_t *broker)
     output_text(out, "\n");
 }
 
+/* 3 WORDs with 1.2k, the oldest 5.0 s old */
+static void show_pile(output_t *out, const mp_tree_t *broker, const char *word, const char *number,
+                      const char *bytes, const char *oldest_ms)
+{
+    char size[32];
+    long long n = field_number(broker, number);
+    table_bytes(size, sizeof size, (double)field_number(broker, bytes));
+    output_printf(out, "%lld %s%s with %s", n, word, plural((unsigned long long)n), size);
+    if (n)
+        output_printf(out, ", the oldest %.1f s old",
+                      (double)field_number(broker, oldest_ms) / 1000);
+}
+
 static void show_broker(output_t *out, const char *url, const mp_tree_t *broker)
 {
     char calls[32], results[32], memory[32], objects[32];
@@ -75,6 +88,11 @@ static void show_broker(output_t *out, const char *url, const mp_tree_t *broker)
     output_printf(out, "objects: %lld with %s; locks: %lld held, %lld waits\n",
                   field_number(broker, "objects"), objects, field_number(broker, "locks_held"),
                   field_number(broker, "lock_waits"));
+    output_text(out, "kept: ");
+    show_pile(out, broker, "job", "kept_jobs", "kept_bytes", "kept_oldest_ms");
+    output_text(out, "; ");
+    show_pile(out, broker, "dead letter", "dead_letters", "dead_bytes", "dead_oldest_ms");
+    output_text(out, "\n");
 }
 
 static const column_t worker_columns[] = {

@@ -57,6 +57,19 @@ says samples '^mp_call_wait_seconds_count{task="mp.exec"} 20$'
 says samples '^mp_calls_queued{task="mp.exec"} 0$'
 says samples '^mp_commits_failed_total 0$'
 ok test "$(value mp_memory_bytes)" -gt 1000000
+for none in mp_kept_jobs mp_kept_bytes mp_kept_oldest_age_seconds \
+    mp_dead_letters mp_dead_bytes mp_dead_oldest_age_seconds; do
+    ok test "$(value $none)" = 0
+done
+"$MP" map --broker "$url" --detach --id ends --dead-letters -- false <<<x >/dev/null
+status 1 "$MP" job wait ends --broker "$url"
+metrics
+for some in mp_kept_jobs mp_dead_letters; do
+    ok test "$(value $some)" = 1
+done
+ok test "$(value mp_kept_bytes)" -gt 0
+ok test "$(value mp_dead_bytes)" -gt 0
+ok "$MP" job drop ends --broker "$url"
 ok test "$(value mp_commit_seconds_count)" -gt 0
 
 # -- a crash, and a peer that breaks the rules

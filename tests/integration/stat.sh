@@ -20,6 +20,8 @@ status 0 "$MP" stat --broker "$url"
 says out 'serving, up [0-9]* s, with a data directory$'
 says out '^0 workers, 0 executors, 1 client, 0 jobs$'
 
+says out '^kept: 0 jobs with 0; 0 dead letters with 0$'
+
 # -- without a worker
 echo 60 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
 map=$!
@@ -80,3 +82,24 @@ exits "$holder" 0
 
 kill -INT $map
 wait $map || true
+
+# -- what it keeps: a job, until it is dropped, and the letter of its call
+ok "$MP" map --broker "$url" --detach --id ends --dead-letters -- false <<<x >/dev/null
+status 1 "$MP" job wait ends -b "$url"
+status 0 "$MP" stat --broker "$url"
+says out '^kept: 1 job with [1-9][0-9.k]*, the oldest [0-9.]* s old; 1 dead letter with [1-9][0-9.k]*, the oldest [0-9.]* s old$'
+aged() { # both show some age, and sizes
+    "$MP" stat --broker "$url" --json >json
+    python3 - <<'PY'
+import json
+broker = json.load(open("json"))["broker"]
+assert (broker["kept_jobs"], broker["dead_letters"]) == (1, 1), broker
+assert 0 < broker["kept_bytes"] < 10000 and 0 < broker["dead_bytes"] < 10000, broker
+assert 0 < broker["dead_oldest_ms"] <= broker["kept_oldest_ms"] < 600000, broker
+PY
+}
+ok aged
+ok "$MP" job drop ends -b "$url"
+ok "$MP" dead drop --all -b "$url" >/dev/null
+status 0 "$MP" stat --broker "$url"
+says out '^kept: 0 jobs with 0; 0 dead letters with 0$'
