@@ -55,18 +55,32 @@ static int status_of(const asking_t *self, mp_rc_t rc)
     }
 }
 
+/* Not all words of a broker name it. */
+static void say(const asking_t *self, mp_rc_t rc, const char *advice)
+{
+    const char *words = *mp_errmsg() ? mp_errmsg() : mp_strerror(rc);
+    bool names_it = strstr(words, self->broker) != NULL;
+    fprintf(stderr, "mp %s: %s%s%s%s\n", self->command, names_it ? "" : self->broker,
+            names_it ? "" : ": ", words, advice);
+}
+
 int asking_complain(const asking_t *self, mp_rc_t rc)
 {
-    fprintf(stderr, "mp %s: %s\n", self->command, *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
+    say(self, rc, rc == MP_ENOTFOUND && self->advice ? self->advice : "");
     return status_of(self, rc);
+}
+
+int asking_connect(const asking_t *self, int timeout_ms, mp_pool_t **out)
+{
+    mp_pool_options_t options = {.broker = self->broker, .connect_timeout_ms = timeout_ms};
+    mp_rc_t rc = mp_pool_new(&options, out);
+    if (rc == MP_OK)
+        return EXIT_SUCCESS;
+    say(self, rc, "");
+    return rc == MP_EINVAL ? EXIT_USAGE : EXIT_UNABLE; /* also where its key isn't there */
 }
 
 int asking_end(const asking_t *self, mp_rc_t rc, output_t *out)
 {
-    if (rc != MP_OK)
-        return asking_complain(self, rc);
-    if (output_flush(out))
-        return EXIT_SUCCESS;
-    fprintf(stderr, "mp %s: stdout: %s\n", self->command, strerror(out->error));
-    return EXIT_OUTPUT;
+    return rc == MP_OK ? output_end(out, self->command) : asking_complain(self, rc);
 }

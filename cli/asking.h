@@ -9,7 +9,7 @@
 #include "exits.h"
 #include "options.h"
 #include "output.h"
-#include <mp/error.h>
+#include <mp/pool.h>
 
 typedef struct asking {
     /* Set by the subcommand before it parses. */
@@ -18,7 +18,8 @@ typedef struct asking {
     int words_max;
     bool leading; /* options stand before the words only */
     int timeout_ms;
-    int unreached; /* the exit status where no broker lets it in; 0: EXIT_FAILED */
+    const char *advice; /* where there is nothing of that name; NULL: none */
+    int unreached;      /* the exit status where no broker lets it in; 0: EXIT_FAILED */
 
     /* Set by asking_parse. */
     const char *broker;
@@ -50,6 +51,9 @@ typedef struct asking {
 /* false: the subcommand is over, with *status: its help is shown, or it has said what is wrong. */
 bool asking_parse(asking_t *self, const option_spec_t *specs, size_t count, int argc, char **argv,
                   int *status);
+
+/* A pool of the broker, for a command about what that keeps. Returns an exit status. */
+int asking_connect(const asking_t *self, int timeout_ms, mp_pool_t **out);
 
 /* Say what the last call of the library had to say about its failure. Returns an exit status. */
 int asking_complain(const asking_t *self, mp_rc_t rc);

@@ -257,12 +257,10 @@ static bool fits(const dead_t *self, const struct action *action)
     return !self->all && self->count == (size_t)(action->run == show);
 }
 
-static mp_rc_t run(dead_t *self, const struct action *action)
+static int run(dead_t *self, const struct action *action)
 {
-    mp_pool_options_t options = {.broker = self->asking.broker,
-                                 .connect_timeout_ms = self->asking.timeout_ms};
-    mp_rc_t rc = mp_pool_new(&options, &self->pool);
-    return rc == MP_OK ? action->run(self) : rc;
+    int status = asking_connect(&self->asking, self->asking.timeout_ms, &self->pool);
+    return status ? status : asking_end(&self->asking, action->run(self), &self->out);
 }
 
 int dead_main(int argc, char **argv)
@@ -270,6 +268,7 @@ int dead_main(int argc, char **argv)
     static dead_t self = {.asking = {.command = "dead",
                                      .show_help = dead_help,
                                      .words_max = 1 + NUMBERS_MAX,
+                                     .advice = "; see mp dead list",
                                      .timeout_ms = 10000,
                                      .unreached = EXIT_UNABLE}};
     int status;
@@ -284,7 +283,7 @@ int dead_main(int argc, char **argv)
         return EXIT_USAGE;
     }
     output_init(&self.out, STDOUT_FILENO, -1);
-    status = asking_end(&self.asking, run(&self, action), &self.out);
+    status = run(&self, action);
     output_free(&self.out);
     mp_pool_destroy(&self.pool);
     return status;

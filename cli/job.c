@@ -10,7 +10,8 @@
 enum { ROWS = 256, FLUSH_BYTES = 64 * 1024, ANSWER_MS = 10000 };
 
 typedef struct job {
-    asking_t asking; /* its time -1: for ever */
+    asking_t asking; /* its time: for calls to end; -1: for ever */
+    int answer_ms;   /* for the broker */
     mp_pool_t *pool;
     mp_job_t *job;
     report_t report;
@@ -19,7 +20,8 @@ typedef struct job {
 static const option_spec_t specs[] = {
     ASKING_BROKER,
     OPTION_KEY_FILE,
-    ASKING_TIMEOUT("wait, fetch: how long; default: until the job is over"),
+    ASKING_TIMEOUT("wait, fetch: how long; default: until the job is over;\n"
+                   "                             else for the broker's answer; default: 10000"),
     ASKING_JSON("a JSON object a line"),
     ASKING_HELP,
 };
@@ -89,7 +91,7 @@ static int list(job_t *self)
     size_t count = ROWS;
     int status = EXIT_SUCCESS;
     while (count == ROWS && status == EXIT_SUCCESS) {
-        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, rows, ROWS, &count, ANSWER_MS);
+        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, rows, ROWS, &count, self->answer_ms);
         for (size_t i = 0; i < count && rc == MP_OK; i++) {
             print_row(self, &rows[i]);
             after = rows[i].number;
@@ -112,7 +114,7 @@ static int wait(job_t *self)
 static int cancel(job_t *self)
 {
     mp_job_cancel(self->job);
-    mp_rc_t rc = mp_job_wait(self->job, NULL, ANSWER_MS);
+    mp_rc_t rc = mp_job_wait(self->job, NULL, self->answer_ms);
     return asking_end(&self->asking, rc, &self->report.out);
 }
 
@@ -125,7 +127,7 @@ static int hand_over(job_t *self)
     int status = asking_end(&self->asking, MP_OK, &self->report.out);
     if (status != EXIT_SUCCESS)
         return status;
-    mp_rc_t rc = mp_job_settle(self->job, ANSWER_MS);
+    mp_rc_t rc = mp_job_settle(self->job, self->answer_ms);
     return rc == MP_OK ? EXIT_SUCCESS : asking_complain(&self->asking, rc);
 }
 
@@ -162,7 +164,7 @@ static int fetch(job_t *self)
 
 static int drop(job_t *self)
 {
-    mp_rc_t rc = mp_job_drop(&self->job, ANSWER_MS);
+    mp_rc_t rc = mp_job_drop(&self->job, self->answer_ms);
     return asking_end(&self->asking, rc, &self->report.out);
 }
 
@@ -189,12 +191,15 @@ static const struct action *find_action(const asking_t *asking)
 
 static int run(job_t *self, const struct action *action)
 {
-    mp_rc_t rc = mp_pool_new(&(mp_pool_options_t){.broker = self->asking.broker}, &self->pool);
-    if (rc == MP_OK && action->attaches)
-        rc = mp_job_attach(self->pool, self->asking.words[1], ANSWER_MS, &self->job);
+    int status = asking_connect(&self->asking, self->answer_ms, &self->pool);
+    if (status != EXIT_SUCCESS)
+        return status;
+    mp_rc_t rc = MP_OK;
+    if (action->attaches)
+        rc = mp_job_attach(self->pool, self->asking.words[1], self->answer_ms, &self->job);
     if (rc != MP_OK)
         return asking_complain(&self->asking, rc);
-    int status = action->run(self);
+    status = action->run(self);
     output_flush(&self->report.err);
     return status;
 }
@@ -204,8 +209,10 @@ int job_main(int argc, char **argv)
     job_t self = {.asking = {.command = "job",
                              .show_help = job_help,
                              .words_max = 2,
+                             .advice = "; see mp job list",
                              .timeout_ms = -1,
-                             .unreached = EXIT_UNABLE}};
+                             .unreached = EXIT_UNABLE},
+                  .answer_ms = ANSWER_MS};
     int status;
     if (!asking_parse(&self.asking, specs, SPECS, argc, argv, &status))
         return status;
@@ -215,6 +222,8 @@ int job_main(int argc, char **argv)
                         "--help\n");
         return EXIT_USAGE;
     }
+    if (self.asking.timeout_ms > 0 && self.asking.timeout_ms < ANSWER_MS)
+        self.answer_ms = self.asking.timeout_ms;
     output_init(&self.report.out, STDOUT_FILENO, -1);
     output_init(&self.report.err, STDERR_FILENO, -1);
     status = run(&self, action);

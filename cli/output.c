@@ -1,5 +1,7 @@
 #include "output.h"
 
+#include "exits.h"
+
 #include "text.h"
 
 #include <errno.h>
@@ -140,4 +142,12 @@ bool output_flush(output_t *self)
     if (self->room > KEPT_BYTES)
         output_free(self);
     return self->error == 0;
+}
+
+int output_end(output_t *self, const char *command)
+{
+    if (output_flush(self))
+        return EXIT_SUCCESS;
+    fprintf(stderr, "mp %s: stdout: %s\n", command, strerror(self->error));
+    return EXIT_OUTPUT;
 }

@@ -32,5 +32,7 @@ void output_base64(output_t *self, const void *bytes, size_t size);
 
 /* Write what is there. false: it failed, now or before. */
 bool output_flush(output_t *self);
+/* The same for a command's stdout, and say so where it fails. Returns an exit status. */
+int output_end(output_t *self, const char *command);
 
 #endif

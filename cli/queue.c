@@ -97,8 +97,9 @@ static int own(queue_t *self)
     if (rc != MP_OK)
         return complain(rc);
     output_printf(&self->out, "ready %s\n", mp_queue_address(self->handle));
-    if (!output_flush(&self->out))
-        return EXIT_OUTPUT;
+    int status = output_end(&self->out, "queue");
+    if (status != EXIT_SUCCESS)
+        return status;
     while (sigwait(&ends, &signal) != 0)
         ;
     rc = mp_queue_qsize(self->handle, &left, NEVER);
@@ -215,10 +216,10 @@ static int get_one(queue_t *self)
     mp_item_clear(&item);
     if (rc != MP_OK)
         return complain(rc);
-    if (!output_flush(&self->out)) {
+    int status = output_end(&self->out, "queue");
+    if (status != EXIT_SUCCESS) {
         (void)mp_queue_give_back(self->handle);
-        fprintf(stderr, "mp queue: stdout: %s\n", strerror(self->out.error));
-        return EXIT_OUTPUT;
+        return status;
     }
     if (mp_queue_task_done(self->handle) != MP_OK) /* neither joinable */
         (void)mp_queue_settle(self->handle, 1);    /* nor settled explicitly: by the next get */
@@ -251,7 +252,7 @@ static int stat_of(queue_t *self)
                   stat.size, stat.prefetched, stat.waiting, stat.bytes, stat.unfinished,
                   stat.maxsize, stat.peers, (unsigned long long)stat.put,
                   (unsigned long long)stat.got, (unsigned long long)stat.redelivered, stat.carrier);
-    return output_flush(&self->out) ? EXIT_SUCCESS : EXIT_OUTPUT;
+    return output_end(&self->out, "queue");
 }
 
 /* ---- the command ------------------------------------------------------------------------------

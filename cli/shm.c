@@ -82,13 +82,13 @@ static int run(shm_t *self, const char *action)
         rc = mp_shared_memory_each(show, self);
     else
         rc = reap(self);
-    bool written = output_flush(&self->out);
+    int status = output_end(&self->out, "shm");
     output_free(&self->out);
     if (rc != MP_OK) {
         fprintf(stderr, "mp shm: %s\n", mp_errmsg());
         return EXIT_FAILED;
     }
-    return written ? EXIT_SUCCESS : EXIT_OUTPUT;
+    return status;
 }
 
 int shm_main(int argc, char **argv)

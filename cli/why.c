@@ -96,8 +96,7 @@ static mp_rc_t ask_for_calls(why_t *self)
     return rc;
 }
 
-/* MP_ENOTFOUND: there is none of that name. */
-static mp_rc_t ask_for_object(why_t *self)
+static mp_rc_t ask_for_object(why_t *self, bool *found)
 {
     mp_manager_t *manager = NULL;
     mp_tree_t *objects = NULL;
@@ -105,12 +104,11 @@ static mp_rc_t ask_for_object(why_t *self)
         mp_manager_connect(self->asking.broker, NULL, 0, self->asking.timeout_ms, &manager);
     if (rc == MP_OK)
         rc = mp_manager_objects(manager, &objects, self->asking.timeout_ms);
-    bool found = false;
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(objects) && rc == MP_OK; i++) {
         const mp_tree_t *object = mp_tree_at(objects, i);
         if (strcmp(field_text(object, "name"), self->what) != 0)
             continue;
-        found = true;
+        *found = true;
         if (self->asking.json)
             rc = field_json(&self->out, object);
         else
@@ -118,18 +116,22 @@ static mp_rc_t ask_for_object(why_t *self)
     }
     mp_tree_destroy(&objects);
     mp_manager_destroy(&manager);
-    return rc == MP_OK && !found ? MP_ENOTFOUND : rc;
+    return rc;
 }
 
+/* MP_ENOTFOUND of a name may also be said of the key's file, which all asking would need. */
 static int run(why_t *self)
 {
+    bool found = false;
     mp_rc_t rc = ask_for_calls(self);
-    if (rc == MP_ENOTFOUND)
-        rc = ask_for_object(self);
-    if (rc != MP_ENOTFOUND)
+    if (rc != MP_ENOTFOUND || !*self->what)
         return asking_end(&self->asking, rc, &self->out);
-    fprintf(stderr, "mp why: %s: there is no open job and no object '%s'; see mp stat\n",
-            self->asking.broker, self->what);
+    rc = ask_for_object(self, &found);
+    if (rc == MP_OK && found)
+        return asking_end(&self->asking, rc, &self->out);
+    fprintf(stderr, "mp why: %s: there is no open job and no object '%s'", self->asking.broker,
+            self->what);
+    fprintf(stderr, rc == MP_OK ? "; see mp stat\n" : " to be seen: %s\n", mp_errmsg());
     return EXIT_FAILED;
 }
 

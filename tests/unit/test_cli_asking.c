@@ -142,7 +142,7 @@ END_TEST
 
 START_TEST(a_failure_is_told_apart_from_a_broker_that_lets_nobody_in)
 {
-    asking_t self = {.command = "ask"};
+    asking_t self = {.command = "ask", .broker = "tcp://h:1"};
     output_t out;
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC), err = file_with("", 0),
         saved = dup(STDERR_FILENO);
@@ -166,7 +166,7 @@ START_TEST(a_failure_is_told_apart_from_a_broker_that_lets_nobody_in)
     ck_assert_int_eq(statuses[4], EXIT_OUTPUT);
     ck_assert_int_eq(unreached, EXIT_UNABLE);
     ck_assert_int_eq(missing, EXIT_FAILED);
-    ck_assert_ptr_nonnull(strstr(content_of(err), "mp ask: nobody answered\n"));
+    ck_assert_ptr_nonnull(strstr(content_of(err), "mp ask: tcp://h:1: nobody answered\n"));
     ck_assert_ptr_nonnull(strstr(content_of(err), "mp ask: stdout: No space"));
     output_free(&out);
     close(full);

@@ -404,7 +404,8 @@ static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline, int64_t give_u
         if (rc != MP_ETIMEDOUT)
             code = why_over(self, rc);
         else if (last == MP_ECONNECT)
-            code = mpx_fault(last, "%s: nobody answers there", self->options.endpoint);
+            code = mpx_fault(last, "%s: nobody answers there; does its process run?",
+                             self->options.endpoint);
         else
             code = mpx_fault(rc, "%s: no answer", self->options.endpoint);
         leave(self);

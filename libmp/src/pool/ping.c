@@ -66,6 +66,7 @@ mp_rc_t mp_broker_ping(const char *endpoint, int timeout_ms, mp_broker_info_t *o
 /* ---- workers sent home ---------------------------------------------------------------- */
 
 typedef struct order {
+    const char *endpoint;
     const char *worker;
     uint32_t told;
 } order_t;
@@ -92,7 +93,8 @@ static mp_rc_t dismiss_message(void *arg, mpx_session_t *session, const mpx_head
     *done = true;
     self->told = header->count;
     if (header->code)
-        rc = mpx_fault(header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO, "%s", problem.message);
+        rc = mpx_fault(header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO, "%s: %s",
+                       self->endpoint, problem.message);
     free(arena);
     return rc;
 }
@@ -101,7 +103,7 @@ mp_rc_t mp_broker_dismiss(const char *endpoint, const char *worker, int timeout_
 {
     if (!worker || !*worker)
         return mpx_fault(MP_EINVAL, "no worker's name");
-    order_t self = {.worker = worker};
+    order_t self = {.endpoint = endpoint, .worker = worker};
     mpx_ask_t ask = {.self = &self, .up = dismiss_up, .message = dismiss_message};
     mp_rc_t rc = mpx_ask(&ask, endpoint, timeout_ms);
     if (rc == MP_OK && count)

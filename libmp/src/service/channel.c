@@ -331,7 +331,7 @@ static void on_admit(mpx_channel_t *self, mp_bytes_t payload)
     mpx_admit_t admit;
     void *arena = NULL;
     if (self->key->data && !self->challenged) {
-        end(self, MP_EAUTH, "the other side has no key");
+        end(self, MP_EAUTH, "the other side has no key; connect without one");
         return;
     }
     if (mpx_admit_unpack(payload, &admit, &arena) != MP_OK) {
@@ -396,7 +396,8 @@ static void on_down(mpx_channel_t *self, mp_rc_t rc)
     char problem[MPX_ENDPOINT_MAX + 256];
     bool reached = self->state != REACHING;
     snprintf(problem, sizeof problem, "%s%s", self->endpoint,
-             reached ? ": the other side is gone" : ": nobody answers there");
+             reached ? ": the other side is gone"
+                     : ": nobody answers there; does its process run?");
     end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc, problem);
 }
 
