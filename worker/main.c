@@ -8,7 +8,6 @@
 #include "settings.h"
 #include "signals.h"
 
-#include <mp/version.h>
 #include <mp/worker.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,18 +286,5 @@ static int run(const mpx_settings_t *chosen)
 int main(int argc, char **argv)
 {
     setenv("ZSYS_SIGHANDLER", "false", 1); /* read by CZMQ before anything else of it runs */
-    mpx_settings_t chosen;
-    bool usage = false;
-    mp_rc_t rc = mpx_settings_load(&program, argc, argv, &chosen, &usage);
-    if (rc != MP_OK)
-        return complain(rc, usage ? MPX_EXIT_USAGE : MPX_EXIT_CONFIG);
-    int status = MPX_EXIT_OK;
-    if (chosen.want_help)
-        mpx_settings_print_help(&program, stdout);
-    else if (chosen.want_version)
-        printf("mp-worker (libmp) %s\n", MP_VERSION_STRING);
-    else
-        status = run(&chosen);
-    mpx_settings_free(&chosen);
-    return status;
+    return mpx_settings_main(&program, argc, argv, run);
 }

@@ -1,10 +1,12 @@
 #include "settings.h"
 
 #include "config.h"
+#include "exits.h"
 #include "fault.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <mp/version.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -307,4 +309,25 @@ void mpx_settings_print(const mpx_settings_t *self, FILE *out)
             fprintf(out, "%s%s", n ? "," : " ", value->items[n]);
         fprintf(out, "  # %s\n", value->source ? value->source : "not set");
     }
+}
+
+int mpx_settings_main(const mpx_program_t *program, int argc, char **argv,
+                      int (*run)(const mpx_settings_t *chosen))
+{
+    mpx_settings_t chosen;
+    bool usage = false;
+    mp_rc_t rc = mpx_settings_load(program, argc, argv, &chosen, &usage);
+    if (rc != MP_OK) {
+        fprintf(stderr, "%s: %s\n", program->name, *mp_errmsg() ? mp_errmsg() : mp_strerror(rc));
+        return usage ? MPX_EXIT_USAGE : MPX_EXIT_CONFIG;
+    }
+    int status = MPX_EXIT_OK;
+    if (chosen.want_help)
+        mpx_settings_print_help(program, stdout);
+    else if (chosen.want_version)
+        printf("%s (libmp) %s\n", program->name, MP_VERSION_STRING);
+    else
+        status = run(&chosen);
+    mpx_settings_free(&chosen);
+    return status;
 }

@@ -74,6 +74,11 @@ void mpx_settings_print_help(const mpx_program_t *program, FILE *out);
 /* Each setting, its value, and where that came from. */
 void mpx_settings_print(const mpx_settings_t *self, FILE *out);
 
+/* The whole of a daemon's main: print what is asked for, or run with what was chosen. Returns an
+ * exit status (exits.h), after it has said what is wrong. */
+int mpx_settings_main(const mpx_program_t *program, int argc, char **argv,
+                      int (*run)(const mpx_settings_t *chosen));
+
 /* For config.c: give a setting a value, unless a stronger source already has. MP_OK;
  * MP_EINVAL unknown, or not valid; MP_ENOMEM. */
 mp_rc_t mpx_settings_offer(mpx_settings_t *self, const char *flag, const char *value,
