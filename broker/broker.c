@@ -89,6 +89,7 @@ static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *pe
         .clients = self->clients,
         .calls_queued = counts.queued,
         .calls_running = counts.given,
+        .turnover = self->turnover,
     };
     mpx_header_t header = {.op = MPX_OP_PONG, .nonce = nonce};
     mpx_buf_clear(&self->scratch);
@@ -98,13 +99,15 @@ static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *pe
     return rc;
 }
 
-/* Clients cut their chunks by how many executors there are. */
+/* Clients cut their chunks by how many executors there are, and count how those come and go. */
 static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
 {
     mp_rc_t rc = MP_OK;
-    if (self->executors == self->executors_told)
+    if (self->executors == self->executors_told &&
+        memcmp(&self->turnover, &self->turnover_told, sizeof self->turnover) == 0)
         return rc;
     self->executors_told = self->executors;
+    self->turnover_told = self->turnover;
     for (const mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next)
         if (peer->state == MPX_PEER_CLIENT)
             rc = send_status(self, now, peer, 0);
@@ -136,6 +139,7 @@ static mp_rc_t retire(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const c
         snprintf(name, sizeof name, "worker %s", peer->name);
         self->workers--;
         self->executors -= peer->slots;
+        mpx_turnover_left(&self->turnover, peer);
         rc = mpx_engine_worker_lost(self->engine, now, peer->id, MPX_CHARGE_RUNNING, &loss);
     } else if (peer->state == MPX_PEER_TENANT) {
         mpx_log(self->options.log, MP_LOG_INFO, "tenant_left", "client", peer->name, "why", why,
@@ -226,7 +230,8 @@ static mp_rc_t admit_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     peer->state = MPX_PEER_CLIENT;
     self->clients++;
     mpx_log(self->options.log, MP_LOG_INFO, "client_joined", "client", peer->name, NULL);
-    return welcome(self, peer, &session);
+    rc = welcome(self, peer, &session);
+    return rc == MP_OK ? send_status(self, now, peer, 0) : rc;
 }
 
 static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
@@ -247,6 +252,7 @@ static mp_rc_t admit_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     peer->slots = hello->slots;
     self->workers++;
     self->executors += hello->slots;
+    mpx_turnover_joined(&self->turnover, peer);
     mpx_log(self->options.log, MP_LOG_INFO, "worker_joined", "worker", peer->name, NULL);
     mp_rc_t rc = welcome(self, peer, &(mpx_welcome_t){0});
     peer->takes_modules = hello->module_bytes > 0;
@@ -421,6 +427,7 @@ static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
         .clients = self->clients,
         .workers = self->workers,
         .executors = self->executors,
+        .turnover = self->turnover,
         .engine = self->engine,
         .ledger = self->ledger,
         .keeper = self->keeper,
@@ -489,6 +496,21 @@ static mp_rc_t in_offer(mpx_broker_t *self, int64_t now, const mpx_peer_t *worke
     return rc;
 }
 
+/* Whose call has cost an executor finds that counted when it hears of the call; the rest can wait
+ * for the end of the turn. */
+static mp_rc_t in_turnover(mpx_broker_t *self, int64_t now, mpx_peer_t *worker, mp_bytes_t payload)
+{
+    mpx_status_t status;
+    void *arena = NULL;
+    uint64_t before = mpx_turnover_casualties(&self->turnover);
+    mp_rc_t rc = mpx_status_unpack(payload, &status, &arena);
+    if (rc == MP_OK)
+        rc = mpx_turnover_told(&self->turnover, worker, &status.turnover);
+    free(arena);
+    bool hurry = rc == MP_OK && mpx_turnover_casualties(&self->turnover) != before;
+    return hurry ? tell_executors(self, now) : rc;
+}
+
 static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
                          const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -502,6 +524,8 @@ static mp_rc_t in_worker(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         return judge(self, now, peer, mpx_foreman_worker(self->foreman, peer, header, payload));
     if (header->op == MPX_OP_OFFER)
         return judge(self, now, peer, in_offer(self, now, peer, payload));
+    if (header->op == MPX_OP_PONG)
+        return judge(self, now, peer, in_turnover(self, now, peer, payload));
     return judge(self, now, peer, mpx_engine_message(self->engine, now, peer->id, header, payload));
 }
 

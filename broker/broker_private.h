@@ -13,6 +13,7 @@
 #include "link.h"
 #include "peer.h"
 #include "survey.h"
+#include "turnover.h"
 #include "watch.h"
 
 typedef enum state { SERVING, DRAINING, OVER } state_t;
@@ -36,7 +37,9 @@ struct mpx_broker {
     uint32_t clients;
     uint32_t workers;
     uint32_t executors;
+    mpx_turnover_t turnover;
     uint32_t executors_told; /* what clients were last told */
+    mpx_turnover_t turnover_told;
     uint32_t leaving;
     mpx_buf_t scratch; /* packed bodies */
 };

@@ -87,6 +87,13 @@ mp_rc_t mpx_facts_end(mpx_facts_t *self)
 
 #define ADD(facts, pairs) mpx_facts_add(facts, pairs, sizeof(pairs) / sizeof *(pairs), NULL, NULL)
 
+#define TURNOVER(turnover)                                                                         \
+    MPX_INT("executors_started", (turnover).started),                                              \
+        MPX_INT("executors_retired", (turnover).retired),                                          \
+        MPX_INT("executors_stopped", (turnover).stopped),                                          \
+        MPX_INT("executors_crashed", (turnover).crashed),                                          \
+        MPX_INT("executors_memory", (turnover).memory)
+
 static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_totals_t *totals)
 {
     const mpx_pair_t pairs[] = {
@@ -118,6 +125,8 @@ static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_t
         MPX_INT("dead_bytes", totals->kept.letters_bytes),
         MPX_INT("dead_oldest_ms", totals->kept.letters_oldest_ms),
         MPX_INT("memory_bytes", totals->memory_bytes),
+        TURNOVER(scene->turnover),
+        MPX_INT("executors_lost", scene->turnover.lost),
     };
     ADD(self, pairs);
 }
@@ -147,6 +156,7 @@ static void tell_worker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_p
         MPX_INT("timed_out", tally.timed_out),
         MPX_INT("bytes", view.bytes),
         MPX_INT("credit_bytes", view.credit_bytes),
+        TURNOVER(peer->turnover),
     };
     const char **names = mpx_offers_of(engine.offers, peer->id);
     mpx_facts_add(self, pairs, sizeof pairs / sizeof *pairs, "tasks", names);

@@ -11,6 +11,7 @@
 #define MPX_PEER_H
 
 #include "allow.h"
+#include "wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,8 +41,9 @@ typedef struct mpx_peer {
     bool joined;        /* a worker that the engine knows */
     uint32_t slots;     /* of a worker */
     bool takes_modules; /* the same */
-    int64_t leave_at;   /* when a leaving one is cut off */
-    char name[128];     /* for logs and errors; clients: host:pid */
+    mpx_turnover_t turnover;
+    int64_t leave_at; /* when a leaving one is cut off */
+    char name[128];   /* for logs and errors; clients: host:pid */
     char host[128];
     uint32_t pid;
     unsigned roles;                      /* bits of MPX_MAY_ */

@@ -133,6 +133,23 @@ static void expose_workers(const mpx_totals_t *totals, mpx_exposition_t *out)
                    (double)totals->worker_states[i]);
 }
 
+static void expose_turnover(const mpx_turnover_t *self, mpx_exposition_t *out)
+{
+    const struct {
+        const char *cause;
+        uint64_t number;
+    } ends[] = {{"retired", self->retired},
+                {"stopped", self->stopped},
+                {"crashed", self->crashed},
+                {"memory", self->memory},
+                {"lost", self->lost}};
+    mpx_expose_one(out, "mp_executors_started_total", "counter",
+                   "Executors that workers came with, or have started.", (double)self->started);
+    mpx_expose_family(out, "mp_executors_ended_total", "counter", "Of those, by why they ended.");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        mpx_expose(out, "mp_executors_ended_total", "cause", ends[i].cause, (double)ends[i].number);
+}
+
 void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out)
 {
     mpx_totals_t totals;
@@ -184,5 +201,6 @@ void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out)
                    "Operations on objects that were carried out.",
                    (double)totals.objects.operations);
     expose_workers(&totals, out);
+    expose_turnover(&self->turnover, out);
     mpx_metrics_expose(self->metrics, out);
 }

@@ -18,6 +18,7 @@ typedef struct mpx_scene {
     uint32_t clients;
     uint32_t workers;
     uint32_t executors;
+    mpx_turnover_t turnover; /* of executors */
     const mpx_engine_t *engine;
     const mpx_ledger_t *ledger;
     const mpx_keeper_t *keeper;

@@ -111,6 +111,8 @@ static void expose(const mp_worker_status_t *status, mpx_exposition_t *out)
          (double)status->retired},
         {"mp_worker_executors_stopped_total", "counter", "Of those, killed for a call.",
          (double)status->stopped},
+        {"mp_worker_executors_memory_total", "counter", "Of those, ended for their memory.",
+         (double)status->memory},
         {"mp_worker_executors_crashed_total", "counter", "Of those, died otherwise.",
          (double)status->crashed},
         {"mp_worker_busy_seconds_total", "counter", "Run time of calls that were ok or failed.",

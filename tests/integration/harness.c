@@ -131,6 +131,11 @@ const char *harness_broker(int executors)
     return endpoint;
 }
 
+const char *harness_endpoint(void)
+{
+    return endpoint;
+}
+
 static void end(pid_t *pid)
 {
     if (*pid > 0) {

@@ -102,6 +102,7 @@ metrics
 says samples '^mp_worker_executors 2$'
 says samples '^mp_worker_calls_total{fate="ok"} 19$'
 says samples '^mp_worker_executors_crashed_total [1-9]'
+says samples '^mp_worker_executors_memory_total 0'
 kill -STOP "$worker"
 wait_for answers /healthz 000 # nobody serves: the threads are stopped as well
 kill -CONT "$worker"

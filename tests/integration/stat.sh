@@ -103,3 +103,17 @@ ok "$MP" job drop ends -b "$url"
 ok "$MP" dead drop --all -b "$url" >/dev/null
 status 0 "$MP" stat --broker "$url"
 says out '^kept: 0 jobs with 0; 0 dead letters with 0$'
+
+# -- how executors come and go
+status 1 "$MP" map --broker "$url" --shell -- 'kill -KILL $PPID' <<<x
+executors_say() { "$MP" stat --broker "$url" --json >json && python3 - "$1" <<'PY'
+import json, sys
+stat = json.load(open("json"))
+broker, worker = stat["broker"], stat["workers"][0]
+for one in broker, worker:
+    told = {name: value for name, value in one.items() if name.startswith("executors_")}
+    assert eval(sys.argv[1], told), told
+PY
+}
+ok executors_say 'executors_crashed == 1 and executors_retired == 0'
+wait_for executors_say 'executors_started == 2 + executors_stopped and executors_memory == 0'

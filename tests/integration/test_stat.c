@@ -6,6 +6,7 @@
 #include <mp/mp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,18 @@ MP_TASK(nap_ms, int, int)
     usleep((useconds_t)*in * 1000);
     *out = (int)getpid();
     return *in == 0;
+}
+
+typedef enum manner { CRASH = 1, TARRY } manner_t;
+
+MP_TASK(end_badly, int, int)
+{
+    if (*in == CRASH)
+        abort();
+    while (*in == TARRY)
+        pause();
+    *out = *in;
+    return MP_OK;
 }
 
 static mp_pool_t *new_pool(void)
@@ -125,6 +138,46 @@ START_TEST(a_killed_worker_is_not_told_any_more)
 }
 END_TEST
 
+/* ---- how workers come and go --------------------------------------------------------------------
+ */
+
+static bool all_are_up(void *pool)
+{
+    mp_pool_stat_t stat;
+    OK(mp_pool_stat(pool, &stat));
+    unsigned long long ended = stat.retired + stat.stopped + stat.crashed + stat.memory + stat.lost;
+    return stat.workers == PROCESSES && stat.started == ended + PROCESSES;
+}
+
+static void run_badly(mp_pool_t *pool, manner_t manner, int timeout_ms, mp_rc_t expected)
+{
+    int in = (int)manner, out;
+    mp_call_options_t options = {.call_timeout_ms = timeout_ms};
+    IS(mp_pool_map_with(pool, &end_badly, &in, 1, &out, NULL, &options, LONG_MS), expected);
+}
+
+/* With the outcome that a call has cost a worker that is counted. */
+START_TEST(ends_are_counted_by_cause)
+{
+    mp_pool_stat_t stat;
+    mp_pool_t *pool = new_pool();
+    ck_assert(harness_wait(all_are_up, pool));
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert_uint_eq(stat.started, PROCESSES);
+    run_badly(pool, CRASH, 0, MP_ECRASHED);
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert(stat.crashed == 1 && stat.stopped == 0);
+    run_badly(pool, TARRY, 50, MP_ETIMEDOUT);
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert(stat.crashed == 1 && stat.stopped == 1);
+    ck_assert(stat.retired == 0 && stat.memory == 0 && stat.lost == 0);
+    ck_assert(harness_wait(all_are_up, pool));
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert_uint_eq(stat.started, PROCESSES + 2);
+    end(&pool);
+}
+END_TEST
+
 static void *ask_often(void *pool)
 {
     enum { TIMES = 100 };
@@ -154,6 +207,59 @@ END_TEST
 
 /* ---- over a broker ------------------------------------------------------------------------------
  */
+
+/* What came before it is not its own. */
+START_TEST(a_pool_counts_from_its_beginning)
+{
+    mp_pool_stat_t stat;
+    mp_pool_t *first = new_pool(), *second = NULL;
+    mp_pool_options_t options = {.broker = harness_endpoint()};
+    run_badly(first, CRASH, 0, MP_ECRASHED);
+    ck_assert(harness_wait(all_are_up, first));
+    OK(mp_pool_new(&options, &second));
+    OK(mp_pool_stat(second, &stat));
+    ck_assert(stat.started == PROCESSES && stat.crashed == 0);
+    run_badly(second, CRASH, 0, MP_ECRASHED);
+    OK(mp_pool_stat(second, &stat));
+    ck_assert_uint_eq(stat.crashed, 1);
+    OK(mp_pool_stat(first, &stat));
+    while (stat.crashed < 2)
+        OK(mp_pool_stat(first, &stat));
+    mp_pool_destroy(&second);
+    end(&first);
+}
+END_TEST
+
+static bool nobody_is_up(void *pool)
+{
+    mp_pool_stat_t stat;
+    OK(mp_pool_stat(pool, &stat));
+    return stat.workers == 0 && stat.retired + stat.lost == PROCESSES;
+}
+
+START_TEST(those_of_a_lost_worker_are_lost)
+{
+    mp_pool_stat_t stat;
+    mp_pool_t *pool = new_pool();
+    kill(harness_worker_pid(), SIGKILL);
+    ck_assert(harness_wait(nobody_is_up, pool));
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert(stat.lost == PROCESSES && stat.crashed == 0);
+    end(&pool);
+}
+END_TEST
+
+START_TEST(those_of_a_worker_that_was_sent_home_have_retired)
+{
+    mp_pool_stat_t stat;
+    mp_pool_t *pool = new_pool();
+    kill(harness_worker_pid(), SIGTERM);
+    ck_assert(harness_wait(nobody_is_up, pool));
+    OK(mp_pool_stat(pool, &stat));
+    ck_assert(stat.retired == PROCESSES && stat.lost == 0);
+    end(&pool);
+}
+END_TEST
 
 START_TEST(who_does_not_answer_is_left_out)
 {
@@ -237,8 +343,12 @@ int main(int argc, char **argv)
     tcase_add_test(all, tasks_are_counted);
     tcase_add_test(all, there_may_be_more_than_asked_for);
     tcase_add_test(all, a_killed_worker_is_not_told_any_more);
+    tcase_add_test(all, ends_are_counted_by_cause);
     tcase_add_test(all, several_threads_ask_while_calls_run);
     if (!is_local()) {
+        tcase_add_test(all, a_pool_counts_from_its_beginning);
+        tcase_add_test(all, those_of_a_lost_worker_are_lost);
+        tcase_add_test(all, those_of_a_worker_that_was_sent_home_have_retired);
         tcase_add_test(all, who_does_not_answer_is_left_out);
         tcase_add_test(all, nobody_waits_for_the_dead);
         tcase_add_test(all, a_pool_is_terminated_under_the_question);

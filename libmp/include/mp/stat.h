@@ -21,14 +21,20 @@ typedef struct mp_pool_stat {
     int workers;                /* that are up; with a broker the same */
     unsigned long long queued;  /* calls that no worker has */
     unsigned long long given;   /* calls that workers have, running or next */
-    unsigned long long started; /* local workers, ever */
+    unsigned long long started; /* workers, ever; with a broker those that it had when this pool
+                                   connected, and what its mp-workers have started since */
     unsigned long long retired; /* of those: ended by their own will, see max_calls_per_worker,
-                                   worker_memory_bytes and mp_pool_resize */
+                                   worker_memory_bytes and mp_pool_resize, or drained */
     unsigned long long stopped; /* killed for a call that was cancelled or out of time */
     unsigned long long crashed; /* died otherwise */
+    unsigned long long memory;  /* ended for what they had taken of it */
+    unsigned long long lost;    /* with a broker: were gone with their mp-worker, or its host */
 } mp_pool_stat_t;
 
-/* MP_OK; MP_ECLOSED it was terminated; MP_EFORKED. */
+/* With a broker the workers' numbers are as it told them last, which it does whenever they change:
+ * a worker that a call has cost is counted before the outcome of the call comes. They serve other
+ * clients as well, so not all of them need have ended for calls of this pool.
+ * MP_OK; MP_ECLOSED it was terminated; MP_EFORKED. */
 MP_API mp_rc_t mp_pool_stat(mp_pool_t *self, mp_pool_stat_t *out);
 
 /* What has become of the calls of one task, each attempt that had an outcome for itself. */

@@ -37,7 +37,8 @@ typedef struct mp_worker_status {
     unsigned long long calls_timed_out;
     unsigned long long calls_cancelled;
     unsigned long long calls_other;
-    double busy; /* seconds, of calls that were ok or failed */
+    double busy;               /* seconds, of calls that were ok or failed */
+    unsigned long long memory; /* executors that were ended for what they had taken of it */
 } mp_worker_status_t;
 
 /* All zero but `broker` is the default. */

@@ -90,6 +90,7 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out);
 mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out);
 mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, mpx_backend_t **out);
 
+void mpx_pool_stat_turnover(mp_pool_stat_t *out, const mpx_turnover_t *turnover);
 void mpx_worker_stat_fill(mp_worker_stat_t *out, const mpx_executor_stat_t *stat);
 
 /* Give up: every open call ends with rc. */

@@ -70,10 +70,7 @@ static void stat(const mpx_backend_t *base, mp_pool_stat_t *out)
     mpx_workshop_counts_t counts;
     mpx_workshop_counts(((const local_t *)base)->workshop, &counts);
     out->workers = (int)counts.up;
-    out->started = counts.started;
-    out->retired = counts.retired;
-    out->stopped = counts.stopped;
-    out->crashed = counts.crashed;
+    mpx_pool_stat_turnover(out, &counts.turnover);
 }
 
 static size_t worker_stats(const mpx_backend_t *base, int64_t now, mp_worker_stat_t *out,

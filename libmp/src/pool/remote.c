@@ -27,6 +27,9 @@ typedef struct remote {
     mpx_errand_t *errands;
     bool online; /* errands may send */
     mpx_shipment_t *shipments;
+    mpx_turnover_t turnover; /* of its executors, as far as this pool has been there */
+    mpx_turnover_t heard;    /* of that broker's, since it was started: */
+    int64_t heard_of;        /* when that was; 0: nothing was heard yet */
 } remote_t;
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
@@ -34,6 +37,8 @@ enum { HORIZON_MS = 10, CONNECT_MS = 10000 };
 
 /* A broker that keeps results until they are acknowledged shouldn't have many small ones. */
 enum { UNACKED_MAX = 256 };
+
+#define UPTIME_MAX_MS (UINT64_C(1) << 40)
 
 static mp_rc_t transport_send(void *self, uint64_t worker, const mpx_header_t *header,
                               mp_bytes_t payload)
@@ -238,6 +243,33 @@ static mp_rc_t on_lost(remote_t *self, int64_t now)
     return mpx_engine_worker_lost(self->base.engine, now, worker, MPX_CHARGE_ALL, &loss);
 }
 
+/* What a broker that was started anew has counted is known: its executors were there before. */
+static bool is_another(const remote_t *self, const mpx_turnover_t *now, int64_t started_at)
+{
+    int64_t moved = started_at - self->heard_of;
+    bool fell = false;
+#define FELL(field) fell = fell || now->field < self->heard.field;
+    MPX_TURNOVER_FIELDS(FELL)
+#undef FELL
+    return fell || moved > MPX_S || moved < -MPX_S;
+}
+
+/* Those that it had when this pool came were started for it. */
+static void count_turnover(remote_t *self, int64_t now, const mpx_status_t *status)
+{
+    int64_t started_at = now - (int64_t)(status->uptime_ms % UPTIME_MAX_MS) * MPX_MS;
+    mpx_turnover_t *all = &self->turnover;
+    if (self->heard_of == 0)
+        all->started = status->executors;
+    if (self->heard_of == 0 || is_another(self, &status->turnover, started_at))
+        self->heard = status->turnover;
+    self->heard_of = started_at ? started_at : 1;
+#define ADD(field) all->field += status->turnover.field - self->heard.field;
+    MPX_TURNOVER_FIELDS(ADD)
+#undef ADD
+    self->heard = status->turnover;
+}
+
 /* The broker tells how many executors it has whenever that changes. */
 static mp_rc_t on_status(remote_t *self, int64_t now, mp_bytes_t payload)
 {
@@ -247,6 +279,7 @@ static mp_rc_t on_status(remote_t *self, int64_t now, mp_bytes_t payload)
     if (rc != MP_OK)
         return rc;
     self->base.processes = (int)status.executors;
+    count_turnover(self, now, &status);
     rc = mpx_engine_worker_slots(self->base.engine, now, self->worker,
                                  status.executors ? status.executors : 1);
     free(arena);
@@ -378,7 +411,11 @@ static void destroy(mpx_backend_t *base)
 
 static void stat(const mpx_backend_t *base, mp_pool_stat_t *out)
 {
+    const remote_t *self = (const remote_t *)base;
     out->workers = base->processes;
+    mpx_pool_stat_turnover(out, &self->turnover);
+    if (!self->heard_of)
+        out->started = (unsigned long long)base->processes;
 }
 
 static const mpx_backend_ops_t ops = {

@@ -65,6 +65,13 @@ mp_rc_t mp_pool_task_stats(mp_pool_t *self, mp_task_stat_t *out, size_t room, si
     return MP_OK;
 }
 
+void mpx_pool_stat_turnover(mp_pool_stat_t *out, const mpx_turnover_t *turnover)
+{
+#define SET(field) out->field = turnover->field;
+    MPX_TURNOVER_FIELDS(SET)
+#undef SET
+}
+
 void mpx_worker_stat_fill(mp_worker_stat_t *out, const mpx_executor_stat_t *stat)
 {
     *out = (mp_worker_stat_t){

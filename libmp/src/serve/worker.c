@@ -50,6 +50,8 @@ struct mpx_serve {
     int64_t tick_at;
     mpx_modules_t *modules; /* NULL: none are taken */
     bool gave_back;         /* on this connection */
+    mpx_turnover_t before;  /* of executors, when it was made */
+    mpx_turnover_t said;    /* to the broker: since then */
     bool troubled;          /* that there is no connection was said */
     int64_t until;          /* DRAINING, STOPPING */
     char name[300];
@@ -127,9 +129,51 @@ static mp_rc_t on_ready(void *arg, mp_bytes_t hello)
     return MP_OK;
 }
 
+/* ---- how executors come and go ---------------------------------------------------- */
+
+/* From now on is counted, for a broker to which there are as many as there should be. */
+static void begin_turnover(worker_t *self)
+{
+    mpx_workshop_counts_t counts;
+    mpx_workshop_counts(self->workshop, &counts);
+    self->before = counts.turnover;
+    self->before.started += self->processes;
+    self->before.started -= counts.up;
+    self->said = (mpx_turnover_t){0};
+}
+
+/* Those that come up now may have been missing then. */
+static mpx_turnover_t turnover_since(const mpx_turnover_t *now, const mpx_turnover_t *before)
+{
+    mpx_turnover_t since;
+#define TAKE(field) since.field = now->field > before->field ? now->field - before->field : 0;
+    MPX_TURNOVER_FIELDS(TAKE)
+#undef TAKE
+    return since;
+}
+
+/* Before what is said of a call for which one has ended. */
+static void tell_turnover(worker_t *self)
+{
+    if (!self->relay)
+        return;
+    mpx_workshop_counts_t counts;
+    mpx_workshop_counts(self->workshop, &counts);
+    mpx_status_t status = {.turnover = turnover_since(&counts.turnover, &self->before)};
+    if (memcmp(&status.turnover, &self->said, sizeof self->said) == 0)
+        return;
+    mpx_buf_t body = {0};
+    mpx_header_t header = {.op = MPX_OP_PONG};
+    if (mpx_status_pack(&status, &body) == MP_OK &&
+        mpx_session_send(self->session, &header, mpx_buf_bytes(&body)) == MP_OK)
+        self->said = status.turnover;
+    mpx_buf_free(&body);
+}
+
 static void on_down(void *arg, const mpx_crew_event_t *event)
 {
-    const worker_t *self = arg;
+    worker_t *self = arg;
+    tell_turnover(self);
     if (event->retired)
         say(self, MP_LOG_DEBUG, "executor %d retired", event->pid);
     else if (event->signal)
@@ -167,6 +211,7 @@ static mp_rc_t on_connected(worker_t *self)
     self->troubled = false;
     say(self, MP_LOG_INFO, "connected to %s", self->options->broker);
     self->gave_back = false;
+    begin_turnover(self);
     return MP_OK;
 }
 
@@ -411,10 +456,11 @@ static void describe(const worker_t *self, mp_worker_status_t *out)
         .processes = (int)self->processes,
         .up = (int)counts.up,
         .given = self->relay ? mpx_relay_open_calls(self->relay) : 0,
-        .started = counts.started,
-        .retired = counts.retired,
-        .stopped = counts.stopped,
-        .crashed = counts.crashed,
+        .started = counts.turnover.started,
+        .retired = counts.turnover.retired,
+        .stopped = counts.turnover.stopped,
+        .crashed = counts.turnover.crashed,
+        .memory = counts.turnover.memory,
     };
     for (size_t i = 0; mpx_engine_task_tally(self->engine, i, &task, &tally); i++) {
         out->calls_ok += tally.ok;
@@ -451,6 +497,7 @@ mp_rc_t mpx_serve_turn(worker_t *self)
         rc = mpx_workshop_turn(self->workshop, now);
     if (rc == MP_OK && self->relay)
         rc = mpx_relay_flush(self->relay, now);
+    tell_turnover(self);
     mpx_workshop_wake(self->workshop);
     if (self->modules)
         mpx_modules_tick(self->modules, now);

@@ -268,7 +268,6 @@ mp_rc_t mpx_hello_unpack(mp_bytes_t body, mpx_hello_t *out, void **arena_out)
 
 /* ---- the others have at most two strings ------------------------------------------------ */
 
-/* Copies a and b (which may be "") into a new arena. */
 /* Into one block of ours. */
 static mp_rc_t copy_strings(const char **strings, size_t count, void **arena_out)
 {
@@ -494,76 +493,6 @@ mp_rc_t mpx_progress_unpack(mp_bytes_t body, mpx_progress_t *out, void **arena)
     mp_rc_t rc = copy_strings(&words, 1, arena);
     if (rc == MP_OK)
         *out = (mpx_progress_t){.done = message->done, .total = message->total, .text = words};
-    UNPACK_END();
-    return rc;
-}
-
-mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out)
-{
-    Mp__Status message;
-    mp__status__init(&message);
-    message.software = text(self->software);
-    message.uptime_ms = self->uptime_ms;
-    message.workers = self->workers;
-    message.executors = self->executors;
-    message.clients = self->clients;
-    message.calls_queued = self->calls_queued;
-    message.calls_running = self->calls_running;
-    return pack(&message.base, out);
-}
-
-mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena)
-{
-    UNPACK_BEGIN(Mp__Status, mp__status__descriptor);
-    if (!message)
-        return malformed(&budget, "PONG");
-    const char *software = message->software;
-    mp_rc_t rc = copy_strings(&software, 1, arena);
-    if (rc == MP_OK)
-        *out = (mpx_status_t){
-            .software = software,
-            .uptime_ms = message->uptime_ms,
-            .workers = message->workers,
-            .executors = message->executors,
-            .clients = message->clients,
-            .calls_queued = message->calls_queued,
-            .calls_running = message->calls_running,
-        };
-    UNPACK_END();
-    return rc;
-}
-
-/* The numbers have the same names in the struct and the message. */
-#define EXECUTOR_STAT_NUMBERS(X)                                                                   \
-    X(id)                                                                                          \
-    X(pid)                                                                                         \
-    X(given) X(calls) X(start_ns) X(init_ns) X(working_ns) X(waiting_ns) X(memory_bytes) X(session)
-
-mp_rc_t mpx_executor_stat_pack(const mpx_executor_stat_t *self, mpx_buf_t *out)
-{
-    Mp__ExecutorStat message;
-    mp__executor_stat__init(&message);
-#define SET(field) message.field = self->field;
-    EXECUTOR_STAT_NUMBERS(SET)
-#undef SET
-    message.host = text(self->host);
-    message.worker = text(self->worker);
-    return pack(&message.base, out);
-}
-
-mp_rc_t mpx_executor_stat_unpack(mp_bytes_t body, mpx_executor_stat_t *out, void **arena)
-{
-    UNPACK_BEGIN(Mp__ExecutorStat, mp__executor_stat__descriptor);
-    if (!message)
-        return malformed(&budget, "CENSUS");
-    const char *strings[] = {message->host, message->worker};
-    mp_rc_t rc = copy_strings(strings, 2, arena);
-    if (rc == MP_OK) {
-        *out = (mpx_executor_stat_t){.host = strings[0], .worker = strings[1]};
-#define GET(field) out->field = message->field;
-        EXECUTOR_STAT_NUMBERS(GET)
-#undef GET
-    }
     UNPACK_END();
     return rc;
 }

@@ -290,6 +290,17 @@ typedef struct mpx_progress {
 mp_rc_t mpx_progress_pack(const mpx_progress_t *self, mpx_buf_t *out);
 mp_rc_t mpx_progress_unpack(mp_bytes_t body, mpx_progress_t *out, void **arena);
 
+/* How executors have come and gone: how many were started, and of these, why so many ended. */
+typedef struct mpx_turnover {
+    uint64_t started;
+    uint64_t retired; /* by their own will */
+    uint64_t stopped; /* for a call that was cancelled or out of time */
+    uint64_t crashed; /* otherwise */
+    uint64_t memory;  /* for what they had taken of it */
+    uint64_t lost;    /* with their worker */
+} mpx_turnover_t;
+#define MPX_TURNOVER_FIELDS(X) X(started) X(retired) X(stopped) X(crashed) X(memory) X(lost)
+
 typedef struct mpx_status {
     const char *software;
     uint64_t uptime_ms;
@@ -298,6 +309,7 @@ typedef struct mpx_status {
     uint32_t clients;
     uint64_t calls_queued;
     uint64_t calls_running;
+    mpx_turnover_t turnover; /* of all executors; from a worker, of its own */
 } mpx_status_t;
 mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out);
 mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);

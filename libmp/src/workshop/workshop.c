@@ -245,13 +245,23 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
     DL_APPEND(self->benches, bench);
     if (self->gives_back)
         mpx_crew_ask(self->crew, event->worker, 1, MP_EDRAINING);
-    self->counts.started++;
+    self->counts.turnover.started++;
     self->counts.up++;
     if (self->expected > 0 && --self->expected == 0)
         rc = self->options.ready(self->options.self, event->payload);
     if (rc == MP_OK)
         rc = mpx_engine_worker_join(self->engine, now, event->worker, NULL, &spec);
     return rc == MP_OK ? dismiss_surplus(self, now) : rc;
+}
+
+/* Those that ended as this one has. */
+static uint64_t *exits_of(mpx_workshop_t *self, const mpx_bench_t *bench,
+                          const mpx_crew_event_t *event)
+{
+    mpx_turnover_t *turnover = &self->counts.turnover;
+    if (event->retired)
+        return &turnover->retired;
+    return bench->stopped ? &turnover->stopped : &turnover->crashed;
 }
 
 static void clear_bench(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
@@ -264,9 +274,7 @@ static void clear_bench(mpx_workshop_t *self, int64_t now, const mpx_crew_event_
     self->lending -= bench->lends;
     self->spare -= bench->spare;
     self->counts.up--;
-    self->counts.retired += event->retired;
-    self->counts.stopped += bench->stopped && !event->retired;
-    self->counts.crashed += !bench->stopped && !event->retired;
+    *exits_of(self, bench, event) += 1;
     DL_DELETE(self->benches, bench);
     free(bench);
 }

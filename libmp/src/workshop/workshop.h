@@ -52,10 +52,7 @@ bool mpx_workshop_is_busy(const mpx_workshop_t *self);
 
 typedef struct mpx_workshop_counts {
     uint32_t up;
-    uint64_t started; /* ever */
-    uint64_t retired;
-    uint64_t stopped; /* by us, for a call */
-    uint64_t crashed;
+    mpx_turnover_t turnover; /* ever; none is lost */
 } mpx_workshop_counts_t;
 void mpx_workshop_counts(const mpx_workshop_t *self, mpx_workshop_counts_t *out);
 
