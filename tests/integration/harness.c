@@ -18,6 +18,7 @@ static pid_t broker_pid, worker_pid;
 static char endpoint[256];
 static char directory[64];
 static char data[80]; /* what a broker keeps */
+static char have[80];
 
 enum { WAIT_MS = 20000, STEP_MS = 5 };
 
@@ -123,12 +124,19 @@ const char *harness_broker(int executors)
                       endpoint,
                       (char *)(uintptr_t) "--mp-procs",
                       count,
+                      (char *)(uintptr_t) "--mp-have",
+                      have,
                       NULL};
     worker_pid = start(worker, NULL);
     uint32_t wanted = (uint32_t)executors;
     if (!harness_wait(has_executors, &wanted))
         fail("the worker did not join");
     return endpoint;
+}
+
+void harness_have(const char *list)
+{
+    snprintf(have, sizeof have, "%s", list);
 }
 
 const char *harness_endpoint(void)

@@ -12,6 +12,8 @@ extern const char *harness_where;
  * executors, and return its endpoint. For a local run: NULL. Both die with the test. */
 const char *harness_broker(int executors);
 void harness_end(void);
+/* What that worker is to have, as mp-worker's --have. */
+void harness_have(const char *list);
 /* Of that broker. */
 const char *harness_endpoint(void);
 /* The worker's process, to be killed; 0 for a local run. */

@@ -208,6 +208,62 @@ START_TEST(a_large_need_is_not_starved_by_small_ones)
 }
 END_TEST
 
+static void join_sharing(mpx_sched_t *sched, uint64_t worker, const char *have)
+{
+    mpx_traits_t mine = traits(have);
+    mpx_worker_spec_t spec = any(1);
+    spec.have = &mine;
+    spec.shares = true;
+    ck_assert_int_eq(mpx_sched_worker_join(sched, 0, worker, &spec), MP_OK);
+}
+
+/* Whoever ends what has a capacity, another may be who waits for it. */
+START_TEST(workers_share_what_they_have)
+{
+    mpx_sched_t *sched = make();
+    for (uint64_t worker = 1; worker <= 4; worker++)
+        join_sharing(sched, worker, "gpu=2");
+    open_needing(sched, 1, "gpu=1", 4);
+    mpx_effect_t first = expect(sched, MPX_RUN);
+    mpx_effect_t second = expect(sched, MPX_RUN);
+    ck_assert_uint_ne(first.worker, second.worker);
+    expect_nothing(sched);
+    open_needing(sched, 2, "", 3);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).job, 2);
+    mpx_effect_t other = expect(sched, MPX_RUN);
+    ck_assert_uint_eq(other.job, 2);
+    expect_nothing(sched);
+    mpx_sched_done(sched, 0, other.chunk, 1, MS);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).job, 2);
+    expect_nothing(sched);
+    mpx_sched_worker_lost(sched, 0, first.worker, MPX_CHARGE_ALL, MP_ECRASHED);
+    ck_assert_uint_eq(expect(sched, MPX_END).job, 1);
+    expect_nothing(sched); /* there is a gpu, and nobody is idle */
+    join_sharing(sched, 5, "gpu=2");
+    ck_assert_uint_eq(expect(sched, MPX_RUN).job, 1);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
+START_TEST(an_idle_worker_gets_what_another_has_left)
+{
+    mpx_sched_t *sched = make();
+    join_sharing(sched, 1, "gpu=1");
+    join_sharing(sched, 2, "gpu=1");
+    open_needing(sched, 1, "gpu=1", 1);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    open_needing(sched, 2, "gpu=1", 1);
+    expect_nothing(sched);
+    mpx_sched_worker_lost(sched, 0, run.worker, MPX_CHARGE_ALL, MP_ECRASHED);
+    ck_assert_uint_eq(expect(sched, MPX_END).job, 1);
+    mpx_effect_t next = expect(sched, MPX_RUN);
+    ck_assert(next.job == 2 && next.worker == 3 - run.worker);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -219,6 +275,8 @@ int main(void)
         a_capacity_is_used_up_while_its_calls_run,
         an_orphan_keeps_what_it_uses,
         a_large_need_is_not_starved_by_small_ones,
+        workers_share_what_they_have,
+        an_idle_worker_gets_what_another_has_left,
         NULL,
     };
     return suite_run("sched_needs", tests, 30);

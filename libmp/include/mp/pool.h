@@ -80,6 +80,10 @@ typedef struct mp_pool_options {
                                        Counts what is asked for, also if it is never written to, but
                                        neither shared memory nor the stack (RLIMIT_DATA, which what
                                        the call executes inherits); 0: no limit */
+    const char *have; /* what calls may need of local workers, such as "gpu=1,memory=8G,zone=a", as
+                         mp-worker's --have says it: numbers are capacities, which all workers of
+                         the pool share; others are labels. See mp_call_options_t.needs. Copied;
+                         NULL: nothing */
 } mp_pool_options_t;
 
 /* How a call may end that is worth another attempt: bits of mp_call_options_t.retry_on. */
@@ -155,10 +159,11 @@ typedef struct mp_call_options {
     int weight;        /* 1 to 1000: of what the workers give to all jobs of this client and
                           priority, the part of this one; 0: 1. Clients of a broker share it evenly
                           before that */
-    const char *needs; /* broker: what a worker must have (mp_worker_options_t.have), such as
-                          "gpu=1,zone=a": numbers are used up while the call runs, others must be
-                          equal; copied; NULL: nothing. A call whose needs no worker can meet ends
-                          with MP_ENEEDS after two seconds */
+    const char *needs; /* what a worker must have (mp_pool_options_t.have, or with a broker that of
+                          mp_worker_options_t), such as "gpu=1,zone=a": numbers are used up while
+                          the call runs, others must be equal; copied; NULL: nothing. A call whose
+                          needs no worker can meet ends with MP_ENEEDS, with a broker after two
+                          seconds. Not for the calls of a call */
     int delay_ms;      /* from the submission of a call until it may be given out */
     int deadline_ms;   /* from the submission of a call: then it ends with MP_ETIMEDOUT, wherever
                           it is, and is stopped as one that is cancelled if it runs. Its task may

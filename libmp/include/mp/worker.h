@@ -94,8 +94,8 @@ typedef struct mp_worker_options {
  * MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
-/* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N]`, be
- * that worker until SIGTERM or SIGINT (blocked and read from a descriptor for as
+/* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N] [--mp-have LIST]`,
+ * be that worker until SIGTERM or SIGINT (blocked and read from a descriptor for as
  * long); if this process was spawned by mp_process_start, run its target; then write
  * the exit status to *status and return 1. Otherwise return 0. */
 MP_API int mp_main(int argc, char **argv, int *status);

@@ -182,17 +182,29 @@ static bool could_run(const worker_t *worker, const need_t *need)
     return mpx_kind_can(worker->kind, need) && !mpx_worker_lacks(worker, need);
 }
 
-static const char *check_capacities(const worker_t *worker)
+/* false: it has a chunk that needs what it hasn't. */
+static bool count_used(const worker_t *worker, uint64_t used[MPX_TRAITS_MAX])
 {
-    uint64_t used[MPX_TRAITS_MAX] = {0};
     for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next)
         for (size_t i = 0; chunk->demand && i < chunk->demand->traits.count; i++) {
             const mpx_trait_t *trait = &chunk->demand->traits.items[i];
             int place = mpx_traits_find(&worker->kind->have, trait->name);
             if (place < 0)
-                return "a worker has a chunk that needs what it hasn't";
+                return false;
             used[place] += trait->amount;
         }
+    return true;
+}
+
+static const char *check_capacities(const mpx_sched_t *self, const worker_t *worker)
+{
+    uint64_t used[MPX_TRAITS_MAX] = {0};
+    bool has = true;
+    for (const worker_t *one = self->workers; one; one = one->hh.next)
+        if (one == worker || (one->shares && worker->shares))
+            has = has && count_used(one, used);
+    if (!has)
+        return "a worker has a chunk that needs what it hasn't";
     for (size_t i = 0; i < MPX_TRAITS_MAX; i++)
         if (used[i] != worker->used[i] || used[i] > worker->kind->have.items[i].amount)
             return "a worker's capacities are miscounted, or overdrawn";
@@ -210,12 +222,13 @@ static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker
         return "a worker waits in a list and should not";
     if (worker->draining)
         return NULL;
-    if (idle && (work || worker->list != &worker->kind->hungry[1]))
+    bool short_of = worker->list == &worker->kind->shorts;
+    if (idle && (work || (worker->list != &worker->kind->hungry[1] && !short_of)))
         return "a worker idles while there is a call that it could run";
     if (!idle && worker->list == &worker->kind->hungry[1])
         return "a busy worker counts as idle";
-    if (worker->list == &worker->kind->shorts)
-        return idle ? "an idle worker counts as short of something" : NULL;
+    if (short_of)
+        return idle && !worker->shares ? "an idle worker counts as short of something" : NULL;
     if (worker->list == &self->cramped ? !work : worker->list && work)
         return "a worker waits in the wrong list";
     if (!worker->list && worker->chunks_count < worker->slots)
@@ -247,7 +260,7 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
         return "a worker was given more than its credit";
     if (worker->returns && waiting && !worker->stall.slot)
         return "nobody would look at a worker that doesn't get on";
-    const char *wrong = check_capacities(worker);
+    const char *wrong = check_capacities(self, worker);
     return wrong ? wrong : check_waiting(self, worker);
 }
 

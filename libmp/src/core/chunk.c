@@ -33,8 +33,9 @@ static void take_capacities(chunk_t *chunk, demand_t *demand)
     mpx_worker_use(chunk->worker, demand, true);
 }
 
-static void leave_capacities(chunk_t *chunk)
+static void leave_capacities(mpx_sched_t *self, chunk_t *chunk)
 {
+    self->freed = self->freed || (chunk->demand && chunk->worker->shares);
     mpx_worker_use(chunk->worker, chunk->demand, false);
     mpx_demand_drop(chunk->demand);
     chunk->demand = NULL;
@@ -78,7 +79,7 @@ void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk)
     worker_t *worker = chunk->worker;
     mpx_heap_remove(&self->deadlines, &chunk->timer);
     mpx_recall_answered(self, chunk);
-    leave_capacities(chunk);
+    leave_capacities(self, chunk);
     DL_DELETE2(worker->chunks, chunk, worker_prev, worker_next);
     worker->chunks_count--;
     worker->slow_count -= chunk->slow;

@@ -9,7 +9,8 @@
  * Every worker that isn't draining is in one of these states:
  *   hungry   had room when nothing was left for it: gets its chance when work comes
  *   short    had room, and lacked something for all that was left: gets its chance when a
- *            chunk of it is over, or work comes that needs something else
+ *            chunk of it is over, or work comes that needs something else, or another worker
+ *            that shares with it has used up less
  *   cramped  has an idle slot, but no credit for the job whose turn it is: looks again
  *            whenever the ring has changed
  *   neither  has work for all its slots: gets its chance when a chunk of it is over
@@ -239,12 +240,6 @@ mp_rc_t mpx_handout_cramped(mpx_sched_t *self)
     return rc;
 }
 
-mp_rc_t mpx_handout_worker(mpx_sched_t *self, worker_t *worker)
-{
-    mp_rc_t rc = fill(self, worker);
-    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
-}
-
 /* The first hungry worker of a kind, which can run something that is in the ring. */
 static mp_rc_t feed_first(mpx_sched_t *self, kind_t *kind, int idle)
 {
@@ -310,9 +305,29 @@ mp_rc_t mpx_handout_need(mpx_sched_t *self, need_t *need)
     return rc == MP_OK ? mpx_handout_cramped(self) : rc;
 }
 
-mp_rc_t mpx_handout_needs(mpx_sched_t *self)
+/* Of what workers share there is more than before, for whichever of them was short of it. */
+static mp_rc_t feed_freed(mpx_sched_t *self)
 {
     mp_rc_t rc = MP_OK;
+    self->freed = false;
+    for (need_t *first = self->needs; first; first = first->hh.next)
+        for (need_t *need = first; need && rc == MP_OK; need = need->sibling)
+            if (need->demand && need->ringed)
+                rc = feed_all_shorts(self, need);
+    return rc;
+}
+
+mp_rc_t mpx_handout_worker(mpx_sched_t *self, worker_t *worker)
+{
+    mp_rc_t rc = fill(self, worker);
+    if (rc == MP_OK && self->freed)
+        rc = feed_freed(self);
+    return rc == MP_OK ? mpx_handout_cramped(self) : rc;
+}
+
+mp_rc_t mpx_handout_needs(mpx_sched_t *self)
+{
+    mp_rc_t rc = self->freed ? feed_freed(self) : MP_OK;
     for (need_t *first = self->needs; first; first = first->hh.next)
         for (need_t *need = first; need && rc == MP_OK; need = need->sibling)
             rc = mpx_handout_need(self, need);

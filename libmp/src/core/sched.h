@@ -94,7 +94,8 @@ typedef struct mpx_worker_spec {
     const uint64_t *tasks; /* what it can do (copied); NULL: everything */
     size_t tasks_count;
     const mpx_traits_t *have; /* what it has (copied); NULL: nothing */
-    bool returns;             /* it can be asked to give chunks back, by MPX_RECALL */
+    bool shares;  /* it has that together with all other workers that share, which say the same */
+    bool returns; /* it can be asked to give chunks back, by MPX_RECALL */
 } mpx_worker_spec_t;
 
 typedef enum mpx_effect_kind {

@@ -230,7 +230,9 @@ typedef struct worker {
     int64_t moved_at;      /* when it last started or ended something, or had nothing */
     int64_t patience_ns;   /* how long it may do neither before it is asked for chunks */
     mpx_heap_node_t stall; /* in sched.stalls, with an earlier time, if it may have waiting ones */
-    uint64_t used[MPX_TRAITS_MAX]; /* of its kind's capacities */
+    bool shares;
+    uint64_t *used;               /* of its kind's capacities: sched.used if it shares them, or */
+    uint64_t own[MPX_TRAITS_MAX]; /* these */
     uint64_t bytes;
     struct worker **list; /* the one that it waits in for work: hungry, short or cramped; or NULL */
     struct worker *list_prev, *list_next;
@@ -270,10 +272,12 @@ struct mpx_sched {
     mpx_heap_t deadlines;
     mpx_heap_t delays;
     mpx_heap_t patience;
-    mpx_heap_t lapses; /* of queued calls */
-    mpx_heap_t stalls; /* of workers */
-    uint32_t idle;     /* workers that have nothing, and wait for something */
-    uint32_t recalls;  /* chunks that were asked for */
+    mpx_heap_t lapses;             /* of queued calls */
+    mpx_heap_t stalls;             /* of workers */
+    uint32_t idle;                 /* workers that have nothing, and wait for something */
+    uint32_t recalls;              /* chunks that were asked for */
+    uint64_t used[MPX_TRAITS_MAX]; /* of the capacities that workers share */
+    bool freed;                    /* some of that was, and nobody looked at who was short of it */
     uint64_t seed;
     effects_t effects;
     int64_t now; /* of the event that is dealt with */

@@ -18,6 +18,13 @@ static void crash_text(const mpx_loss_t *loss, char *text, size_t size)
 static mp_rc_t explain_absence(const mpx_ending_t *self, char *text, size_t size)
 {
     const mpx_open_t *open = self->open;
+    if (!self->matched) {
+        snprintf(text, size,
+                 "the workers of this pool don't have %s; `have` of its options says what they "
+                 "have",
+                 open->needs);
+        return MP_ENEEDS;
+    }
     if (self->effect->rc == MP_ENOTASK && open->needs && *open->needs &&
         mpx_offers_has(self->offers, open->task, open->signature)) {
         snprintf(text, size,

@@ -11,6 +11,7 @@ enum { MPX_ENDING_TEXT = 512 };
 /* A call that ended without a result, and what is known of that. */
 typedef struct mpx_ending {
     const mpx_open_t *open;
+    bool matched; /* by what workers offer */
     const mpx_offers_t *offers;
     const mpx_loss_t *loss; /* of its worker, or NULL */
     const char *message;    /* if somebody said why; else NULL */

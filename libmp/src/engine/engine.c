@@ -228,6 +228,7 @@ static mp_rc_t end(mpx_engine_t *self, const mpx_effect_t *effect)
     char text[MPX_ENDING_TEXT];
     mpx_record_t record = {.rc = effect->rc};
     mpx_ending_t ending = {.open = &job->spec.open,
+                           .matched = job->spec.match,
                            .offers = self->offers,
                            .loss = self->loss,
                            .message = self->message,
@@ -464,7 +465,7 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
         rc = mpx_offers_number(self->offers, spec->open.task, spec->open.signature, &policy.task);
     if (rc != MP_OK)
         return rc;
-    policy.needs = spec->match ? &needs : NULL;
+    policy.needs = spec->match || spec->meet_here ? &needs : NULL;
     job_t *job = job_make(self, spec, hooks, hooks_self);
     if (!job)
         return MP_ENOMEM;

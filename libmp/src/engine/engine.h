@@ -70,6 +70,7 @@ typedef struct mpx_job_hooks {
 typedef struct mpx_job_spec {
     mpx_open_t open;      /* strings are copied */
     bool match;           /* only workers that offer exactly this task get its calls */
+    bool meet_here;       /* open's needs are met by these workers; the same goes for `match` */
     bool limit_here;      /* open's limits are enforced here; else only told to workers */
     uint32_t chunk_calls; /* this and what follows: as in mpx_policy_t */
     uint32_t retries;

@@ -78,6 +78,7 @@ struct mpx_backend {
     mpx_engine_t *engine;
     bool limits_here; /* run time limits are enforced by this engine */
     bool matches;     /* its workers are looked at for what calls need */
+    bool meets_here;  /* by this engine */
     bool own_output;  /* calls write to this process's stdout and stderr: nobody can be told */
     int priority;     /* added to that of each job */
     bool ready;       /* workers are up, or the broker has answered */

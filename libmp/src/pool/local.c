@@ -109,6 +109,8 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
         return mpx_fault(MP_ENOMEM, "a pool");
     self->base.ops = &ops;
     self->base.limits_here = true;
+    self->base.matches = true;
+    self->base.meets_here = true;
     self->base.processes = options->processes > 0 ? options->processes : mp_cpu_count();
     mpx_workshop_options_t workshop = {
         .crew = {.size = (uint32_t)self->base.processes,
@@ -126,7 +128,9 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
         .ready = on_ready,
         .failed = on_failed,
     };
-    mp_rc_t rc = mpx_workshop_new(&workshop, &self->workshop);
+    mp_rc_t rc = mpx_traits_parse(options->have, &workshop.have);
+    if (rc == MP_OK)
+        rc = mpx_workshop_new(&workshop, &self->workshop);
     if (rc != MP_OK) {
         destroy(&self->base);
         return rc;

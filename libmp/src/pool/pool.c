@@ -558,8 +558,8 @@ mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
         rc = mpx_fault(MP_ECLOSED, "the pool is closed");
     if (rc == MP_OK && options->needs && *options->needs && !self->backend->matches)
         rc = mpx_fault(MP_EINVAL,
-                       "needs ('%.200s') are met by a broker's workers; those of this "
-                       "pool have what their process has",
+                       "needs ('%.200s') are met by a pool's workers, not by those that run the "
+                       "calls of a call",
                        options->needs);
     if (rc != MP_OK)
         return rc;
@@ -582,6 +582,8 @@ mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,
                  .needs = options->needs,
                  .wait_ms =
                      (uint32_t)(options->worker_wait_ms ? options->worker_wait_ms : WAIT_MS)},
+        .meet_here = backend->meets_here,
+        .absent_ns = backend->meets_here, /* none that could come has more than those */
         .limit_here = backend->limits_here,
         .chunk_calls = (uint32_t)options->chunksize,
         .retries = (uint32_t)options->retries,

@@ -35,6 +35,7 @@ typedef struct threads {
     int draining;
     int expected; /* hands that have not greeted yet */
     bool is_inline;
+    mpx_traits_t have;
     uint64_t stopped;
     uint64_t generation;
     char host[256];
@@ -101,8 +102,11 @@ static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t ch
 
 static mp_rc_t on_hello(threads_t *self, int64_t now, seat_t *seat)
 {
-    mpx_worker_spec_t spec = {
-        .slots = 1, .horizon_ns = HORIZON_MS * MPX_MS, .credit_bytes = CREDIT_BYTES};
+    mpx_worker_spec_t spec = {.slots = 1,
+                              .horizon_ns = HORIZON_MS * MPX_MS,
+                              .credit_bytes = CREDIT_BYTES,
+                              .have = &self->have,
+                              .shares = true};
     seat->up = true;
     if (self->expected > 0 && --self->expected == 0)
         self->base.ready = true;
@@ -284,6 +288,8 @@ mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out)
         return mpx_fault(MP_ENOMEM, "a pool");
     self->base.ops = &ops;
     self->base.limits_here = true;
+    self->base.matches = true;
+    self->base.meets_here = true;
     self->base.own_output = true;
     self->is_inline = options->workers == MP_INLINE;
     self->generation = mpx_fork_generation();
@@ -298,7 +304,9 @@ mp_rc_t mpx_threads_new(const mp_pool_options_t *options, mpx_backend_t **out)
         self->base.processes = 1;
     self->expected = self->base.processes;
     mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
-    mp_rc_t rc = load_modules(options->load);
+    mp_rc_t rc = mpx_traits_parse(options->have, &self->have);
+    if (rc == MP_OK)
+        rc = load_modules(options->load);
     if (rc == MP_OK)
         rc = mpx_tray_new(&self->tray);
     if (rc == MP_OK)

@@ -17,11 +17,28 @@ enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69 };
 
 static int usage(const char *program)
 {
-    fprintf(stderr, "usage: %s --mp-worker ENDPOINT [--mp-procs N]\n", program);
+    fprintf(stderr, "usage: %s --mp-worker ENDPOINT [--mp-procs N] [--mp-have LIST]\n", program);
     return EXIT_USAGE;
 }
 
-static int serve(const char *program, const char *endpoint, int processes)
+/* What is behind the endpoint, in pairs. */
+static bool read_options(char **argv, mp_worker_options_t *out)
+{
+    for (; argv[0] && argv[1]; argv += 2) {
+        char *end = NULL;
+        long number = strtol(argv[1], &end, 10);
+        bool is_number = end != argv[1] && !*end && number >= 1 && number <= 100000;
+        if (strcmp(argv[0], "--mp-have") == 0)
+            out->have = argv[1];
+        else if (strcmp(argv[0], "--mp-procs") == 0 && is_number)
+            out->processes = (int)number;
+        else
+            return false;
+    }
+    return !argv[0];
+}
+
+static int serve(const char *program, mp_worker_options_t options)
 {
     sigset_t stops;
     sigset_t before;
@@ -29,13 +46,11 @@ static int serve(const char *program, const char *endpoint, int processes)
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     sigprocmask(SIG_BLOCK, &stops, &before);
-    int stop_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
-
-    mp_worker_options_t options = {.broker = endpoint, .processes = processes, .stop_fd = stop_fd};
+    options.stop_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
     mp_rc_t rc = mp_worker_run(&options);
     if (rc != MP_OK)
         fprintf(stderr, "%s: %s: %s\n", program, mp_strerror(rc), mp_errmsg());
-    close(stop_fd);
+    close(options.stop_fd);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return rc == MP_OK ? EXIT_SUCCESS : EXIT_UNAVAILABLE;
 }
@@ -52,13 +67,8 @@ int mp_main(int argc, char **argv, int *status)
     }
     if (argc < 2 || strcmp(argv[1], "--mp-worker") != 0)
         return 0;
-    long processes = 0;
-    if (argc == 5 && strcmp(argv[3], "--mp-procs") == 0) {
-        char *end = NULL;
-        processes = strtol(argv[4], &end, 10);
-        if (*end || processes < 1 || processes > 100000)
-            argc = 0;
-    }
-    *status = argc == 3 || argc == 5 ? serve(argv[0], argv[2], (int)processes) : usage(argv[0]);
+    mp_worker_options_t options = {.broker = argc > 2 ? argv[2] : NULL};
+    bool ok = options.broker && read_options(argv + 3, &options);
+    *status = ok ? serve(argv[0], options) : usage(argv[0]);
     return 1;
 }

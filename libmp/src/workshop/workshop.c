@@ -230,8 +230,11 @@ static mp_rc_t on_nested(mpx_workshop_t *self, int64_t now, const mpx_crew_event
 
 static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
 {
-    mpx_worker_spec_t spec = {
-        .slots = 1, .horizon_ns = HORIZON_MS * MPX_MS, .credit_bytes = CREDIT_BYTES};
+    mpx_worker_spec_t spec = {.slots = 1,
+                              .horizon_ns = HORIZON_MS * MPX_MS,
+                              .credit_bytes = CREDIT_BYTES,
+                              .have = &self->options.have,
+                              .shares = true};
     mp_rc_t rc = MP_OK;
     mpx_bench_t *bench = calloc(1, sizeof *bench);
     if (!bench)

@@ -20,7 +20,8 @@ typedef struct mpx_workshop mpx_workshop_t;
 
 typedef struct mpx_workshop_options {
     mpx_crew_options_t crew;
-    void *self; /* what the functions are given */
+    mpx_traits_t have; /* by all of them together, for jobs that are met here */
+    void *self;        /* what the functions are given */
     /* All executors are up, for the first time. hello: packed, what each of them offers. */
     mp_rc_t (*ready)(void *self, mp_bytes_t hello);
     /* One is dead. NULL: not wanted. */
