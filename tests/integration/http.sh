@@ -93,6 +93,18 @@ counted() {
 }
 wait_for counted
 
+# -- its executors have none of its sockets: who outlives it must not hold the port
+sockets() { find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' | sort -u; }
+ok test "$(children mp-executor "$worker" | wc -l)" -ge 2
+ok test "$(sockets "$worker" | wc -l)" -ge 2
+for process in $(children mp-nursery "$worker") $(children mp-executor "$worker"); do
+    held=$(comm -12 <(sockets "$worker") <(sockets "$process"))
+    [ -z "$held" ] || fail "process $process has its worker's $held"
+done
+for process in $(children mp-executor "$worker"); do
+    ok test -z "$(find "/proc/$process/fd" -lname 'anon_inode:*')"
+done
+
 # -- a worker tells the same of itself
 broker_http=$http
 http=$whttp

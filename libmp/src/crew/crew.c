@@ -186,6 +186,8 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     if (rc != MP_OK || self->epoll < 0 || mpx_depot_new(options->size, &self->depot) != MP_OK)
         rc = mpx_fault_errno("a crew of %u", options->size);
     if (rc == MP_OK)
+        rc = mpx_forkguard_add(self->epoll);
+    if (rc == MP_OK)
         rc = add_slots(self);
     if (rc == MP_OK)
         rc = mpx_crew_start(self);
@@ -202,7 +204,8 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     mpx_crew_t *self = *self_p;
     if (!self)
         return;
-    if (self->generation == mpx_fork_generation())
+    bool own = self->generation == mpx_fork_generation();
+    if (own)
         mpx_nursery_stop(&self->nursery);
     for (uint32_t i = 0; i < self->slots_count; i++) {
         mpx_slot_clear(self, self->slots[i]);
@@ -217,8 +220,10 @@ void mpx_crew_destroy(mpx_crew_t **self_p)
     mpx_buf_free(&self->scratch);
     mpx_crew_free_words(self);
     free_names(self->load);
-    if (self->epoll >= 0)
+    if (own && self->epoll >= 0) { /* a child has none of it */
+        mpx_forkguard_remove(self->epoll);
         close(self->epoll);
+    }
     free(self->slots);
     free(self->events);
     free(self);

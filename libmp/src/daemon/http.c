@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "forkguard.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +31,7 @@ struct mpx_http {
     struct MHD_Daemon *daemon;
     char address[ADDRESS_MAX];
     int listen_fd;
+    bool listen_owned; /* by the daemon, which closes it */
     int wanted_fd;
     pthread_mutex_t lock; /* of what follows; nothing is taken under it */
     pthread_cond_t published;
@@ -262,8 +264,13 @@ mp_rc_t mpx_http_new(const char *address, mpx_http_t **out)
     self->listen_fd = fd;
     self->unready = "starting";
     self->wanted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->wanted_fd < 0) {
+    if (self->wanted_fd < 0)
         rc = mpx_fault_errno("a descriptor for HTTP");
+    /* Whoever outlives us must not hold the port. */
+    else if (mpx_forkguard_add(self->listen_fd) != MP_OK ||
+             mpx_forkguard_add(self->wanted_fd) != MP_OK)
+        rc = mpx_fault(MP_ENOMEM, "a server for HTTP");
+    if (rc != MP_OK) {
         mpx_http_destroy(&self);
         return rc;
     }
@@ -282,7 +289,7 @@ mp_rc_t mpx_http_start(mpx_http_t *self)
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_END);
     if (!self->daemon)
         return mpx_fault_errno("threads for HTTP at %s", self->address);
-    self->listen_fd = -1; /* it is the daemon's */
+    self->listen_owned = true;
     return MP_OK;
 }
 
@@ -295,9 +302,11 @@ void mpx_http_destroy(mpx_http_t **self_p)
     self->ending = true;
     pthread_cond_broadcast(&self->published);
     pthread_mutex_unlock(&self->lock);
+    mpx_forkguard_remove(self->listen_fd);
+    mpx_forkguard_remove(self->wanted_fd);
     if (self->daemon)
         MHD_stop_daemon(self->daemon);
-    if (self->listen_fd >= 0)
+    if (!self->listen_owned)
         close(self->listen_fd);
     if (self->wanted_fd >= 0)
         close(self->wanted_fd);

@@ -1,6 +1,7 @@
 #include "signals.h"
 
 #include "fault.h"
+#include "forkguard.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@ static mp_rc_t open_for(const sigset_t *signals, int *fd)
     if (made < 0)
         return mpx_fault_errno("a descriptor for signals");
     *fd = made;
-    return MP_OK;
+    return mpx_forkguard_add(made);
 }
 
 mp_rc_t mpx_signals_open(int *fd)
