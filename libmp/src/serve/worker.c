@@ -52,12 +52,15 @@ struct mpx_serve {
     bool gave_back;         /* on this connection */
     mpx_turnover_t before;  /* of executors, when it was made */
     mpx_turnover_t said;    /* to the broker: since then */
-    bool troubled;          /* that there is no connection was said */
-    int64_t until;          /* DRAINING, STOPPING */
+    int64_t glance_at;      /* executors are looked at, see glance; MPX_NEVER: they needn't be */
+    int64_t glance_ns;
+    bool troubled; /* that there is no connection was said */
+    int64_t until; /* DRAINING, STOPPING */
     char name[300];
 };
 typedef struct mpx_serve worker_t;
 
+enum { GLANCE_MS = 4, GLANCE_MAX_MS = 512 };
 enum { STOP_READ_BYTES = 128, STOPPING_MS = 5000, MODULE_BYTES = 64 << 20 };
 
 static void say(const worker_t *self, mp_log_level_t level, const char *format, ...)
@@ -287,6 +290,9 @@ static mp_rc_t on_broker_message(worker_t *self, int64_t now, const mpx_session_
     case MPX_OP_PIECE:
     case MPX_OP_SHIPPED:
         return on_module(self, now, event);
+    case MPX_OP_SUBMIT:
+        self->glance_ns = 0;
+        return mpx_relay_message(self->relay, now, &event->header, event->payload);
     default:
         return mpx_relay_message(self->relay, now, &event->header, event->payload);
     }
@@ -434,6 +440,28 @@ static mp_rc_t look_at_drain(worker_t *self, int64_t now)
     return rc;
 }
 
+/* ---- glances ---------------------------------------------------------------------- */
+
+/* An executor doesn't wake us to say that it has begun a call: that would cost each call more than
+ * many of them take. But if this host is lost, the broker must know what had begun on it, or it has
+ * the call run once more as if it had not. So while there are calls we wake up by ourselves, less
+ * and less often: a call that has run for some time is known to run, and few are ever waited for.
+ */
+static void glance(worker_t *self, int64_t now)
+{
+    if (!self->relay || mpx_relay_open_calls(self->relay) == 0) {
+        self->glance_at = MPX_NEVER;
+        self->glance_ns = 0;
+    } else if (self->glance_ns == 0) {
+        self->glance_ns = GLANCE_MS * MPX_MS;
+        self->glance_at = now + self->glance_ns;
+    } else if (now >= self->glance_at) {
+        if (self->glance_ns < GLANCE_MAX_MS * MPX_MS)
+            self->glance_ns *= 2;
+        self->glance_at = now + self->glance_ns;
+    }
+}
+
 /* ---- ticks ------------------------------------------------------------------------ */
 
 static mp_worker_state_t state_of(const worker_t *self)
@@ -498,6 +526,7 @@ mp_rc_t mpx_serve_turn(worker_t *self)
     if (rc == MP_OK && self->relay)
         rc = mpx_relay_flush(self->relay, now);
     tell_turnover(self);
+    glance(self, now);
     mpx_workshop_wake(self->workshop);
     if (self->modules)
         mpx_modules_tick(self->modules, now);
@@ -511,7 +540,7 @@ mp_rc_t mpx_serve_turn(worker_t *self)
 
 int64_t mpx_serve_deadline(const worker_t *self)
 {
-    int64_t until = mpx_engine_deadline(self->engine);
+    int64_t until = mpx_earlier(mpx_engine_deadline(self->engine), self->glance_at);
     if (self->session)
         until = mpx_earlier(until, mpx_session_deadline(self->session));
     if (self->modules)
@@ -615,6 +644,7 @@ mp_rc_t mpx_serve_new(const mp_worker_options_t *options, mpx_serve_t **out)
     if (!self)
         return mpx_fault(MP_ENOMEM, "a worker");
     self->options = options;
+    self->glance_at = MPX_NEVER;
     rc = start(self);
     if (rc == MP_OK)
         *out = self;
