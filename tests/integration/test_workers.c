@@ -244,6 +244,47 @@ START_TEST(a_worker_gets_no_memory_beyond_its_cap)
 }
 END_TEST
 
+enum { LIMIT_MIB = 64 };
+
+/* Takes more than that and stays, in its first attempt. */
+MP_TASK(devour, int, int)
+{
+    *out = *in;
+    if (*in == 0 || (*in == 2 && mp_call_attempt(call) > 1))
+        return MP_OK;
+    size_t size = (size_t)(LIMIT_MIB + 32) << 20;
+    volatile char *taken = malloc(size);
+    for (size_t i = 0; taken && i < size; i += 512)
+        taken[i] = 1;
+    for (;;)
+        pause();
+}
+
+START_TEST(a_worker_is_killed_for_the_memory_that_it_takes)
+{
+    static const mp_method_t methods[] = {MP_FORK, MP_SPAWN};
+    enum { N = 6 };
+    int in[N] = {0, 0, 1, 0, 0, 0}, out[N];
+    mp_rc_t rcs[N];
+    mp_call_options_t options = {.chunksize = 3};
+    mp_pool_t *pool = new_pool((mp_pool_options_t){
+        .processes = 2, .method = methods[_i], .worker_memory_limit_bytes = LIMIT_MIB << 20});
+    IS(mp_pool_map_with(pool, &devour, in, N, out, rcs, &options, LONG_MS), MP_ENOMEM);
+    ck_assert_msg(strstr(mp_errmsg(), "over its limit of 64.0 MiB") != NULL, "%s", mp_errmsg());
+    for (int i = 0; i < N; i++)
+        ck_assert_int_eq(rcs[i], i == 2 ? MP_ENOMEM : MP_OK);
+    ck_assert(stat_of(pool).memory == 1 && stat_of(pool).crashed == 0);
+    in[2] = 2;
+    options.retries = 1;
+    options.retry_on = MP_RETRY_CRASHED;
+    IS(mp_pool_map_with(pool, &devour, in, N, out, rcs, &options, LONG_MS), MP_ENOMEM);
+    options.retry_on = MP_RETRY_MEMORY;
+    OK(mp_pool_map_with(pool, &devour, in, N, out, rcs, &options, LONG_MS));
+    ck_assert_uint_eq(stat_of(pool).memory, 3);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 /* ---- start methods ------------------------------------------------------------------------------
  */
 
@@ -335,6 +376,7 @@ int main(int argc, char **argv)
         what_cannot_reach_such_workers_is_refused,
         NULL,
     };
-    const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap, NULL};
+    const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap,
+                                       a_worker_is_killed_for_the_memory_that_it_takes, NULL};
     return suite_run_each(NULL, "workers", of_methods, CAPPED_METHODS, tests, 60);
 }

@@ -84,6 +84,15 @@ MP_TASK_BYTES(wt_take)
     return mp_call_printf(call, "%d", (int)getpid());
 }
 
+/* The same, and stays. */
+MP_TASK_BYTES(wt_hold)
+{
+    int code = wt_take.run(call, in, NULL);
+    while (code == MP_OK)
+        pause();
+    return code;
+}
+
 #elif MARK == 2
 
 /* The name is taken by the other module. */

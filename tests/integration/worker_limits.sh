@@ -34,6 +34,18 @@ if [ -z "$MP_SANITIZE" ]; then # which needs memory of its own
     kill "$worker"
     exits "$worker" 0
 
+    # -- for how much it is killed, in the midst of its call
+    start_worker limited --procs 1 --load "$MP_WORK_TASKS" --memory-limit 64
+    echo 96 >lines
+    status 1 calls --task wt_hold <lines
+    says err 'over its limit of 64.0 MiB'
+    status 0 "$MP" stat --broker "$url" --json
+    says out '"executors_memory": *1'
+    echo 8 >lines
+    status 0 calls --task wt_take <lines
+    kill "$worker"
+    exits "$worker" 0
+
     # -- with how much it is replaced
     start_worker grows --procs 1 --load "$MP_WORK_TASKS" --max-memory 32
     printf '48\n1\n1\n' >lines

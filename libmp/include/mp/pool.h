@@ -84,6 +84,11 @@ typedef struct mp_pool_options {
                          mp-worker's --have says it: numbers are capacities, which all workers of
                          the pool share; others are labels. See mp_call_options_t.needs. Copied;
                          NULL: nothing */
+    size_t worker_memory_limit_bytes; /* a local worker that has taken more than that since it was
+                                         up is killed, in the midst of its call, which ends with
+                                         MP_ENOMEM: looked at every 20 ms, so one that takes fast
+                                         has somewhat more. Of its own, resident memory; what it
+                                         starts isn't counted; 0: no limit */
 } mp_pool_options_t;
 
 /* How a call may end that is worth another attempt: bits of mp_call_options_t.retry_on. */
@@ -92,7 +97,8 @@ enum {
     MP_RETRY_CRASHED = 2,   /* MP_ECRASHED */
     MP_RETRY_TIMED_OUT = 4, /* MP_ETIMEDOUT */
     MP_RETRY_LOST = 8,      /* MP_EWORKERLOST, MP_EBROKERLOST */
-    MP_RETRY_MEMORY = 16,   /* MP_ENOMEM, also when it is what the task returned */
+    MP_RETRY_MEMORY = 16,   /* MP_ENOMEM, also when it is what the task returned, and when the
+                               worker was killed for the memory that it had taken */
     MP_RETRY_DRAINED = 32   /* MP_EDRAINING: its worker was told to stop */
 };
 

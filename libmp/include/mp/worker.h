@@ -51,9 +51,11 @@ typedef struct mp_worker_options {
     int (*initializer)(void *arg); /* called by each executor before its first call; if it returns
                                       something else than 0 the worker ends, with MP_EFAILED */
     void *initializer_arg;
-    int max_calls_per_worker;       /* after so many calls an executor is replaced; 0: never */
-    size_t worker_memory_bytes;     /* an executor that has taken more than that since it started is
-                                       replaced when its chunk is over; 0: no limit */
+    int max_calls_per_worker;   /* after so many calls an executor is replaced; 0: never */
+    size_t worker_memory_bytes; /* an executor that has taken more than that since it started is
+                                   replaced when its chunk is over; 0: no limit */
+    size_t worker_memory_limit_bytes; /* an executor that has taken more is killed, as in
+                                         mp_pool_options_t */
     size_t worker_memory_cap_bytes; /* what an executor can have at most, as in mp_pool_options_t */
     int allow_exec;                 /* offer mp.exec, which runs any command of any client */
     const char *name;               /* how it is called in errors; NULL: host:pid */

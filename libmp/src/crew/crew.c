@@ -66,6 +66,7 @@ mp_rc_t mpx_slot_fill(mpx_crew_t *self, uint32_t i)
     slot->worker = ++self->last_worker;
     slot->pid = 0;
     slot->was_up = false;
+    slot->want = MPX_WANT_NONE;
     slot->retired = false;
     slot->salvaged = false;
     slot->unrung = false;

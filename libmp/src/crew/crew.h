@@ -35,10 +35,10 @@ typedef struct mpx_crew_options {
     bool nested;                   /* their calls may have calls of their own */
     int (*initializer)(void *arg); /* called by each before it is up; NULL: none */
     void *initializer_arg;
-    uint64_t max_calls; /* after so many an executor retires; 0: never */
-    uint64_t
-        max_memory_bytes; /* of its own; when it has more after a chunk it retires; 0: no limit */
-    uint64_t memory_cap_bytes; /* beyond what it has when it is up; 0: no limit */
+    uint64_t max_calls; /* after so many an executor retires; 0: never. Bytes, 0: no limit: */
+    uint64_t max_memory_bytes;   /* of its own; when it has more after a chunk it retires */
+    uint64_t memory_limit_bytes; /* of its own; with more it is killed, whatever it is at */
+    uint64_t memory_cap_bytes;   /* beyond what it has when it is up, and can't have more */
 } mpx_crew_options_t;
 
 /* Fork the nursery and ask it for the executors; each reports with UP or FAILED.
@@ -62,6 +62,13 @@ typedef enum mpx_crew_event_kind {
                          before they are up, or can't be forked. Last event */
 } mpx_crew_event_kind_t;
 
+/* Who has ended an executor for want of memory. */
+typedef enum mpx_want {
+    MPX_WANT_NONE,
+    MPX_WANT_LIMIT, /* we did: memory_limit_bytes */
+    MPX_WANT_KERNEL /* the kernel, as far as that can be told: see shortage.h */
+} mpx_want_t;
+
 typedef struct mpx_crew_event {
     mpx_crew_event_kind_t kind;
     uint64_t worker; /* never 0 nor reused */
@@ -75,6 +82,8 @@ typedef struct mpx_crew_event {
     int exit_status;          /* DOWN: when no signal did */
     bool retired;             /* DOWN: by its own will, with no call begun: after max_calls, over
                                  max_memory_bytes, or dismissed */
+    mpx_want_t want;          /* DOWN: for want of memory, */
+    uint64_t taken_bytes;     /* LIMIT: of which it had taken so much */
     const char *error_output; /* DOWN: what its last call has said on stderr, in lines; and where */
     const char *backtrace; /* it crashed. Valid until the next mpx_crew_next; "": nothing known */
     mp_rc_t rc;            /* FAILED: MP_EFAILED the initializer, MP_EMODULE, MP_EEXIST, MP_ESYSTEM,

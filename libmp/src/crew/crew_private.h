@@ -46,6 +46,8 @@ typedef struct slot {
     mpx_lane_t *nested; /* for calls of its own; NULL: it has none */
     mpx_outbox_t nested_outbox;
     bool nested_unrung;
+    mpx_want_t want; /* of memory, of a dead one */
+    uint64_t taken_bytes;
     mpx_stay_t *stays; /* of chunks that it has, in shared memory */
     bool unrung;       /* was sent something since the last wake */
     bool was_up;

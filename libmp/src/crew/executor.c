@@ -722,6 +722,7 @@ void mpx_executor_run(const int fds[4], const mpx_crew_options_t *options, mpx_w
     open_modules(&self, options->load);
     initialize(&self, options);
     self.memory_at_start = mpx_footprint();
+    mpx_words_up(words, self.memory_at_start);
     say_hello(&self);
     mpx_footprint_cap(options->memory_cap_bytes);
     for (;;) {

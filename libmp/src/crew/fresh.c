@@ -19,6 +19,7 @@ typedef struct told {
     uint64_t initializer; /* from the beginning of the program */
     uint64_t max_calls;
     uint64_t max_memory_bytes;
+    uint64_t memory_limit_bytes;
     uint64_t memory_cap_bytes;
     uint64_t modules;
 } told_t;
@@ -66,6 +67,7 @@ mp_rc_t mpx_fresh_start(const mpx_crew_options_t *options, int control, pid_t *p
                    .nested = options->nested,
                    .max_calls = options->max_calls,
                    .max_memory_bytes = options->max_memory_bytes,
+                   .memory_limit_bytes = options->memory_limit_bytes,
                    .memory_cap_bytes = options->memory_cap_bytes};
     mpx_started_t started;
     if (!mpx_spawn_is_allowed())
@@ -120,6 +122,7 @@ bool mpx_fresh_read(const void *item, size_t size, mpx_crew_options_t *out)
                                 .nested = told.nested,
                                 .max_calls = told.max_calls,
                                 .max_memory_bytes = told.max_memory_bytes,
+                                .memory_limit_bytes = told.memory_limit_bytes,
                                 .memory_cap_bytes = told.memory_cap_bytes};
     if (told.has_initializer)
         out->initializer = (int (*)(void *))(program_base() + told.initializer);

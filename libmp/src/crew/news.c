@@ -44,6 +44,8 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
     case MPX_REPORT_EXITED:
         slot->pid = report->pid;
         slot->status = report->value;
+        slot->want = report->want;
+        slot->taken_bytes = report->taken_bytes;
         slot->error_output = *report->error_output ? strdup(report->error_output) : NULL;
         slot->backtrace = *report->backtrace ? strdup(report->backtrace) : NULL;
         slot->state = DEAD;
@@ -377,6 +379,8 @@ static mp_rc_t finish_dead(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out
     out->signal = WIFSIGNALED(slot->status) ? WTERMSIG(slot->status) : 0;
     out->exit_status = WIFEXITED(slot->status) ? WEXITSTATUS(slot->status) : 0;
     out->retired = slot->retired;
+    out->want = slot->want;
+    out->taken_bytes = slot->taken_bytes;
     hand_out_words(self, slot, out);
     if (!was_up && ++self->failed_starts >= STARTS_MAX)
         explain_start_failure(self, slot);

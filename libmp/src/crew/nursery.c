@@ -1,10 +1,13 @@
 #include "nursery.h"
 
+#include "clock.h"
 #include "executor.h"
 #include "fault.h"
+#include "footprint.h"
 #include "forkguard.h"
 #include "fresh.h"
 #include "lifeline.h"
+#include "shortage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +44,8 @@ typedef struct child {
     mpx_words_t *words;
     int fds[MPX_NURSERY_FDS]; /* to be started with; -1: none, or not wanted */
     unsigned tries;
+    bool killed;          /* by us, for its owner */
+    uint64_t taken_bytes; /* of memory: for that it was; 0: it wasn't */
 } child_t;
 
 typedef struct nursery {
@@ -52,11 +57,14 @@ typedef struct nursery {
     struct pollfd *fds; /* control, signals, our stderr, stderr and output of each child */
     char *modules[MPX_MODULES_MAX]; /* loaded later */
     bool full;                      /* the owner takes no more of what calls write: they wait */
-    bool stuck; /* our stderr takes no more: its readers wait, and so do our children */
+    bool stuck;       /* our stderr takes no more: its readers wait, and so do our children */
+    int64_t weigh_at; /* when it is looked at next what children have of memory */
+    mpx_shortage_t shortage;
 } nursery_t;
 
 enum {
     RETRY_MS = 100,
+    WEIGH_MS = 20,
     TRIES_MAX = 30,
     STOP_MS = 2000,
     SAID_BYTES = 4096,
@@ -220,6 +228,8 @@ static int fork_executor(const nursery_t *self, child_t *child)
     close(output[1]);
     setpgid(pid, pid); /* both sides do it: whoever comes first */
     child->pid = pid;
+    child->killed = false;
+    child->taken_bytes = 0;
     child->lifeline = lifeline[1];
     child->errors = errors[0];
     child->output = output[0];
@@ -365,6 +375,16 @@ static void hear_last_words(const nursery_t *self, child_t *child, mpx_report_t 
     child->words = NULL;
 }
 
+/* Of a dead one. A SIGKILL that is nobody's of ours may be the kernel's. */
+static mpx_want_t want_of(nursery_t *self, const child_t *child, int status)
+{
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (!killed || child->taken_bytes)
+        return killed ? MPX_WANT_LIMIT : MPX_WANT_NONE;
+    return !child->killed && mpx_shortage_took(&self->shortage, mpx_now()) ? MPX_WANT_KERNEL
+                                                                           : MPX_WANT_NONE;
+}
+
 /* The group first: as long as its leader isn't reaped, its number can't be anybody else's. */
 static void bury(nursery_t *self, uint32_t slot)
 {
@@ -377,6 +397,8 @@ static void bury(nursery_t *self, uint32_t slot)
     close(child->lifeline);
     child->lifeline = -1;
     last.value = status;
+    last.want = want_of(self, child, status);
+    last.taken_bytes = child->taken_bytes;
     hear_last_words(self, child, &last);
     send_report(self, &last);
     child->pid = 0;
@@ -434,6 +456,7 @@ static void on_request(nursery_t *self, const request_t *request, const int fds[
         child->tries = 0;
         child->modules = request->modules;
     } else if (child->pid && child->pid == request->pid) {
+        child->killed = child->killed || request->signal == SIGKILL;
         kill(-child->pid, request->signal);
     }
 }
@@ -505,6 +528,38 @@ static void watch(const nursery_t *self, uint32_t slot)
     fds[1] = (struct pollfd){.fd = self->full ? -1 : child->output, .events = POLLIN};
 }
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* Who has taken too much is killed in the midst of its call. */
+static void weigh(const nursery_t *self, child_t *child)
+{
+    uint64_t before;
+    if (!child->pid || child->taken_bytes || !mpx_words_is_up(child->words, &before))
+        return;
+    uint64_t footprint = mpx_footprint_of(child->pid);
+    if (footprint <= before || footprint - before <= self->options->memory_limit_bytes)
+        return;
+    child->taken_bytes = footprint - before;
+    kill(-child->pid, SIGKILL);
+}
+
+static void weigh_all(nursery_t *self)
+{
+    int64_t now = self->options->memory_limit_bytes ? mpx_now() : 0;
+    if (now < self->weigh_at || !self->options->memory_limit_bytes)
+        return;
+    self->weigh_at = now + WEIGH_MS * MPX_MS;
+    for (uint32_t slot = 0; slot < self->count; slot++)
+        weigh(self, &self->children[slot]);
+}
+
+static int patience_ms(const nursery_t *self, bool waiting)
+{
+    if (self->options->memory_limit_bytes)
+        return WEIGH_MS;
+    return waiting ? RETRY_MS : -1;
+}
+
 /* With our own stderr stuck, children are not heard: the pipe fills, and they wait as they would
  * have without us. */
 static void wait_for_news(nursery_t *self, bool waiting)
@@ -515,7 +570,7 @@ static void wait_for_news(nursery_t *self, bool waiting)
     self->fds[ERRORS] = (struct pollfd){.fd = self->stuck ? STDERR_FILENO : -1, .events = POLLOUT};
     for (uint32_t slot = 0; slot < self->count; slot++)
         watch(self, slot);
-    if (poll(self->fds, CHILDREN + PIPES * self->count, waiting ? RETRY_MS : -1) <= 0)
+    if (poll(self->fds, CHILDREN + PIPES * self->count, patience_ms(self, waiting)) <= 0)
         for (uint32_t i = 0; i < CHILDREN + PIPES * self->count; i++)
             self->fds[i].revents = 0;
     if (self->fds[ERRORS].revents)
@@ -534,6 +589,7 @@ static void serve(nursery_t *self)
     if (self->signals < 0)
         _exit(1);
     make_places(self, self->options->size);
+    mpx_shortage_begin(&self->shortage, NULL);
 
     bool waiting = false;
     for (;;) {
@@ -541,6 +597,7 @@ static void serve(nursery_t *self)
         wait_for_news(self, waiting);
         if (self->fds[SIGNALS].revents)
             (void)!read(self->signals, &info, sizeof info);
+        weigh_all(self);
         bury_dead(self);
         listen_to_all(self);
         if (self->fds[CONTROL].revents & ~POLLOUT)

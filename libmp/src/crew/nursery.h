@@ -23,6 +23,8 @@ typedef struct mpx_report {
     uint32_t slot;
     pid_t pid;
     int value;
+    mpx_want_t want; /* EXITED */
+    uint64_t taken_bytes;
     uint64_t chunk; /* SAID: the call, */
     uint64_t index;
     uint64_t unsaid;                      /* bytes that were left out, */

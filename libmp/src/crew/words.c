@@ -26,6 +26,8 @@ struct mpx_words {
     _Atomic uint64_t index;
     _Atomic uint64_t left;   /* so much of it may still be passed on */
     _Atomic uint64_t unsaid; /* and so much was not */
+    atomic_bool up;
+    _Atomic uint64_t footprint; /* then */
     atomic_size_t backtrace_size;
     char tail[MPX_WORDS_MAX]; /* byte n of all is at n % MPX_WORDS_MAX */
     char backtrace[MPX_WORDS_MAX];
@@ -124,6 +126,19 @@ static void copy_since(const mpx_words_t *self, uint64_t from, char out[MPX_WORD
         *out++ = byte ? byte : '?';
     }
     *out = '\0';
+}
+
+void mpx_words_up(mpx_words_t *self, uint64_t footprint)
+{
+    atomic_store_explicit(&self->footprint, footprint, memory_order_relaxed);
+    atomic_store_explicit(&self->up, true, memory_order_release);
+}
+
+bool mpx_words_is_up(const mpx_words_t *self, uint64_t *footprint)
+{
+    bool up = atomic_load_explicit(&self->up, memory_order_acquire);
+    *footprint = atomic_load_explicit(&self->footprint, memory_order_relaxed);
+    return up;
 }
 
 void mpx_words_call_begins(mpx_words_t *self)

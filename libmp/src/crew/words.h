@@ -27,6 +27,8 @@ void mpx_words_free(mpx_words_t *self);
 
 /* Take the signals that nobody else has taken. */
 void mpx_words_arm(mpx_words_t *self);
+/* It is up, and has so much memory already. */
+void mpx_words_up(mpx_words_t *self, uint64_t footprint);
 /* A call begins: what was said so far isn't about it. */
 void mpx_words_call_begins(mpx_words_t *self);
 /* What the running call has said, as a string, when the nursery has heard it. Waits for that, for a
@@ -42,6 +44,9 @@ void mpx_words_settle(mpx_words_t *self, int pipe);
 uint64_t mpx_words_unsaid(const mpx_words_t *self);
 
 /* ---- the nursery ---- */
+
+/* What it had when it was up; false: it isn't yet. */
+bool mpx_words_is_up(const mpx_words_t *self, uint64_t *footprint);
 
 /* Whose call's output it is that was read; false: nobody wants it. */
 bool mpx_words_wanted(const mpx_words_t *self, uint64_t *chunk, uint64_t *index);

@@ -58,6 +58,8 @@ mp_rc_t mpx_ending_explain(const mpx_ending_t *self, char *text, size_t size)
     else if (rc == MP_ETIMEDOUT)
         snprintf(text, size, "ran longer than %u ms, so it was ended with its worker",
                  self->open->call_limit_ms);
+    else if (loss && loss->why && rc == loss->rc)
+        snprintf(text, size, "%s", loss->why);
     else if (rc == MP_ECRASHED && loss)
         crash_text(loss, text, size);
     else if (loss && rc == loss->rc)

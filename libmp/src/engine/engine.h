@@ -86,7 +86,8 @@ typedef struct mpx_job_spec {
 
 /* Why a worker was lost, for the outcomes of the calls that it had. */
 typedef struct mpx_loss {
-    mp_rc_t rc; /* MP_ECRASHED, MP_EWORKERLOST, MP_EBROKERLOST */
+    mp_rc_t rc;      /* MP_ECRASHED, MP_ENOMEM, MP_EWORKERLOST, MP_EBROKERLOST */
+    const char *why; /* in words; NULL: they follow from the rest */
     const char *host;
     const char *name; /* "executor 123", "worker web-1", "broker tcp://…" */
     uint32_t pid;

@@ -123,6 +123,7 @@ mp_rc_t mpx_local_new(const mp_pool_options_t *options, mpx_backend_t **out)
                  .initializer_arg = options->initializer_arg,
                  .max_calls = (uint64_t)options->max_calls_per_worker,
                  .max_memory_bytes = options->worker_memory_bytes,
+                 .memory_limit_bytes = options->worker_memory_limit_bytes,
                  .memory_cap_bytes = options->worker_memory_cap_bytes},
         .self = self,
         .ready = on_ready,

@@ -46,7 +46,8 @@ static mp_rc_t check_options(const mp_pool_options_t *options)
         return mpx_fault(MP_EINVAL, "there is no start method %d", (int)options->method);
     if (options->workers != MP_PROCESSES &&
         (options->method || options->max_calls_per_worker || options->worker_memory_bytes ||
-         options->worker_memory_cap_bytes || options->worker_stdout || options->nested))
+         options->worker_memory_limit_bytes || options->worker_memory_cap_bytes ||
+         options->worker_stdout || options->nested))
         return mpx_fault(MP_EINVAL,
                          "method, max_calls_per_worker, limits to memory, worker_stdout and "
                          "nested are for worker processes");
@@ -175,7 +176,8 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
     if (broker && options->workers != MP_PROCESSES)
         rc = mpx_fault(MP_EINVAL, "the workers of %s are processes", broker);
     else if (broker && (options->initializer || options->max_calls_per_worker ||
-                        options->worker_memory_bytes || options->worker_memory_cap_bytes))
+                        options->worker_memory_bytes || options->worker_memory_cap_bytes ||
+                        options->worker_memory_limit_bytes))
         rc = mpx_fault(MP_EINVAL,
                        "initializer, max_calls_per_worker and limits to memory are for local "
                        "workers; those of %s are started elsewhere",

@@ -179,6 +179,12 @@ static void on_down(void *arg, const mpx_crew_event_t *event)
     tell_turnover(self);
     if (event->retired)
         say(self, MP_LOG_DEBUG, "executor %d retired", event->pid);
+    else if (event->want == MPX_WANT_LIMIT)
+        say(self, MP_LOG_WARNING, "executor %d was killed: it had taken %llu MiB of memory",
+            event->pid, (unsigned long long)event->taken_bytes >> 20);
+    else if (event->want == MPX_WANT_KERNEL)
+        say(self, MP_LOG_WARNING, "executor %d was killed by the kernel, for want of memory",
+            event->pid);
     else if (event->signal)
         say(self, MP_LOG_WARNING, "executor %d was killed by signal %d", event->pid, event->signal);
     else
@@ -584,6 +590,7 @@ static mp_rc_t start(worker_t *self)
                  .initializer_arg = options->initializer_arg,
                  .max_calls = (uint64_t)options->max_calls_per_worker,
                  .max_memory_bytes = options->worker_memory_bytes,
+                 .memory_limit_bytes = options->worker_memory_limit_bytes,
                  .memory_cap_bytes = options->worker_memory_cap_bytes,
                  .offer_exec = options->allow_exec,
                  .nested = true},

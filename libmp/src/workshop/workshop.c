@@ -264,6 +264,8 @@ static uint64_t *exits_of(mpx_workshop_t *self, const mpx_bench_t *bench,
     mpx_turnover_t *turnover = &self->counts.turnover;
     if (event->retired)
         return &turnover->retired;
+    if (event->want != MPX_WANT_NONE)
+        return &turnover->memory;
     return bench->stopped ? &turnover->stopped : &turnover->crashed;
 }
 
@@ -282,11 +284,29 @@ static void clear_bench(mpx_workshop_t *self, int64_t now, const mpx_crew_event_
     free(bench);
 }
 
+static void tell_want(const mpx_workshop_t *self, const mpx_crew_event_t *event, char *text,
+                      size_t size)
+{
+    enum { MIB = 1 << 20 };
+    if (event->want == MPX_WANT_KERNEL)
+        snprintf(text, size,
+                 "worker process %d was killed by the kernel, which had no more memory for it",
+                 event->pid);
+    else
+        snprintf(text, size,
+                 "worker process %d had taken %.1f MiB of memory, over its limit of %.1f MiB, and "
+                 "was killed",
+                 event->pid, (double)event->taken_bytes / MIB,
+                 (double)self->options.crew.memory_limit_bytes / MIB);
+}
+
 static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *event)
 {
-    char name[64];
+    char name[64], why[160];
+    bool wanted = event->want != MPX_WANT_NONE;
     mpx_loss_t loss = {
-        .rc = MP_ECRASHED,
+        .rc = wanted ? MP_ENOMEM : MP_ECRASHED,
+        .why = wanted ? why : NULL,
         .host = self->host,
         .name = name,
         .pid = (uint32_t)event->pid,
@@ -296,6 +316,7 @@ static mp_rc_t on_down(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t
         .backtrace = event->backtrace,
     };
     snprintf(name, sizeof name, "worker process %d", event->pid);
+    tell_want(self, event, why, sizeof why);
     clear_bench(self, now, event);
     if (self->options.down)
         self->options.down(self->options.self, event);
