@@ -437,11 +437,12 @@ static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
     };
 }
 
-/* Any client may ask: whoever wants it otherwise refuses here. */
+/* Any client may ask, and sees of others' jobs what it may. */
 static mp_rc_t in_stat(mpx_broker_t *self, int64_t now, const mpx_peer_t *client, uint64_t nonce,
                        mp_bytes_t question)
 {
     mpx_scene_t scene = scene_of(self, now);
+    scene.viewer = client;
     return mpx_watch_answer(&scene, client, nonce, question);
 }
 

@@ -212,7 +212,8 @@ static void tell_job(void *arg, const mpx_scene_job_t *job)
     telling_t *self = arg;
     mpx_engine_view_t engine = mpx_engine_view(self->scene->engine, job->engine);
     mpx_job_view_t view;
-    if (self->jobs++ >= JOBS_MAX || !mpx_sched_view_job(engine.sched, job->engine, &view))
+    if (!mpx_scene_shows(self->scene, job->account) || self->jobs++ >= JOBS_MAX ||
+        !mpx_sched_view_job(engine.sched, job->engine, &view))
         return;
     int64_t waits = view.oldest < self->scene->now ? self->scene->now - view.oldest : 0;
     const mpx_pair_t pairs[] = {
@@ -245,7 +246,7 @@ void mpx_facts_tell_all(mpx_facts_t *self, const mpx_scene_t *scene)
     for (size_t i = 0; (task = mpx_metrics_task_at(scene->metrics, i)); i++)
         tell_task(self, task);
     for (; account; account = account->next)
-        if (account->relay)
+        if (account->relay && mpx_scene_shows(scene, account))
             tell_client(self, account);
     mpx_scene_each_job(scene, tell_job, &telling);
 }

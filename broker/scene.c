@@ -4,6 +4,7 @@
 #include "explain.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 const char *mpx_worker_state_name(mpx_worker_state_t state)
@@ -19,6 +20,13 @@ mpx_worker_state_t mpx_scene_worker_state(const mpx_scene_t *self, uint64_t work
     if (view.draining)
         return MPX_WORKER_DRAINING;
     return view.paused ? MPX_WORKER_PAUSED : MPX_WORKER_SERVING;
+}
+
+bool mpx_scene_shows(const mpx_scene_t *self, const mpx_account_t *account)
+{
+    if (!self->viewer || mpx_peer_may(self->viewer, MPX_MAY_ADMIN))
+        return true;
+    return account->peer && strcmp(account->peer->key, self->viewer->key) == 0;
 }
 
 /* ---- jobs --------------------------------------------------------------------------- */

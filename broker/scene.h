@@ -25,7 +25,12 @@ typedef struct mpx_scene {
     const mpx_archive_t *archive;
     const mpx_peer_t *peers;
     mpx_metrics_t *metrics;
+    const mpx_peer_t *viewer; /* who looks; NULL: somebody who is shown all */
 } mpx_scene_t;
+
+/* Whether who looks may see more of a client than that it counts: one of the same key, or an
+ * admin. */
+bool mpx_scene_shows(const mpx_scene_t *self, const mpx_account_t *account);
 
 typedef enum mpx_worker_state {
     MPX_WORKER_SERVING,

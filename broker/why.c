@@ -241,8 +241,8 @@ static void explain_job(void *arg, const mpx_scene_job_t *job)
     question_t *self = arg;
     mpx_engine_view_t engine = mpx_engine_view(self->scene->engine, job->engine);
     mpx_job_view_t view;
-    if (self->found >= JOBS_MAX || !is_meant(self, job, engine.open) ||
-        !mpx_sched_view_job(engine.sched, job->engine, &view))
+    if (self->found >= JOBS_MAX || !mpx_scene_shows(self->scene, job->account) ||
+        !is_meant(self, job, engine.open) || !mpx_sched_view_job(engine.sched, job->engine, &view))
         return;
     if (self->label && !*self->label && view.queued + view.delayed == 0)
         return;

@@ -144,6 +144,28 @@ says err 'nobody'
 status 1 "$MP" drain nobody --broker "$url" --key-file ann.key
 says err "^mp drain: .*lacks the role admin"
 
+# -- whose jobs are seen by whom; all are counted
+mkfifo input
+background open env MP_KEY_FILE=sub.key bash -c "exec '$MP' map --broker '$url' --task filesum <input"
+exec 8>input
+head -n 1 lines >&8
+sees() { as "$1" "$MP" stat --broker "$url" --json >json && python3 - "$2" <<'PY'
+import json, sys
+stat = json.load(open("json"))
+clients = {one["name"].split("@")[0] for one in stat["clients"]}
+jobs, counted, workers = len(stat["jobs"]), stat["broker"]["jobs"], len(stat["workers"])
+assert eval(sys.argv[1]), (clients, jobs, counted, workers)
+PY
+}
+wait_for sees adi 'clients == {"adi", "sub"} and jobs == counted == workers == 1'
+job=$(python3 -c 'import json; job = json.load(open("json"))["jobs"][0]; print(job["client"], job["id"], sep="/")')
+status 0 as adi "$MP" why --broker "$url" "$job"
+status 1 as ann "$MP" why --broker "$url" "$job"
+ok sees sub 'clients == {"sub"} and jobs == counted == 1'
+ok sees ann 'clients == {"ann"} and jobs == 0 and counted == workers == 1'
+exec 8>&-
+exits "$pid" 0
+
 # -- objects
 ok as ann "$MP_KEYS_VISIT" "$url" write
 ok as eye "$MP_KEYS_VISIT" "$url" read
