@@ -13,7 +13,8 @@ world_t *world;
 
 enum {
     CHAOS_MS = 4000,      /* at most so long things go wrong */
-    CALM_MS = 120000,     /* then all calls must end within that */
+    CALM_MS = 1200000,    /* then all calls must end within that: those that nobody can do take
+                             ten seconds each, if there is credit for one */
     HOLE_MS = 3000,       /* the network's, at most */
     QUIET_MS = 30000,     /* and when all have left, nothing is kept after that */
     HEARTBEATS_MS = 2400, /* who was silent for so long is given up */
@@ -33,6 +34,11 @@ uint64_t chance(uint64_t n)
 bool one_in(uint64_t n)
 {
     return chance(n) == 0;
+}
+
+bool suffers(unsigned faults)
+{
+    return (world->faults & faults) != 0;
 }
 
 uint64_t chance_between(uint64_t low, uint64_t high)
@@ -413,7 +419,8 @@ static void add_procs(role_t role, unsigned count)
                      .number = (int)i + 1,
                      .starts_at = (int64_t)chance(role == BROKER ? 1 : 60) * MPX_MS,
                      .tasks = i == 0 || one_in(2) ? 7 : (unsigned)chance(7) + 1,
-                     .slots = (unsigned)chance(4) + 1};
+                     .slots = (unsigned)chance(4) + 1,
+                     .goods = i == 0 ? GOODS - 1 : (unsigned)chance(GOODS - 1)};
 }
 
 static unsigned some_faults(void)
