@@ -26,6 +26,7 @@ enum {
     MESSAGE_BYTES = 1 << 20,
     MANY_BYTES = 64 << 20,
     FEW_BYTES = 96,
+    FEW_KEPT_BYTES = 16 << 10,
     SESSION_MS = 20000,
     LEASE_MS = 10000,
     WORKER_WAIT_MS = 10000,
@@ -51,8 +52,9 @@ static void *broker_new(void)
                                     .lease_ms = LEASE_MS,
                                     .session_ms = SESSION_MS,
                                     .object_bytes = MESSAGE_BYTES,
-                                    .kept_bytes = MANY_BYTES,
-                                    .keep_ms = SESSION_MS,
+                                    .kept_bytes = few ? FEW_KEPT_BYTES : MANY_BYTES,
+                                    .keep_ms = KEEP_MS,
+                                    .dead_bytes = MANY_BYTES,
                                     .log = &self->log};
     mp_rc_t rc = mpx_broker_new(&options, &self->broker);
     MUST(rc == MP_OK, "the broker can't start: %s (%s)", mp_errname(rc), mp_errmsg());

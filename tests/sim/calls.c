@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "clock.h"
+#include "keeps.h"
 #include "sched.h"
 
 #include <stdlib.h>
@@ -49,6 +50,11 @@ static uint16_t mark_of(const order_t *order)
     return (uint16_t)((key_of(order) * UINT64_C(0x9E3779B97F4A7C15)) >> 48 ^ order->run_us);
 }
 
+void order_mark(order_t *order)
+{
+    order->mark = mark_of(order);
+}
+
 uint64_t order_value(const order_t *order)
 {
     return key_of(order) * UINT64_C(0xC2B2AE3D27D4EB4F) + order->deed;
@@ -91,7 +97,7 @@ void calls_asked(order_t *order, const terms_t *terms)
 {
     call_t *call = calloc(1, sizeof *call);
     MUST(call, "no memory");
-    order->mark = mark_of(order);
+    order_mark(order);
     call->order = *order;
     call->key = key_of(order);
     call->terms = *terms;
@@ -131,6 +137,10 @@ static void check_begin(call_t *call, uint32_t attempt)
 void calls_begun(const order_t *order, uint32_t attempt)
 {
     call_t *call = find(order);
+    if (order->client == 0) {
+        keep_begun(order, attempt);
+        return;
+    }
     trace("%s begins call %u of job %u of client life %u, attempt %u", name_of(world->current),
           order->index, order->job, order->client, attempt);
     if (!call)
@@ -157,22 +167,21 @@ void calls_check(uint32_t client)
 }
 
 /* What can have brought that about. */
-static bool may_end_with(const call_t *call, mp_rc_t rc)
+bool order_may_end(const order_t *order, mp_rc_t rc, bool begun, bool cancelled, bool lapsed)
 {
     const unsigned breaks = BREAKS & ~KILL_CLIENT;
-    deed_t deed = (deed_t)call->order.deed;
-    bool lapsed = call->terms.deadline_ns && calls_overdue(&call->order) >= -LAPSE_MS * MPX_MS;
+    deed_t deed = (deed_t)order->deed;
     switch (rc) {
     case MP_OK:
-        return call->begun && (deed == WELL || deed == CRASHES_ONCE);
+        return begun && (deed == WELL || deed == CRASHES_ONCE);
     case MP_EFAILED:
-        return call->begun && (deed == FAILS || deed == HANGS);
+        return begun && (deed == FAILS || deed == HANGS);
     case MP_ECRASHED:
-        return call->begun && (deed == CRASHES || deed == CRASHES_ONCE);
+        return begun && (deed == CRASHES || deed == CRASHES_ONCE);
     case MP_ETIMEDOUT:
         return lapsed || deed == HANGS || (world->faults & (PAUSE | JUMP));
     case MP_ECANCELLED:
-        return call->cancelled;
+        return cancelled;
     case MP_EWORKERLOST:
         return (world->faults & breaks) != 0;
     case MP_EBROKERLOST:
@@ -181,8 +190,7 @@ static bool may_end_with(const call_t *call, mp_rc_t rc)
     case MP_ENOTASK:
         return (world->faults & breaks) != 0;
     case MP_ENEEDS:
-        return (world->faults & breaks) != 0 ||
-               !goods_are_somewhere(call->order.needs, call->order.task);
+        return (world->faults & breaks) != 0 || !goods_are_somewhere(order->needs, order->task);
     case MP_EDRAINING:
         return (world->faults & DRAIN) != 0;
     case MP_ENOSPACE:
@@ -224,8 +232,10 @@ void calls_ended(const order_t *order, mp_rc_t rc, mp_bytes_t value)
     MUST(call, "a call has ended that nobody asked for");
     MUST(!call->ended, "call %u of job %u has two outcomes: %s, and now %s", order->index,
          order->job, mp_errname(call->rc), mp_errname(rc));
-    MUST(may_end_with(call, rc), "call %u of job %u (deed %u, begun %u times) can't end with %s",
-         order->index, order->job, order->deed, call->begun, mp_errname(rc));
+    bool lapsed = call->terms.deadline_ns && calls_overdue(order) >= -LAPSE_MS * MPX_MS;
+    MUST(order_may_end(order, rc, call->begun > 0, call->cancelled, lapsed),
+         "call %u of job %u (deed %u, begun %u times) can't end with %s", order->index, order->job,
+         order->deed, call->begun, mp_errname(rc));
     check_attempts(call, rc);
     uint64_t expected = order_value(order);
     MUST(rc != MP_OK ||

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "visits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@ enum {
     GRACE_MS = 20,
     CONNECT_MS = 10000,
     PADDING_MAX = 41,
-    STATS_MAX = 8
+    STATS_MAX = 8,
+    KEEPS = 3
 };
 
 typedef struct job {
@@ -37,6 +39,7 @@ typedef struct client {
     proc_t *proc;
     mpx_backend_t *backend;
     mp_pool_options_t options;
+    visits_t *visits;
     job_t *jobs[JOBS_OPEN];
     unsigned jobs_left;
     uint16_t last_job;
@@ -299,6 +302,7 @@ static void act(client_t *self)
         }
     }
     ask(self);
+    visits_act(self->visits);
     int64_t now = mpx_now();
     self->acts_at = now + (int64_t)chance_between(100, 40000) * 1000;
 }
@@ -314,6 +318,7 @@ void *client_new(proc_t *proc)
     self->options.connect_timeout_ms = CONNECT_MS;
     mp_rc_t rc = mpx_remote_new("tcp://127.0.0.1:5555", &self->options, &self->backend);
     MUST(rc == MP_OK, "a client can't start: %s", mp_errmsg());
+    self->visits = visits_new(proc, self->backend, KEEPS);
     self->acts_at = mpx_now() + (int64_t)chance(20) * MPX_MS;
     if (one_in(2))
         mpx_engine_seed(self->backend->engine, chance(UINT64_MAX));
@@ -326,7 +331,7 @@ bool client_is_idle(const void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             return false;
-    return true;
+    return visits_are_over(self->visits);
 }
 
 static void check_ended(const client_t *self)
@@ -377,6 +382,7 @@ void client_free(void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             (void)mpx_engine_job_close(self->backend->engine, mpx_now(), self->jobs[i]->id);
+    visits_free(self->visits);
     self->backend->ops->destroy(self->backend);
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])

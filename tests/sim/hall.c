@@ -344,6 +344,8 @@ void hall_check(const mpx_workshop_t *self)
         if (!executor->running)
             continue;
         goods_t needs = goods_of(executor->order.needs);
+        if (executor->chunks->asked) /* it is being stopped; its worker has said that it is over */
+            needs = (goods_t){0};
         used.gpu += needs.gpu;
         used.memory += needs.memory;
         MUST(suffers(BREAKS) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "clock.h"
+#include "keeps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -382,6 +383,8 @@ static void check_end(void)
     MUST(broker_calls(broker_proc()) == 0, "the broker still has %llu calls, of nobody",
          (unsigned long long)broker_calls(broker_proc()));
     for (int bucket = 3; bucket <= 5; bucket++)
+        disk_list(bucket);
+    for (int bucket = 3; bucket <= 5; bucket++)
         MUST(disk_records(bucket) == 0, "%zu records of bucket %d are left on the disk, of nobody",
              disk_records(bucket), bucket);
 }
@@ -395,11 +398,14 @@ static void play(void)
         ;
     if (!jobs_are_done()) {
         calls_list_open();
-        fail("%llu calls never end", (unsigned long long)calls_open());
+        keeps_list_open();
+        fail("%llu calls never end, or a kept job doesn't", (unsigned long long)calls_open());
     }
     world->closing = true;
     stop_all(CLIENT);
     run_until(world->now + QUIET_MS * MPX_MS);
+    if (disk_records(3)) /* a late message has made a job that nobody knows of */
+        run_until(world->now + KEEP_MS * MPX_MS);
     check_end();
     stop_all(WORKER);
     run_until(world->now + QUIET_MS * MPX_MS);
@@ -444,6 +450,7 @@ static void set_up(world_t *self)
     net_reset();
     disk_reset();
     calls_reset();
+    keeps_reset();
     add_procs(BROKER, 1);
     add_procs(CLIENT, 1 + (unsigned)chance(self->scope.clients));
     add_procs(WORKER, 1 + (unsigned)chance(self->scope.workers));

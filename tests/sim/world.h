@@ -60,6 +60,7 @@ typedef struct proc {
 } proc_t;
 
 enum { CLIENTS_MAX = 6, WORKERS_MAX = 6, PROCS_MAX = CLIENTS_MAX + WORKERS_MAX + 1, TASKS_MAX = 3 };
+enum { KEEP_MS = 600000 }; /* the broker keeps jobs for so long */
 
 /* How large a run is; a seed chooses within these. */
 typedef struct scope {
@@ -134,6 +135,7 @@ void disk_fill(bool full);
 bool disk_is_full(void);
 void disk_dies_soon(void); /* in one of the next commits */
 size_t disk_records(int bucket);
+void disk_list(int bucket); /* to the trace */
 
 /* ---- hall.c ---- */
 struct mpx_workshop;
@@ -221,6 +223,9 @@ uint64_t calls_open(void);
 uint64_t calls_count(void);
 void calls_list_open(void);
 bool order_read(mp_bytes_t input, order_t *out);
+void order_mark(order_t *order);
+/* Whether what was done to it, and what breaks, can have brought that about. */
+bool order_may_end(const order_t *order, mp_rc_t rc, bool begun, bool cancelled, bool lapsed);
 uint64_t order_value(const order_t *order);
 
 #endif
