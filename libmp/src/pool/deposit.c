@@ -219,6 +219,8 @@ static void on_known(mpx_deposit_t *self, const mpx_kept_info_t *info)
             self->next = info->freed;
     } else if (!*info->key && info->freed > self->next) {
         fail(self, MP_ESTATE, "outcomes of the job were taken by another client meanwhile");
+    } else if (info->calls < self->agreed && self->agreed != UINT64_MAX) {
+        fail(self, MP_ENOTFOUND, "the broker has forgotten the job: this is another of its key");
     }
     self->known = true;
     self->had = true;
