@@ -150,25 +150,25 @@ static bool must_be_there(const keep_t *keep)
     return !*keep->key && !keep->over && !keep_may_be_gone(keep);
 }
 
-void keeps_list(void)
+void keeps_list(int client)
 {
     for (size_t i = 0; i < count; i++)
-        keeps[i].missed = must_be_there(&keeps[i]);
+        keeps[i].missed |= (unsigned)must_be_there(&keeps[i]) << client;
 }
 
-void keeps_listed(const char *id)
+void keeps_listed(int client, const char *id)
 {
     keep_t *keep = find(id);
     if (keep)
-        keep->missed = false;
+        keep->missed &= ~(1U << client);
     MUST(keep || strchr(id, '.'), "a job %s is listed that nobody has made", id);
 }
 
-void keeps_list_end(void)
+void keeps_list_end(int client)
 {
     for (size_t i = 0; i < count; i++)
-        MUST(!keeps[i].missed || !must_be_there(&keeps[i]), "kept job %s is not listed",
-             keeps[i].id);
+        MUST(!(keeps[i].missed >> client & 1) || !must_be_there(&keeps[i]),
+             "kept job %s is not listed", keeps[i].id);
 }
 
 /* Of one with a key the id may be that of any of its submits: "keep-3.7". */

@@ -37,7 +37,7 @@ typedef struct keep {
     bool cancelled;           /* somebody has asked for that */
     bool may_go;              /* it may be gone: somebody has asked for that, or has had all */
     bool over;                /* nobody has to come any more */
-    bool missed;              /* asked for a list that must name it, and has not yet */
+    unsigned missed;          /* lists that must name it, and have not yet: clients, as bits */
 } keep_t;
 
 void keeps_reset(void);
@@ -54,10 +54,10 @@ void keep_given(keep_t *keep, uint64_t index, mp_rc_t rc, mp_bytes_t value);
 /* And that there are no more, behind so many. */
 void keep_ended(const keep_t *keep, uint64_t count);
 
-/* A list of jobs is asked for; a row of it; its end. */
-void keeps_list(void);
-void keeps_listed(const char *id);
-void keeps_list_end(void);
+/* A list of jobs is asked for by the client of that number; a row of it; its end. */
+void keeps_list(int client);
+void keeps_listed(int client, const char *id);
+void keeps_list_end(int client);
 /* A dead letter is there; and there are no others. */
 void keeps_letter(const char *id, uint64_t index, mp_rc_t rc);
 void keeps_letters_end(void);

@@ -361,7 +361,7 @@ static void ask(visits_t *self, question_t what)
     self->asks = what;
     self->after = 0;
     if (what == JOBS)
-        keeps_list();
+        keeps_list(self->proc->number);
     backend->ops->errand_begin(backend, &self->errand);
 }
 
@@ -395,7 +395,7 @@ static void take_row(visits_t *self, mp_bytes_t payload)
     mpx_dead_letter_t letter;
     if (self->asks == JOBS) {
         MUST(mpx_kept_info_unpack(payload, &info, &arena) == MP_OK, "a row can't be read");
-        keeps_listed(info.id);
+        keeps_listed(self->proc->number, info.id);
         self->after = info.number;
     } else {
         MUST(mpx_dead_letter_unpack(payload, &letter, &arena) == MP_OK, "a letter can't be read");
@@ -430,7 +430,7 @@ static void on_message(mpx_errand_t *errand, const mpx_header_t *header, mp_byte
     if (header->code == MP_ENOSPACE)
         return;
     if (asked == JOBS)
-        keeps_list_end();
+        keeps_list_end(self->proc->number);
     if (asked == LETTERS)
         keeps_letters_end();
     if (asked == LETTERS)

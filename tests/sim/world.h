@@ -133,9 +133,9 @@ void disk_reset(void); /* an empty one */
 void disk_free(void);
 void disk_fill(bool full);
 bool disk_is_full(void);
-void disk_dies_soon(void); /* in one of the next commits */
-size_t disk_records(int bucket);
-void disk_list(int bucket); /* to the trace */
+void disk_dies_soon(void);       /* in one of the next commits */
+size_t disk_records(int bucket); /* but for dead letters, which nobody need come for */
+void disk_list(int bucket);      /* to the trace */
 
 /* ---- hall.c ---- */
 struct mpx_workshop;
