@@ -9,6 +9,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* CZMQ loses what it has read of a file that it doesn't understand. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libczmq";
+}
+
 static const mpx_setting_t settings[] = {
     {"listen", "MP_FUZZ_LISTEN", MPX_LIST, NULL, 0, 0, "URL", "where"},
     {"max-peers", "MP_FUZZ_MAX_PEERS", MPX_NUMBER, "10", 1, 1000, "N", "how many"},
