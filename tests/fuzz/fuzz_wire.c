@@ -1,4 +1,5 @@
 /* fuzz_wire: one message of a stranger's. What decodes must survive another round. */
+#include "job_body.h"
 #include "wire.h"
 
 #include <stdlib.h>
@@ -84,6 +85,11 @@ static void take_bodies(mp_bytes_t payload)
     ROUND_TRIP(admit);
     ROUND_TRIP(queue_stat);
     ROUND_TRIP(executor_stat);
+    ROUND_TRIP(progress);
+    ROUND_TRIP(keep);
+    ROUND_TRIP(kept_info);
+    ROUND_TRIP(dead_order);
+    ROUND_TRIP(dead_letter);
 }
 
 /* The same header in the same bytes, whatever unknown fields there were. */

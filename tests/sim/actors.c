@@ -26,6 +26,7 @@ enum {
     MESSAGE_BYTES = 1 << 20,
     MANY_BYTES = 64 << 20,
     FEW_BYTES = 96,
+    FEW_KEPT_BYTES = 16 << 10,
     SESSION_MS = 20000,
     LEASE_MS = 10000,
     WORKER_WAIT_MS = 10000,
@@ -51,8 +52,9 @@ static void *broker_new(void)
                                     .lease_ms = LEASE_MS,
                                     .session_ms = SESSION_MS,
                                     .object_bytes = MESSAGE_BYTES,
-                                    .kept_bytes = MANY_BYTES,
-                                    .keep_ms = SESSION_MS,
+                                    .kept_bytes = few ? FEW_KEPT_BYTES : MANY_BYTES,
+                                    .keep_ms = KEEP_MS,
+                                    .dead_bytes = MANY_BYTES,
                                     .log = &self->log};
     mp_rc_t rc = mpx_broker_new(&options, &self->broker);
     MUST(rc == MP_OK, "the broker can't start: %s (%s)", mp_errname(rc), mp_errmsg());
@@ -71,8 +73,10 @@ static void *worker_new(const proc_t *proc)
 {
     worker_t *self = calloc(1, sizeof *self);
     MUST(self, "no memory");
-    self->options = (mp_worker_options_t){
-        .broker = "tcp://127.0.0.1:5555", .processes = (int)proc->slots, .name = "simulated"};
+    self->options = (mp_worker_options_t){.broker = "tcp://127.0.0.1:5555",
+                                          .processes = (int)proc->slots,
+                                          .name = "simulated",
+                                          .have = goods_text(proc->goods)};
     mp_rc_t rc = mpx_serve_new(&self->options, &self->serve);
     MUST(rc == MP_OK, "a worker can't start: %s", mp_errmsg());
     return self;
@@ -115,13 +119,15 @@ int64_t actor_deadline(const proc_t *proc)
 void actor_check(const proc_t *proc)
 {
     const char *wrong = NULL;
-    if (proc->role == CLIENT)
+    if (proc->role == CLIENT) {
         client_check(proc->self);
-    else if (proc->role == BROKER)
+    } else if (proc->role == BROKER) {
         wrong = mpx_broker_check_state(((const broker_t *)proc->self)->broker);
-    else
-        wrong = mpx_engine_check(
-            mpx_workshop_engine(mpx_serve_workshop(((const worker_t *)proc->self)->serve)));
+    } else {
+        const mpx_workshop_t *hall = mpx_serve_workshop(((const worker_t *)proc->self)->serve);
+        hall_check(hall);
+        wrong = mpx_engine_check(mpx_workshop_engine(hall));
+    }
     MUST(!wrong, "%s: %s", name_of(proc), wrong);
 }
 

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "visits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@ enum {
     GRACE_MS = 20,
     CONNECT_MS = 10000,
     PADDING_MAX = 41,
-    STATS_MAX = 8
+    STATS_MAX = 8,
+    KEEPS = 3
 };
 
 typedef struct job {
@@ -26,6 +28,8 @@ typedef struct job {
     bool fixed; /* items of one size */
     bool limited;
     bool held;
+    uint8_t needs;
+    terms_t terms;
     uint32_t calls, put, ended;
     order_t *orders;
     mpx_buf_t scratch;
@@ -35,6 +39,7 @@ typedef struct client {
     proc_t *proc;
     mpx_backend_t *backend;
     mp_pool_options_t options;
+    visits_t *visits;
     job_t *jobs[JOBS_OPEN];
     unsigned jobs_left;
     uint16_t last_job;
@@ -99,7 +104,7 @@ static deed_t some_deed(const job_t *job)
     if (!(world->faults & TASKS) || !one_in(6))
         return WELL;
     deed_t deed = (deed_t)chance(DEEDS);
-    return deed == HANGS && !job->limited ? FAILS : deed;
+    return deed == HANGS && !job->limited && !job->terms.deadline_ns ? FAILS : deed;
 }
 
 static void fill_in(job_t *job, uint32_t most_us)
@@ -110,7 +115,8 @@ static void fill_in(job_t *job, uint32_t most_us)
                                    .index = (uint16_t)i,
                                    .run_us = (uint32_t)chance(most_us) + 1,
                                    .deed = (uint8_t)some_deed(job),
-                                   .task = job->task};
+                                   .task = job->task,
+                                   .needs = job->needs};
 }
 
 static mpx_job_spec_t some_spec(const job_t *job)
@@ -120,9 +126,16 @@ static mpx_job_spec_t some_spec(const job_t *job)
                                     .signature = "order -> u64",
                                     .label = "",
                                     .grace_ms = GRACE_MS,
-                                    .wait_ms = (uint32_t)chance_between(2000, 20000)},
+                                    .wait_ms = (uint32_t)chance_between(2000, 20000),
+                                    .weight = (uint32_t)chance(4),
+                                    .needs = goods_text(job->needs)},
                            .chunk_calls = one_in(2) ? (uint32_t)chance(5) : 0,
-                           .crashes_max = 3};
+                           .retries = job->terms.retries,
+                           .retry_on = job->terms.retry_on,
+                           .retry_delay_ns = job->terms.retry_delay_ns,
+                           .crashes_max = job->terms.crashes_max,
+                           .delay_ns = job->terms.delay_ns,
+                           .deadline_ns = job->terms.deadline_ns};
     if (one_in(4))
         spec.open.priority = (int32_t)chance(5) - 2;
     if (job->limited) {
@@ -130,12 +143,22 @@ static mpx_job_spec_t some_spec(const job_t *job)
         spec.open.soft_limit_ms = one_in(2) ? CALL_LIMIT_MS / 2 : 0;
         spec.chunk_calls = 1;
     }
-    if (one_in(2)) {
-        spec.retries = (uint32_t)chance(4);
-        spec.retry_on = one_in(2) ? 0 : (uint32_t)chance(16);
-        spec.retry_delay_ns = one_in(2) ? (int64_t)chance(200) * MPX_MS : 0;
-    }
     return spec;
+}
+
+static terms_t some_terms(void)
+{
+    terms_t terms = {.crashes_max = (uint32_t)chance_between(1, 4)};
+    if (one_in(4))
+        terms.delay_ns = (int64_t)chance(one_in(2) ? 20 : 1500) * MPX_MS;
+    if (one_in(4))
+        terms.deadline_ns = (int64_t)chance_between(1, one_in(2) ? 100 : 3000) * MPX_MS;
+    if (one_in(2)) {
+        terms.retries = (uint32_t)chance(4);
+        terms.retry_on = one_in(2) ? 0 : (uint32_t)chance(64);
+        terms.retry_delay_ns = one_in(2) ? (int64_t)chance(200) * MPX_MS : 0;
+    }
+    return terms;
 }
 
 static job_t *open_job(client_t *self)
@@ -147,6 +170,8 @@ static job_t *open_job(client_t *self)
     job->task = (uint8_t)chance(TASKS_MAX);
     job->fixed = one_in(2);
     job->limited = (world->faults & TASKS) && one_in(3);
+    job->needs = (uint8_t)(one_in(3) ? chance(GOODS) : 0);
+    job->terms = some_terms();
     job->calls = (uint32_t)chance(world->scope.calls) + 1;
     job->orders = calloc(job->calls, sizeof *job->orders);
     MUST(job->orders, "no memory");
@@ -169,7 +194,7 @@ static void put_some(job_t *job, uint32_t most)
     uint32_t first = job->put;
     job->put += count;
     for (uint32_t i = first; i < first + count; i++)
-        calls_asked(&job->orders[i]);
+        calls_asked(&job->orders[i], &job->terms);
     mp_rc_t rc = MP_OK;
     if (job->fixed)
         rc = mpx_engine_put(engine, mpx_now(), job->id, first, count, count * sizeof *job->orders,
@@ -277,6 +302,7 @@ static void act(client_t *self)
         }
     }
     ask(self);
+    visits_act(self->visits);
     int64_t now = mpx_now();
     self->acts_at = now + (int64_t)chance_between(100, 40000) * 1000;
 }
@@ -292,7 +318,10 @@ void *client_new(proc_t *proc)
     self->options.connect_timeout_ms = CONNECT_MS;
     mp_rc_t rc = mpx_remote_new("tcp://127.0.0.1:5555", &self->options, &self->backend);
     MUST(rc == MP_OK, "a client can't start: %s", mp_errmsg());
+    self->visits = visits_new(proc, self->backend, KEEPS);
     self->acts_at = mpx_now() + (int64_t)chance(20) * MPX_MS;
+    if (one_in(2))
+        mpx_engine_seed(self->backend->engine, chance(UINT64_MAX));
     return self;
 }
 
@@ -302,7 +331,7 @@ bool client_is_idle(const void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             return false;
-    return true;
+    return visits_are_over(self->visits);
 }
 
 static void check_ended(const client_t *self)
@@ -344,6 +373,7 @@ void client_check(const void *arg)
     const client_t *self = arg;
     const char *wrong = mpx_engine_check(self->backend->engine);
     MUST(!wrong, "%s: %s", name_of(self->proc), wrong);
+    calls_check((uint32_t)self->proc->pid);
 }
 
 void client_free(void *arg)
@@ -352,6 +382,7 @@ void client_free(void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             (void)mpx_engine_job_close(self->backend->engine, mpx_now(), self->jobs[i]->id);
+    visits_free(self->visits);
     self->backend->ops->destroy(self->backend);
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])

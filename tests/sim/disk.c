@@ -6,6 +6,7 @@
 #include "fault.h"
 #include "store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,12 +132,36 @@ void disk_dies_soon(void)
     disk.dies_in = 1 + (unsigned)chance(10);
 }
 
+/* A dead letter, see broker/archive_disk.h. */
+static bool is_letter(const record_t *record)
+{
+    static const unsigned char begins[] = {0, 0, 0, 0, 0, 0, 0, 0, 'd'};
+    return begins_with(record, MPX_BUCKET_JOB, (mp_bytes_t){begins, sizeof begins});
+}
+
 size_t disk_records(int bucket)
 {
     size_t count = 0;
     for (size_t i = 0; i < disk.there.count; i++)
-        count += (int)disk.there.at[i]->bucket == bucket;
+        count += (int)disk.there.at[i]->bucket == bucket && !is_letter(disk.there.at[i]);
     return count;
+}
+
+void disk_list(int bucket)
+{
+    for (size_t i = 0; i < disk.there.count; i++) {
+        const record_t *record = disk.there.at[i];
+        char key[4 * MPX_STORE_KEY_MAX + 1];
+        size_t n = 0;
+        if ((int)record->bucket != bucket)
+            continue;
+        for (size_t at = 0; at < record->key_size; at++) {
+            unsigned char byte = record->bytes[at];
+            n += (size_t)snprintf(key + n, sizeof key - n,
+                                  byte >= 'a' && byte <= 'z' ? "%c" : "%02x", byte);
+        }
+        trace("on the disk, in bucket %d: %s, %zu bytes", bucket, key, record->value_size);
+    }
 }
 
 /* ---- store.h ------------------------------------------------------------------------ */

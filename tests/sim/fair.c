@@ -1,7 +1,8 @@
-/* fair.c: the scheduler alone, with workers that are alike and calls that cost the same. Of two
- * jobs that have had calls to give out all the while, none gets more than LEAD_MAX chunks before
- * the other gets one (it is charged for what it is thought to take, and what that was is known
- * later); and none gets any while one of a higher priority could.
+/* fair.c: the scheduler alone, with workers that are alike. Clients share their time, and the jobs
+ * of a client share that by weight, however long their calls take: of two that have had calls to
+ * give out all the while, neither is ahead by more than a few calls of each (what one is charged at
+ * first is a guess, and what is under way isn't known). So a long job doesn't starve a short one.
+ * And none gets anything while one of a higher priority could.
  */
 #include "fair.h"
 
@@ -16,17 +17,20 @@ enum {
     WORKERS = 4,
     TASKS = 2,
     STEPS = 3000,
-    CALL_NS = 1000000,
-    LEAD_MAX = 8,
+    CLIENTS = 2,
+    STEP_NS = 250000,
+    GUESS_NS = 1000000, /* a call of which nothing is known is charged so much */
+    AHEAD_CALLS = 6,
     CHUNKS = 256
 };
 
 typedef struct job {
     int priority;
+    unsigned client, weight;
+    int64_t call_ns;
     uint64_t task;
     uint64_t puts, queued; /* calls */
     bool held;
-    unsigned lead[JOBS]; /* chunks that others had while it waited, since its last one */
 } job_t;
 
 typedef struct fair {
@@ -35,12 +39,14 @@ typedef struct fair {
     int64_t now;
     uint64_t runs;
     job_t jobs[JOBS];
+    int64_t ahead[JOBS][JOBS];         /* weighted ns, since both have been ready */
+    int64_t clients[CLIENTS][CLIENTS]; /* the same of clients, of the higher priority */
     bool here[WORKERS];
     uint64_t ids[WORKERS], last_id;
     uint64_t tasks[WORKERS]; /* as bits */
     struct {
         uint64_t chunk;
-        unsigned worker;
+        unsigned worker, job;
     } given[CHUNKS];
     unsigned given_count;
     const char *wrong;
@@ -62,10 +68,34 @@ static bool is_ready(const job_t *job)
     return job->queued > 0 && !job->held;
 }
 
-static void note_ready(job_t *job, bool was)
+static bool client_is_ready(const fair_t *self, unsigned client)
 {
-    if (is_ready(job) && !was)
-        memset(job->lead, 0, sizeof job->lead);
+    for (const job_t *job = self->jobs; job < self->jobs + JOBS; job++)
+        if (job->client == client && job->priority == 1 && is_ready(job))
+            return true;
+    return false;
+}
+
+/* From here on it takes part, and nobody owes anybody anything. */
+static void begin_anew(fair_t *self, unsigned j)
+{
+    for (unsigned other = 0; other < JOBS; other++)
+        self->ahead[j][other] = self->ahead[other][j] = 0;
+}
+
+static void clients_begin_anew(fair_t *self)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (!client_is_ready(self, i))
+            for (unsigned other = 0; other < CLIENTS; other++)
+                self->clients[i][other] = self->clients[other][i] = 0;
+}
+
+static void note_ready(fair_t *self, const job_t *job, bool was)
+{
+    if (!was || !is_ready(job))
+        begin_anew(self, (unsigned)(job - self->jobs));
+    clients_begin_anew(self);
 }
 
 static unsigned worker_of(const fair_t *self, uint64_t id)
@@ -76,15 +106,45 @@ static unsigned worker_of(const fair_t *self, uint64_t id)
     return worker;
 }
 
-static void check_turn(fair_t *self, const job_t *mine, unsigned worker)
+/* The most that one may be ahead of another by. */
+static int64_t most_ahead(const job_t *job)
 {
-    for (job_t *other = self->jobs; other < self->jobs + JOBS; other++) {
-        if (other == mine || !is_ready(other) || !can(self, worker, other))
+    int64_t call_ns = job->call_ns > GUESS_NS ? job->call_ns : GUESS_NS;
+    return AHEAD_CALLS * call_ns / job->weight;
+}
+
+static void check_jobs(fair_t *self, const job_t *mine, unsigned worker)
+{
+    unsigned me = (unsigned)(mine - self->jobs);
+    for (unsigned j = 0; j < JOBS; j++) {
+        const job_t *other = &self->jobs[j];
+        if (j == me || !is_ready(other) || !can(self, worker, other))
             continue;
         if (other->priority > mine->priority)
             self->wrong = "a job got a chunk while one of a higher priority waited";
-        if (other->priority == mine->priority && ++other->lead[mine - self->jobs] > LEAD_MAX)
-            self->wrong = "a job got chunk after chunk while another one of its priority waited";
+        if (other->priority != mine->priority || other->client != mine->client)
+            continue;
+        self->ahead[me][j] += mine->call_ns / mine->weight;
+        self->ahead[j][me] = -self->ahead[me][j];
+        if (self->ahead[me][j] > most_ahead(mine) + most_ahead(other))
+            self->wrong = "a job got more than its weight says, while another one of its client "
+                          "waited";
+    }
+}
+
+static void check_clients(fair_t *self, const job_t *mine)
+{
+    int64_t most_ns = 0;
+    for (const job_t *job = self->jobs; job < self->jobs + JOBS; job++)
+        if (most_ahead(job) * job->weight > most_ns)
+            most_ns = most_ahead(job) * job->weight;
+    for (unsigned other = 0; other < CLIENTS; other++) {
+        if (mine->priority != 1 || other == mine->client || !client_is_ready(self, other))
+            continue;
+        self->clients[mine->client][other] += mine->call_ns;
+        self->clients[other][mine->client] = -self->clients[mine->client][other];
+        if (self->clients[mine->client][other] > 2 * most_ns)
+            self->wrong = "a client got more than another one that waited";
     }
 }
 
@@ -93,14 +153,16 @@ static void on_run(fair_t *self, const mpx_effect_t *run)
     job_t *job = &self->jobs[run->job - 1];
     unsigned worker = worker_of(self, run->worker);
     self->runs++;
-    check_turn(self, job, worker);
-    memset(job->lead, 0, sizeof job->lead);
+    check_jobs(self, job, worker);
+    check_clients(self, job);
     job->queued -= run->count;
+    note_ready(self, job, true);
     if (self->given_count == CHUNKS)
         self->wrong = "more chunks are given than there are slots";
     if (self->wrong)
         return;
     self->given[self->given_count].worker = worker;
+    self->given[self->given_count].job = (unsigned)run->job - 1;
     self->given[self->given_count++].chunk = run->chunk;
 }
 
@@ -137,7 +199,8 @@ static void worker_moves(fair_t *self, unsigned i)
         else
             at++;
     for (unsigned j = 0; j < JOBS; j++)
-        memset(self->jobs[j].lead, 0, sizeof self->jobs[j].lead); /* turns begin anew */
+        begin_anew(self, j);
+    memset(self->clients, 0, sizeof self->clients);
     self->here[i] = false;
     (void)mpx_sched_worker_lost(self->sched, self->now, self->ids[i], MPX_CHARGE_NONE,
                                 MP_EWORKERLOST);
@@ -154,7 +217,7 @@ static void count_queued(fair_t *self)
     for (unsigned j = 0; j < JOBS; j++) {
         bool was = is_ready(&self->jobs[j]);
         self->jobs[j].queued = mpx_sched_job_open_calls(self->sched, j + 1) - given[j];
-        note_ready(&self->jobs[j], was);
+        note_ready(self, &self->jobs[j], was);
     }
 }
 
@@ -164,20 +227,20 @@ static void job_moves(fair_t *self, unsigned j)
     bool was = is_ready(job);
     if (pick(self, 8) == 0) {
         job->held = !job->held;
-        note_ready(job, was);
+        note_ready(self, job, was);
         (void)mpx_sched_job_hold(self->sched, self->now, j + 1, job->held);
         return;
     }
     uint32_t count = 1 + (uint32_t)pick(self, 30);
     job->queued += count;
-    note_ready(job, was);
+    note_ready(self, job, was);
     (void)mpx_sched_put(self->sched, self->now, j + 1, job->puts, count, count * 16, 0);
     job->puts += count;
 }
 
 static void step(fair_t *self)
 {
-    self->now += CALL_NS / 4;
+    self->now += STEP_NS;
     uint64_t what = pick(self, 40);
     if (what == 0) {
         worker_moves(self, (unsigned)pick(self, WORKERS));
@@ -187,8 +250,9 @@ static void step(fair_t *self)
     } else if (self->given_count) {
         unsigned at = (unsigned)pick(self, self->given_count);
         uint64_t chunk = self->given[at].chunk;
+        int64_t busy_ns = self->jobs[self->given[at].job].call_ns;
         self->given[at] = self->given[--self->given_count];
-        (void)mpx_sched_done(self->sched, self->now, chunk, 1, CALL_NS);
+        (void)mpx_sched_done(self->sched, self->now, chunk, 1, busy_ns);
     }
     carry_out(self);
 }
@@ -202,7 +266,14 @@ static const char *run(uint64_t seed, uint64_t *runs)
         job_t *job = &self.jobs[j];
         job->priority = (int)pick(&self, 2);
         job->task = pick(&self, TASKS);
-        mpx_policy_t policy = {.task = job->task + 1, .priority = job->priority, .chunk_calls = 1};
+        job->client = (unsigned)pick(&self, CLIENTS);
+        job->weight = 1 + (unsigned)pick(&self, 4);
+        job->call_ns = (int64_t)(100000 << pick(&self, 7));
+        mpx_policy_t policy = {.task = job->task + 1,
+                               .priority = job->priority,
+                               .client = job->client + 1,
+                               .weight = job->weight,
+                               .chunk_calls = 1};
         (void)mpx_sched_job_open(self.sched, 0, j + 1, &policy);
     }
     for (int i = 0; i < STEPS && !self.wrong; i++)

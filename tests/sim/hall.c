@@ -46,7 +46,8 @@ struct mpx_workshop {
     bool gives_back;
 };
 
-enum { HORIZON_MS = 2, CREDIT_BYTES = 2 * 1024 * 1024, FEW_BYTES = 64 };
+/* STOPPED_MS: the way there, twice, and the steps of stopping a call. */
+enum { HORIZON_MS = 2, CREDIT_BYTES = 2 * 1024 * 1024, FEW_BYTES = 64, STOPPED_MS = 250 };
 
 /* ---- what the engine asks for ------------------------------------------------------- */
 
@@ -245,6 +246,9 @@ static void begin_call(const mpx_workshop_t *self, executor_t *executor)
              order_read(item, &executor->order),
          "an executor was given garbage");
     MUST(self->proc->tasks >> executor->order.task & 1, "a call of a task that isn't offered here");
+    MUST(goods_meet(goods_of(self->proc->goods), goods_of(executor->order.needs)),
+         "a call that needs '%s' begins where there is '%s'", goods_text(executor->order.needs),
+         goods_text(self->proc->goods));
     calls_begun(&executor->order, chunk->header.attempt);
     if (one_in(16))
         say_progress(self, executor);
@@ -329,6 +333,28 @@ static mp_rc_t die(mpx_workshop_t *self, executor_t *executor, int64_t now)
         self->options.down(self->options.self, &event);
     return mpx_engine_worker_lost(self->engine, now, worker,
                                   retires ? MPX_CHARGE_NONE : MPX_CHARGE_RUNNING, &loss);
+}
+
+/* What is used up together, and who is still at it though it should have been stopped. */
+void hall_check(const mpx_workshop_t *self)
+{
+    goods_t used = {0};
+    const executor_t *executor;
+    DL_FOREACH (self->executors, executor) {
+        if (!executor->running)
+            continue;
+        goods_t needs = goods_of(executor->order.needs);
+        if (executor->chunks->asked) /* it is being stopped; its worker has said that it is over */
+            needs = (goods_t){0};
+        used.gpu += needs.gpu;
+        used.memory += needs.memory;
+        MUST(suffers(BREAKS) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,
+             "call %u of job %u still runs %lld ms after its deadline", executor->order.index,
+             executor->order.job, (long long)(calls_overdue(&executor->order) / MPX_MS));
+    }
+    MUST(suffers(BREAKS) || goods_meet(goods_of(self->proc->goods), used),
+         "calls use %u gpu and %u memory of '%s'", used.gpu, used.memory,
+         goods_text(self->proc->goods));
 }
 
 /* ---- workshop.h --------------------------------------------------------------------- */

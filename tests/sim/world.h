@@ -36,7 +36,8 @@ typedef enum fault {
     TASKS = 512,      /* calls fail, crash and hang */
     CANCEL = 1024,    /* clients cancel calls, and hold jobs */
     LIMITS = 2048,    /* credit for a few calls only */
-    FAULTS = 4095
+    FAULTS = 4095,
+    BREAKS = CUT | SILENCE | KILL_CLIENT | KILL_WORKER | KILL_BROKER | PAUSE | JUMP | DRAIN
 } fault_t;
 
 typedef enum role { CLIENT, WORKER, BROKER } role_t;
@@ -54,10 +55,12 @@ typedef struct proc {
     int64_t wake_at;      /* of the world's time */
     unsigned tasks;       /* of a worker: which it offers, as bits */
     unsigned slots;
-    void *self; /* of its module */
+    unsigned goods; /* of a worker: what it has, a number for goods_of */
+    void *self;     /* of its module */
 } proc_t;
 
 enum { CLIENTS_MAX = 6, WORKERS_MAX = 6, PROCS_MAX = CLIENTS_MAX + WORKERS_MAX + 1, TASKS_MAX = 3 };
+enum { KEEP_MS = 600000 }; /* the broker keeps jobs for so long */
 
 /* How large a run is; a seed chooses within these. */
 typedef struct scope {
@@ -93,6 +96,8 @@ extern world_t *world;
 /* Numbers below `n`, and whether one in `n` comes up. */
 uint64_t chance(uint64_t n);
 bool one_in(uint64_t n);
+/* What breaks of these in this run. */
+bool suffers(unsigned faults);
 uint64_t chance_between(uint64_t low, uint64_t high);
 
 /* The run has failed: does not come back. */
@@ -128,12 +133,28 @@ void disk_reset(void); /* an empty one */
 void disk_free(void);
 void disk_fill(bool full);
 bool disk_is_full(void);
-void disk_dies_soon(void); /* in one of the next commits */
-size_t disk_records(int bucket);
+void disk_dies_soon(void);       /* in one of the next commits */
+size_t disk_records(int bucket); /* but for dead letters, which nobody need come for */
+void disk_list(int bucket);      /* to the trace */
 
 /* ---- hall.c ---- */
 struct mpx_workshop;
 int64_t hall_next(const struct mpx_workshop *self);
+/* What runs there may run there, and its time isn't over. */
+void hall_check(const struct mpx_workshop *self);
+
+/* ---- goods.c: what workers have and calls need, as this world counts it ---- */
+enum { GOODS = 8 };
+typedef struct goods {
+    unsigned gpu, memory; /* capacities */
+    char zone;            /* a label; 0: none */
+} goods_t;
+goods_t goods_of(unsigned number);
+/* As the product reads it; "" of number 0, which is nothing. */
+const char *goods_text(unsigned number);
+bool goods_meet(goods_t have, goods_t needs);
+/* Whether some worker would do: it offers the task, too. */
+bool goods_are_somewhere(unsigned needs, unsigned task);
 
 /* ---- actors.c: a process of each role ---- */
 void actor_start(proc_t *proc);
@@ -167,14 +188,30 @@ typedef struct order {
     uint8_t deed;
     uint8_t task;
     uint16_t mark; /* so that garbage is seen */
+    uint8_t needs; /* a number for goods_of */
+    uint8_t zeros[3];
 } order_t;
+
+/* What its client was promised. Times are of its client's clock. */
+typedef struct terms {
+    int64_t delay_ns;    /* until it begins */
+    int64_t deadline_ns; /* then it has its outcome; 0: none */
+    int64_t retry_delay_ns;
+    uint32_t retries, retry_on;
+    uint32_t crashes_max;
+} terms_t;
 
 void calls_reset(void);
 void calls_free(void);
 /* Enters it, and its mark. */
-void calls_asked(order_t *order);
+void calls_asked(order_t *order, const terms_t *terms);
 /* An executor begins it. */
 void calls_begun(const order_t *order, uint32_t attempt);
+/* How long ago its deadline was, by its client's clock; negative: it is to come, or there is none.
+ */
+int64_t calls_overdue(const order_t *order);
+/* Those of that life have their outcomes, if it is time. */
+void calls_check(uint32_t client);
 /* Its client is told. */
 void calls_ended(const order_t *order, mp_rc_t rc, mp_bytes_t value);
 void calls_cancelled(const order_t *order);
@@ -186,6 +223,9 @@ uint64_t calls_open(void);
 uint64_t calls_count(void);
 void calls_list_open(void);
 bool order_read(mp_bytes_t input, order_t *out);
+void order_mark(order_t *order);
+/* Whether what was done to it, and what breaks, can have brought that about. */
+bool order_may_end(const order_t *order, mp_rc_t rc, bool begun, bool cancelled, bool lapsed);
 uint64_t order_value(const order_t *order);
 
 #endif

@@ -54,6 +54,32 @@ START_TEST(a_delayed_call_is_not_given_out_before)
 }
 END_TEST
 
+START_TEST(a_delay_goes_on_for_those_that_are_not_cancelled)
+{
+    mpx_sched_t *sched = with_worker((mpx_policy_t){.delay_ns = 50 * MS, .chunk_calls = 10});
+    mpx_sched_put(sched, 0, 1, 0, 9, 36, 7);
+    ck_assert_int_eq(mpx_sched_cancel(sched, 10 * MS, 1, 4, 2, MP_ECANCELLED), MP_OK);
+    mpx_effect_t end = expect(sched, MPX_END);
+    ck_assert_uint_eq(end.first, 4);
+    ck_assert_uint_eq(end.count, 2);
+    expect_nothing(sched);
+    ck_assert_uint_eq(mpx_sched_job_open_calls(sched, 1), 7);
+    tick_at(sched, 50 * MS);
+    uint64_t given[9] = {0};
+    for (uint32_t left = 7; left > 0;) {
+        mpx_effect_t run = expect(sched, MPX_RUN);
+        for (uint32_t i = 0; i < run.count; i++)
+            given[run.first + i]++;
+        left -= run.count;
+        ck_assert_int_eq(mpx_sched_done(sched, 51 * MS, run.chunk, run.count, MS), MP_OK);
+    }
+    for (uint64_t i = 0; i < 9; i++)
+        ck_assert_uint_eq(given[i], i != 4 && i != 5);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(a_queued_call_ends_at_its_deadline)
 {
     mpx_sched_t *sched = make();
@@ -258,6 +284,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_delayed_call_is_not_given_out_before,
+        a_delay_goes_on_for_those_that_are_not_cancelled,
         a_queued_call_ends_at_its_deadline,
         a_delayed_call_may_come_too_late,
         a_running_call_ends_at_its_deadline_and_is_stopped,

@@ -175,14 +175,14 @@ static mp_rc_t end_waiting(mpx_sched_t *self, int64_t now, job_t *job, uint64_t 
                            mp_rc_t rc)
 {
     span_t *span, *next;
-    uint64_t undelayed = 0;
-    DL_FOREACH_SAFE (job->later, span, next)
-        if (span->first < end && first < span->first + span->count) {
-            undelayed += span->count;
-            mpx_spans_undelay(self, span);
-        }
-    job->queued += undelayed;
-    self->queued += undelayed;
+    DL_FOREACH_SAFE (job->later, span, next) {
+        uint32_t undelayed = 0;
+        mp_rc_t result = mpx_spans_undelay_part(self, span, first, end, &undelayed);
+        job->queued += undelayed;
+        self->queued += undelayed;
+        if (result != MP_OK)
+            return result;
+    }
     return mpx_job_end_queued(self, now, job, first, end, rc);
 }
 

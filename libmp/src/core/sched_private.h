@@ -332,6 +332,9 @@ mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count
                          int64_t at);
 /* Delayed calls go in front if they were given out before, else to the end. */
 void mpx_spans_undelay(mpx_sched_t *self, span_t *span);
+/* The same for those in [first, end), so many; the others' delay goes on. */
+mp_rc_t mpx_spans_undelay_part(mpx_sched_t *self, span_t *span, uint64_t first, uint64_t end,
+                               uint32_t *count);
 /* Fill the chunk with `size` calls of the first span. */
 void mpx_spans_cut(mpx_sched_t *self, job_t *job, chunk_t *chunk, uint32_t size);
 uint64_t mpx_span_share(const span_t *span, uint32_t count); /* bytes of its next calls */

@@ -212,6 +212,50 @@ void mpx_spans_undelay(mpx_sched_t *self, span_t *span)
         DL_APPEND(job->spans, span);
 }
 
+static uint32_t overlap(const span_t *span, uint64_t first, uint64_t end)
+{
+    uint64_t from = first > span->first ? first : span->first;
+    uint64_t to = end < span->first + span->count ? end : span->first + span->count;
+    return from < to ? (uint32_t)(to - from) : 0;
+}
+
+/* A part at an end of a delayed span becomes one of its own, with the same delay. */
+static mp_rc_t keep_later(mpx_sched_t *self, span_t *span, uint64_t first, uint32_t count)
+{
+    span_t part = *span;
+    part.first = first;
+    part.count = count;
+    part.bytes = mpx_span_share(span, count);
+    span_t *apart = span_make(self, &part);
+    mp_rc_t rc = apart ? put_off_or_free(self, span->job, apart, span->delay.at) : MP_ENOMEM;
+    if (rc != MP_OK)
+        return rc;
+    span->job->delayed -= count;
+    self->delayed -= count;
+    span->bytes -= part.bytes;
+    span->count -= count;
+    return MP_OK;
+}
+
+mp_rc_t mpx_spans_undelay_part(mpx_sched_t *self, span_t *span, uint64_t first, uint64_t end,
+                               uint32_t *count)
+{
+    uint64_t begins = span->first, ends = span->first + span->count;
+    mp_rc_t rc = MP_OK;
+    *count = overlap(span, first, end);
+    if (*count == 0)
+        return MP_OK;
+    if (end < ends)
+        rc = keep_later(self, span, end, (uint32_t)(ends - end));
+    if (rc == MP_OK && begins < first) {
+        rc = keep_later(self, span, begins, (uint32_t)(first - begins));
+        span->first = first;
+    }
+    if (rc == MP_OK)
+        mpx_spans_undelay(self, span);
+    return rc;
+}
+
 uint64_t mpx_span_share(const span_t *span, uint32_t count)
 {
     return count == span->count ? span->bytes : span->bytes / span->count * count;
@@ -251,13 +295,6 @@ static mp_rc_t split(mpx_sched_t *self, job_t *job, span_t *span, uint64_t at)
     span->bytes -= behind->bytes;
     DL_APPEND_ELEM(job->spans, span, behind);
     return MP_OK;
-}
-
-static uint32_t overlap(const span_t *span, uint64_t first, uint64_t end)
-{
-    uint64_t from = first > span->first ? first : span->first;
-    uint64_t to = end < span->first + span->count ? end : span->first + span->count;
-    return from < to ? (uint32_t)(to - from) : 0;
 }
 
 static mp_rc_t end_in_span(mpx_sched_t *self, job_t *job, span_t *span, uint64_t first,

@@ -130,10 +130,16 @@ static void pump_inputs(mpx_deposit_t *self)
     self->sent = send(self, header, mpx_buf_bytes(&parcel->items));
 }
 
+/* The handle is to end: behind that nothing more can be asked of it. */
+static bool ends(const mpx_deposit_t *self)
+{
+    return self->leaving || self->dropping;
+}
+
 /* Whatever can be sent now. */
 static void pump(mpx_deposit_t *self)
 {
-    if (!self->known || self->trouble != MP_OK || !self->pool->backend)
+    if (!self->known || ends(self) || self->trouble != MP_OK || !self->pool->backend)
         return;
     if (!self->attached)
         pump_inputs(self);
@@ -161,7 +167,7 @@ static void ask_again(mpx_deposit_t *self)
         send(self, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .kind = MPX_JOB_FORGET}, nothing);
     if (self->settling || self->leaving)
         send_free(self, self->next, self->leaving ? MPX_JOB_LEAVE : 0);
-    if (self->awaiting_end)
+    if (self->awaiting_end && !ends(self))
         send(self, (mpx_header_t){.op = MPX_OP_JOB_TAKE, .kind = MPX_JOB_END}, nothing);
     pump(self);
 }
@@ -213,6 +219,8 @@ static void on_known(mpx_deposit_t *self, const mpx_kept_info_t *info)
             self->next = info->freed;
     } else if (!*info->key && info->freed > self->next) {
         fail(self, MP_ESTATE, "outcomes of the job were taken by another client meanwhile");
+    } else if (info->calls < self->agreed && self->agreed != UINT64_MAX) {
+        fail(self, MP_ENOTFOUND, "the broker has forgotten the job: this is another of its key");
     }
     self->known = true;
     self->had = true;
@@ -265,9 +273,8 @@ static void on_refused(mpx_deposit_t *self, const mpx_header_t *header, mp_bytes
     mp_rc_t code = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
     if (payload.size && mpx_problem_unpack(payload, &problem, &arena) != MP_OK)
         problem.message = "";
-    bool over = code == MP_ENOTFOUND && (header->kind == MPX_OP_JOB_FREE ||
-                                         (header->kind == MPX_OP_JOB_CANCEL && self->dropping));
-    if (over) /* all had been taken, or it is dropped already */
+    bool over = code == MP_ENOTFOUND && (header->kind == MPX_OP_JOB_FREE || self->dropping);
+    if (over) /* all had been taken, or it is dropped: what waits on it is told so, ours too */
         self->settling = self->leaving = self->dropping = self->cancelling = false;
     else
         fail(self, code, *problem.message ? problem.message : mp_strerror(code));

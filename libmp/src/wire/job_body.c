@@ -174,7 +174,8 @@ static mp_rc_t read_order(const Mp__DeadOrder *message, mpx_dead_order_t *out, v
         const unsigned char *at = (const unsigned char *)bytes.data + i * NUMBER_BYTES;
         numbers[i] = mpx_load_u32(at) | (uint64_t)mpx_load_u32(at + 4) << 32;
         if (i > 0 && numbers[i] <= numbers[i - 1]) {
-            free(numbers);
+            free(*arena);
+            *arena = NULL;
             return mpx_fault(MP_EPROTO, "the numbers of a JOB_DEAD must rise");
         }
     }
