@@ -33,6 +33,7 @@ enum {
     KEY,
     KEEP,
     DEAD,
+    NO_DEAD,
     NEEDS,
     WEIGHT,
     DELAY,
@@ -73,7 +74,10 @@ static const option_spec_t specs[] = {
     [ID] = {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance"},
     [KEY] = {"key", 0, "TEXT", "the same key again is the same job: lines run only once"},
     [KEEP] = {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows"},
-    [DEAD] = {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead"},
+    [DEAD] = {"dead-letters", 0, NULL,
+              "the broker keeps lines that fail, see mp help dead; it does so\n"
+              "                             anyway with --detach, --id, --key and --keep-ms"},
+    [NO_DEAD] = {"no-dead-letters", 0, NULL, "it keeps none"},
     [NEEDS] = {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a"},
     [WEIGHT] = {"weight", 0, "N", "share among this client's maps; default: 1"},
     [DELAY] = {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest"},
@@ -142,11 +146,17 @@ static bool on_option(void *arg, size_t index, const char *argument)
         [JOBLOG] = &self->joblog, [ID] = &self->id,     [KEY] = &self->key,
         [NEEDS] = &self->needs,
     };
-    bool *switches[SPECS] = {[SHELL] = &self->shell,        [UNORDERED] = &self->unordered,
-                             [HALT] = &self->halt_on_error, [OUTPUT] = &self->output,
-                             [JSON] = &self->json,          [RESUME] = &self->resume,
-                             [PROGRESS] = &self->progress,  [NO_PROGRESS] = &self->no_progress,
-                             [DETACH] = &self->detach,      [DEAD] = &self->dead_letters,
+    bool *switches[SPECS] = {[SHELL] = &self->shell,
+                             [UNORDERED] = &self->unordered,
+                             [HALT] = &self->halt_on_error,
+                             [OUTPUT] = &self->output,
+                             [JSON] = &self->json,
+                             [RESUME] = &self->resume,
+                             [PROGRESS] = &self->progress,
+                             [NO_PROGRESS] = &self->no_progress,
+                             [DETACH] = &self->detach,
+                             [DEAD] = &self->dead_letters,
+                             [NO_DEAD] = &self->no_dead_letters,
                              [HELP] = &self->help};
     if (texts[index])
         *texts[index] = argument;
@@ -164,6 +174,8 @@ static const char *contradiction_of_kept(const map_options_t *self)
         return "jobs are kept by a broker: --broker URL";
     if (kept && self->unordered)
         return "a job that is kept has its results in input order: no --unordered";
+    if (self->dead_letters && self->no_dead_letters)
+        return "--dead-letters and --no-dead-letters at once";
     if (self->detach && (self->joblog || self->halt_on_error))
         return "with --detach nobody sees results: no --joblog and no --halt-on-error";
     return NULL;
