@@ -12,6 +12,8 @@ extern const char *harness_where;
  * executors, and return its endpoint. For a local run: NULL. Both die with the test. */
 const char *harness_broker(int executors);
 void harness_end(void);
+/* One more such worker, beside the first. Not for a local run. */
+void harness_worker(int executors);
 /* The worker's process, to be killed; 0 for a local run. */
 pid_t harness_worker_pid(void);
 pid_t harness_broker_pid(void);
