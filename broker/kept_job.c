@@ -246,6 +246,8 @@ static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, int64_t absent_
         spec.open.priority = MPX_PRIORITY_MAX;
     if (spec.open.priority < -MPX_PRIORITY_MAX)
         spec.open.priority = -MPX_PRIORITY_MAX;
+    if (spec.open.weight > MPX_WEIGHT_MAX)
+        spec.open.weight = MPX_WEIGHT_MAX;
     if (spec.open.call_limit_ms || spec.open.soft_limit_ms)
         spec.chunk_calls = 1;
     return mpx_engine_job_open(self->engine, now, &spec, &engine_hooks, self, &self->engine_id);

@@ -46,8 +46,8 @@ typedef struct control {
     uint64_t magic;
     uint64_t ring_bytes;
     _Atomic uint64_t notes[MPX_LANE_NOTES];
-    alignas(MPX_RING_LINE) _Atomic uint64_t taken; /* up last, or just being */
-    alignas(MPX_RING_LINE) _Atomic uint64_t called_back_count;
+    _Atomic uint64_t taken; /* up last, or just being */
+    _Atomic uint64_t called_back_count;
     _Atomic uint64_t called_back[MPX_LANE_CALLED_BACK]; /* numbers; 0: a free place */
     side_t sides[2];
     mpx_ring_shared_t rings[2]; /* ring i is written by side i */
