@@ -188,8 +188,7 @@ mp_rc_t mpx_archive_put(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,
                         const mpx_header_t *header, mp_bytes_t payload)
 {
     mpx_kept_batch_t *batch;
-    mp_rc_t rc = mpx_kept_job_put(job, now, header->first, header->count, header->item_bytes,
-                                  payload, &batch);
+    mp_rc_t rc = mpx_kept_job_put(job, now, unix_ms(), header, payload, &batch);
     mpx_archive_touch(self, job);
     if (rc != MP_OK || !batch)
         return rc;
@@ -260,6 +259,46 @@ static void hook_emptied(void *arg, const mpx_kept_batch_t *batch)
         mpx_archive_del_batch(self->options.store, batch);
 }
 
+/* ---- what calls write ----------------------------------------------------------------- */
+
+/* To whoever listens, at the cost of its credit. Nobody waits for it, and it is kept nowhere: what
+ * isn't heard is only counted, and the next one who hears something is told how much. */
+static void hook_said(void *arg, mpx_kept_job_t *job, const mpx_header_t *header,
+                      mp_bytes_t payload)
+{
+    const mpx_archive_t *self = arg;
+    mpx_handle_t *handle;
+    char host[MPX_HOST_MAX];
+    mp_bytes_t text = {0};
+    bool heard = false;
+    if (mpx_output_unpack(payload, host, &text) != MP_OK)
+        return;
+    DL_FOREACH (job->handles, handle) {
+        mpx_header_t said = {.op = MPX_OP_JOB_SAID,
+                             .nonce = handle->name.nonce,
+                             .first = header->first,
+                             .kind = header->kind,
+                             .count = (uint32_t)header->nonce,
+                             .bytes = header->bytes + handle->unsaid_bytes};
+        if (!handle->hears)
+            continue;
+        heard = true;
+        bool told = self->options.tell(handle->peer, &said, payload);
+        handle->unsaid_bytes = told ? 0 : said.bytes + text.size;
+    }
+    if (!heard)
+        job->unheard_bytes += header->bytes + text.size;
+}
+
+void mpx_archive_listen(mpx_handle_t *handle, bool hears)
+{
+    handle->hears = hears;
+    if (!hears)
+        return;
+    handle->unsaid_bytes = handle->job->unheard_bytes;
+    handle->job->unheard_bytes = 0;
+}
+
 /* ---- life --------------------------------------------------------------------------- */
 
 static mp_rc_t load_letter(void *arg, uint64_t number, mp_bytes_t block)
@@ -283,7 +322,7 @@ static mp_rc_t load(mpx_archive_t *self, int64_t now)
     mpx_kept_job_t *job;
     DL_FOREACH (self->jobs, job) {
         if (rc == MP_OK)
-            rc = mpx_kept_job_begin(job, now);
+            rc = mpx_kept_job_begin(job, now, unix_ms());
         if (rc == MP_OK)
             say(self, "job_loaded", job);
     }
@@ -296,7 +335,8 @@ mp_rc_t mpx_archive_new(const mpx_archive_options_t *options, int64_t now, mpx_a
     if (!self)
         return mpx_fault(MP_ENOMEM, "an archive");
     self->options = *options;
-    self->hooks = (mpx_kept_hooks_t){self, hook_ended, hook_emptied};
+    self->hooks = (mpx_kept_hooks_t){
+        .self = self, .said = hook_said, .ended = hook_ended, .emptied = hook_emptied};
     self->morgue.max_bytes = options->dead_bytes;
     self->next_expiry = MPX_NEVER;
     mp_rc_t rc = options->store ? load(self, now) : MP_OK;

@@ -155,6 +155,7 @@ static mp_rc_t make_job(mpx_archive_t *self, int64_t now, const mpx_letter_t *le
     keep.key = "";
     keep.token = order->token;
     keep.attach = false;
+    keep.delay_ms = 0; /* whoever asks for it wants it now */
     rc = mpx_keep_pack(&keep, &body);
     if (rc == MP_OK)
         rc = mpx_archive_make(self, now, mpx_buf_bytes(&body), out);

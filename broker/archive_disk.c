@@ -11,7 +11,7 @@ enum {
     PART = NUMBER + 8,
     KEY_MAX = PART + 8,
     HEAD_BYTES = 8 + 1 + 8 + 8, /* made, state, calls, freed */
-    BATCH_HEAD = 8,
+    BATCH_HEAD = 16,
     OUTCOME_HEAD = 12,
     CLOSED = 1,
     CANCELLED = 2
@@ -83,10 +83,14 @@ mp_rc_t mpx_archive_put_job(mpx_store_t *store, const mpx_kept_job_t *job)
 mp_rc_t mpx_archive_put_batch(mpx_store_t *store, const mpx_kept_batch_t *batch)
 {
     place_t key;
+    unsigned char put_ms[8];
     mpx_buf_t value = {0};
     mp_rc_t rc = mpx_buf_add_u32(&value, batch->count);
     if (rc == MP_OK)
         rc = mpx_buf_add_u32(&value, batch->item_bytes);
+    put_number(put_ms, batch->put_ms);
+    if (rc == MP_OK)
+        rc = mpx_buf_add(&value, put_ms, sizeof put_ms);
     if (rc == MP_OK && batch->size)
         rc = mpx_buf_add(&value, batch->payload, batch->size);
     if (rc == MP_OK)
@@ -182,7 +186,9 @@ static mp_rc_t read_batch(mpx_kept_job_t *job, uint64_t first, mp_bytes_t value)
     const unsigned char *at = value.data;
     if (value.size < BATCH_HEAD)
         return corrupt();
-    return mpx_kept_job_load_batch(job, first, mpx_load_u32(at), mpx_load_u32(at + 4),
+    mpx_header_t header = {
+        .first = first, .count = mpx_load_u32(at), .item_bytes = mpx_load_u32(at + 4)};
+    return mpx_kept_job_load_batch(job, get_number(at + 8), &header,
                                    (mp_bytes_t){at + BATCH_HEAD, value.size - BATCH_HEAD});
 }
 

@@ -5,7 +5,7 @@
  *
  *     0, 'd', letter              its block
  *     0, 'j', job                 when it was made, state, counts, the Keep
- *     0, 'k', job, first call     the batch: count, item_bytes, items
+ *     0, 'k', job, first call     the batch: count, item_bytes, when it came, items
  *     0, 'o', job, call           the outcome: hash and size of the input, the record
  *
  * What an error of the store leads to is seen at the commit.

@@ -88,6 +88,7 @@ static mp_rc_t keep_job(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint
     if (rc != MP_OK)
         return mpx_archive_refuse(self, peer, MPX_OP_JOB_KEEP, nonce, rc);
     handle->may_put = may_put;
+    mpx_archive_listen(handle, keep->hears);
     return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, job, fresh);
 }
 

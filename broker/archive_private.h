@@ -18,10 +18,12 @@ typedef struct mpx_handle {
     mpx_peer_t *peer;
     mpx_kept_job_t *job;
     bool may_put;   /* it made the job, or has its key */
+    bool hears;     /* what calls write */
     bool wants;     /* outcomes from want_first on */
     bool wants_end; /* to be told when all calls have ended */
     uint64_t want_first;
     uint64_t want_bytes;
+    uint64_t unsaid_bytes;          /* of what calls wrote: it had no credit for it */
     struct mpx_handle *prev, *next; /* the job's others */
     bool unlisted;
     UT_hash_handle hh;
@@ -70,6 +72,9 @@ enum {
 /* May this client do that with a job or a letter of somebody's? Here roles will be looked at: as
  * yet, whoever gets in is the same user. */
 bool mpx_archive_permits(const mpx_peer_t *peer, mpx_op_t op);
+
+/* From now on it is told what calls write, if it `hears`. */
+void mpx_archive_listen(mpx_handle_t *handle, bool hears);
 
 /* What is put down, if it is just now. */
 bool mpx_archive_is_put_down(mpx_archive_t *self);

@@ -99,8 +99,8 @@ static mp_rc_t room_for(mpx_kept_job_t *self, uint64_t count)
     return MP_OK;
 }
 
-static mp_rc_t batch_add(mpx_kept_job_t *self, uint64_t first, uint32_t count, uint32_t item_bytes,
-                         mp_bytes_t payload, mpx_kept_batch_t **out)
+static mp_rc_t batch_add(mpx_kept_job_t *self, uint64_t put_ms, uint64_t first, uint32_t count,
+                         uint32_t item_bytes, mp_bytes_t payload, mpx_kept_batch_t **out)
 {
     mp_rc_t rc = room_for(self, first + count);
     if (rc != MP_OK)
@@ -113,6 +113,7 @@ static mp_rc_t batch_add(mpx_kept_job_t *self, uint64_t first, uint32_t count, u
                                 .count = count,
                                 .open = count,
                                 .item_bytes = item_bytes,
+                                .put_ms = put_ms,
                                 .size = payload.size};
     if (payload.size)
         memcpy(batch->payload, payload.data, payload.size);
@@ -149,6 +150,14 @@ static mp_rc_t keep_record(mpx_kept_job_t *self, uint64_t index, mp_bytes_t pack
     return MP_OK;
 }
 
+static void close_one(mpx_kept_job_t *self, mpx_kept_batch_t *batch)
+{
+    if (--batch->open > 0)
+        return;
+    self->hooks->emptied(self->hooks->self, batch);
+    batch_drop(self, batch);
+}
+
 static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_record_t *record,
                          int64_t busy_ns)
 {
@@ -170,13 +179,21 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
     if (record->rc != MP_OK)
         self->failed++;
     self->hooks->ended(self->hooks->self, batch, index, input, record);
-    if (--batch->open > 0)
-        return;
-    self->hooks->emptied(self->hooks->self, batch);
-    batch_drop(self, batch);
+    close_one(self, batch);
 }
 
-static const mpx_job_hooks_t engine_hooks = {.inputs = hook_inputs, .outcome = hook_outcome};
+static void hook_output(void *arg, uint64_t tag, const mpx_header_t *header, mp_bytes_t payload)
+{
+    (void)tag;
+    mpx_kept_job_t *self = arg;
+    self->hooks->said(self->hooks->self, self, header, payload);
+}
+
+static const mpx_job_hooks_t engine_hooks = {
+    .inputs = hook_inputs,
+    .outcome = hook_outcome,
+    .output = hook_output,
+};
 
 mp_rc_t mpx_kept_job_gather(const mpx_kept_job_t *self, uint64_t first, uint64_t max_bytes,
                             mpx_buf_t *out, uint32_t *count)
@@ -229,6 +246,8 @@ static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, int64_t absent_
         spec.open.priority = MPX_PRIORITY_MAX;
     if (spec.open.priority < -MPX_PRIORITY_MAX)
         spec.open.priority = -MPX_PRIORITY_MAX;
+    if (spec.open.weight > MPX_WEIGHT_MAX)
+        spec.open.weight = MPX_WEIGHT_MAX;
     if (spec.open.call_limit_ms || spec.open.soft_limit_ms)
         spec.chunk_calls = 1;
     return mpx_engine_job_open(self->engine, now, &spec, &engine_hooks, self, &self->engine_id);
@@ -306,16 +325,27 @@ static mp_rc_t compare(const mpx_kept_job_t *self, uint64_t first, uint32_t coun
     return MP_OK;
 }
 
-static mp_rc_t engine_put(const mpx_kept_job_t *self, int64_t now, mpx_kept_batch_t *batch,
-                          uint64_t first, uint32_t count)
+/* Of what was put so long ago. */
+static mpx_times_t times_of(const mpx_kept_job_t *self, int64_t now, uint64_t age_ms)
 {
-    return mpx_engine_put(self->engine, now, self->engine_id, first, count, batch->size,
-                          (uint64_t)(uintptr_t)batch);
+    int64_t delay_ms = self->keep.delay_ms, deadline_ms = self->keep.deadline_ms;
+    int64_t age = age_ms < UINT32_MAX ? (int64_t)age_ms : UINT32_MAX;
+    return (mpx_times_t){.begin = now + (delay_ms - age) * MPX_MS,
+                         .deadline = deadline_ms ? now + (deadline_ms - age) * MPX_MS : MPX_NEVER};
 }
 
-mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t first, uint32_t count,
-                         uint32_t item_bytes, mp_bytes_t payload, mpx_kept_batch_t **added)
+static mp_rc_t engine_put(const mpx_kept_job_t *self, int64_t now, uint64_t age_ms,
+                          mpx_kept_batch_t *batch, uint64_t first, uint32_t count)
 {
+    return mpx_engine_put_timed(self->engine, now, self->engine_id, first, count, batch->size,
+                                (uint64_t)(uintptr_t)batch, times_of(self, now, age_ms));
+}
+
+mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
+                         const mpx_header_t *header, mp_bytes_t payload, mpx_kept_batch_t **added)
+{
+    uint64_t first = header->first;
+    uint32_t count = header->count, item_bytes = header->item_bytes;
     *added = NULL;
     if (first > self->count || first + count > CALLS_MAX ||
         !mpx_items_valid(payload, item_bytes, count))
@@ -328,8 +358,8 @@ mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t first, uint
         return mpx_fault(MP_EEXIST, "job %s has %llu inputs already, and no more can come",
                          self->keep.id, (unsigned long long)self->count);
     uint32_t fresh = count - (uint32_t)there;
-    rc = batch_add(self, self->count, fresh, item_bytes, payload, added);
-    return rc == MP_OK ? engine_put(self, now, *added, (*added)->first, fresh) : rc;
+    rc = batch_add(self, unix_ms, self->count, fresh, item_bytes, payload, added);
+    return rc == MP_OK ? engine_put(self, now, 0, *added, (*added)->first, fresh) : rc;
 }
 
 mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count)
@@ -370,14 +400,16 @@ mp_rc_t mpx_kept_job_load_counts(mpx_kept_job_t *self, uint64_t count, uint64_t 
     return MP_OK;
 }
 
-mp_rc_t mpx_kept_job_load_batch(mpx_kept_job_t *self, uint64_t first, uint32_t count,
-                                uint32_t item_bytes, mp_bytes_t payload)
+mp_rc_t mpx_kept_job_load_batch(mpx_kept_job_t *self, uint64_t put_ms, const mpx_header_t *header,
+                                mp_bytes_t payload)
 {
     mpx_kept_batch_t *batch;
+    uint64_t first = header->first;
+    uint32_t count = header->count, item_bytes = header->item_bytes;
     if (count == 0 || first + count < first || first + count > self->count ||
         !mpx_items_valid(payload, item_bytes, count))
         return corrupt(self);
-    return batch_add(self, first, count, item_bytes, payload, &batch);
+    return batch_add(self, put_ms, first, count, item_bytes, payload, &batch);
 }
 
 mp_rc_t mpx_kept_job_load_outcome(mpx_kept_job_t *self, uint64_t index, uint64_t hash,
@@ -395,35 +427,38 @@ mp_rc_t mpx_kept_job_load_outcome(mpx_kept_job_t *self, uint64_t index, uint64_t
     return keep_record(self, index, record);
 }
 
-static mp_rc_t begin_batch(mpx_kept_job_t *self, int64_t now, mpx_kept_batch_t *batch)
+/* Calls whose deadline has passed end here and now: the batch must outlast the last of them. */
+static mp_rc_t begin_batch(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
+                           mpx_kept_batch_t *batch)
 {
     mp_rc_t rc = MP_OK;
     uint64_t end = batch->first + batch->count;
-    batch->open = 0;
+    uint64_t age_ms = unix_ms > batch->put_ms ? unix_ms - batch->put_ms : 0;
+    batch->open = 1;
     for (uint64_t i = batch->first; i < end && rc == MP_OK;) {
         uint64_t from = i;
         while (i < end && !self->calls[i].ended)
             i++;
         batch->open += (uint32_t)(i - from);
         if (i > from)
-            rc = engine_put(self, now, batch, from, (uint32_t)(i - from));
+            rc = engine_put(self, now, age_ms, batch, from, (uint32_t)(i - from));
         while (i < end && self->calls[i].ended)
             i++;
     }
+    if (rc == MP_OK)
+        close_one(self, batch);
     return rc;
 }
 
-mp_rc_t mpx_kept_job_begin(mpx_kept_job_t *self, int64_t now)
+mp_rc_t mpx_kept_job_begin(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms)
 {
     mpx_kept_batch_t *batch, *next;
     mp_rc_t rc = MP_OK;
-    DL_FOREACH_SAFE (self->batches, batch, next) {
-        rc = begin_batch(self, now, batch);
-        if (rc != MP_OK)
-            return rc;
-        if (batch->open == 0)
-            batch_drop(self, batch);
-    }
+    DL_FOREACH_SAFE (self->batches, batch, next)
+        if (rc == MP_OK)
+            rc = begin_batch(self, now, unix_ms, batch);
+    if (rc != MP_OK)
+        return rc;
     uint64_t open = mpx_engine_job_open_calls(self->engine, self->engine_id);
     return self->ended + open == self->count ? MP_OK : corrupt(self);
 }

@@ -31,6 +31,7 @@ typedef struct mpx_kept_batch {
     uint32_t count;
     uint32_t open; /* calls that have not ended */
     uint32_t item_bytes;
+    uint64_t put_ms;     /* when it came; of the Unix epoch */
     uint32_t seek_index; /* where the last item that was looked for is: items have no places */
     size_t seek_offset;
     size_t size;
@@ -45,9 +46,11 @@ typedef struct mpx_kept_call {
     bool ended;
 } mpx_kept_call_t;
 
-/* Both are called from inside the engine, which must not be called back. */
+/* All are called from inside the engine, which must not be called back. */
 typedef struct mpx_kept_hooks {
     void *self;
+    /* A call has written something: an OUTPUT, not looked at yet. */
+    void (*said)(void *self, mpx_kept_job_t *job, const mpx_header_t *header, mp_bytes_t payload);
     /* A call has ended. */
     void (*ended)(void *self, const mpx_kept_batch_t *batch, uint64_t index, mp_bytes_t input,
                   const mpx_record_t *record);
@@ -81,6 +84,7 @@ struct mpx_kept_job {
     /* the archive's */
     struct mpx_handle *handles;
     struct mpx_handle *taker; /* who takes outcomes, of a job without a key */
+    uint64_t unheard_bytes;   /* of its calls' output, since somebody heard of it */
     int64_t until;            /* then it is forgotten */
     bool head_changed;        /* since it was put down */
     bool touched;
@@ -107,11 +111,12 @@ void mpx_kept_job_free(mpx_kept_job_t *self, int64_t now);
 bool mpx_kept_job_shared(const mpx_kept_job_t *self);
 
 /* Inputs from call `first` on. Of those that are there already only the others count.
- * added  the batch of new ones, or NULL
+ * unix_ms  the time of day: their delay and deadline count from it if they are loaded again
+ * added    the batch of new ones, or NULL
  * MP_OK; MP_EPROTO a gap, or a payload that isn't what is said; MP_EEXIST they differ from those
  * that are there, or it is closed; MP_ENOMEM. */
-mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t first, uint32_t count,
-                         uint32_t item_bytes, mp_bytes_t payload, mpx_kept_batch_t **added);
+mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
+                         const mpx_header_t *header, mp_bytes_t payload, mpx_kept_batch_t **added);
 /* It has so many calls, and no more will come. MP_OK; MP_EEXIST it has others. */
 mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count);
 mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now);
@@ -126,11 +131,12 @@ void mpx_kept_job_release(mpx_kept_job_t *self, uint64_t first);
 /* From a disk, before it is begun: the counts, all inputs, then all outcomes. MP_OK; MP_ECORRUPT;
  * MP_ENOMEM. */
 mp_rc_t mpx_kept_job_load_counts(mpx_kept_job_t *self, uint64_t count, uint64_t freed);
-mp_rc_t mpx_kept_job_load_batch(mpx_kept_job_t *self, uint64_t first, uint32_t count,
-                                uint32_t item_bytes, mp_bytes_t payload);
+mp_rc_t mpx_kept_job_load_batch(mpx_kept_job_t *self, uint64_t put_ms, const mpx_header_t *header,
+                                mp_bytes_t payload);
 mp_rc_t mpx_kept_job_load_outcome(mpx_kept_job_t *self, uint64_t index, uint64_t hash,
                                   uint32_t size, mp_bytes_t record);
-/* Give the engine what has no outcome. */
-mp_rc_t mpx_kept_job_begin(mpx_kept_job_t *self, int64_t now);
+/* Give the engine what has no outcome. What has passed of a delay or deadline meanwhile the time of
+ * day says; if that lies before the put they begin anew. */
+mp_rc_t mpx_kept_job_begin(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms);
 
 #endif

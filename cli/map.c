@@ -418,7 +418,7 @@ static mp_rc_t open_job(map_t *self)
         .name = options->id,
         .key = options->key,
         .keep_ms = options->detach && !options->keep_ms ? INT_MAX : options->keep_ms,
-        .dead_letters = options->dead_letters,
+        .dead_letters = options->no_dead_letters ? -1 : options->dead_letters,
         .needs = options->needs,
         .weight = options->weight,
         .delay_ms = options->delay_ms,

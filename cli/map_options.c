@@ -77,8 +77,11 @@ static const option_spec_t specs[] = {
      OPTION_TEXT(map_options_t, key)},
     {"keep-ms", 0, "N", "how long the broker keeps the job; default: what it allows",
      OPTION_NUMBER(map_options_t, keep_ms, 1)},
-    {"dead-letters", 0, NULL, "the broker keeps lines that fail, see mp help dead",
+    {"dead-letters", 0, NULL,
+     "the broker keeps lines that fail, see mp help dead; it does so\n"
+     "                             anyway with --detach, --id, --key and --keep-ms",
      OPTION_SWITCH(map_options_t, dead_letters)},
+    {"no-dead-letters", 0, NULL, "it keeps none", OPTION_SWITCH(map_options_t, no_dead_letters)},
     {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a",
      OPTION_TEXT(map_options_t, needs)},
     {"weight", 0, "N", "share among this client's maps; default: 1",
@@ -114,6 +117,8 @@ static const char *contradiction_of_kept(const map_options_t *self)
         return "jobs are kept by a broker: --broker URL";
     if (kept && self->unordered)
         return "a job that is kept has its results in input order: no --unordered";
+    if (self->dead_letters && self->no_dead_letters)
+        return "--dead-letters and --no-dead-letters at once";
     if (self->detach && (self->joblog || self->halt_on_error))
         return "with --detach nobody sees results: no --joblog and no --halt-on-error";
     return NULL;

@@ -37,6 +37,7 @@ typedef struct map_options {
     bool output;
     bool detach;
     bool dead_letters;
+    bool no_dead_letters;
     bool help;
 } map_options_t;
 

@@ -14,7 +14,8 @@
 
 const char *harness_where = "local";
 
-static pid_t broker_pid, worker_pid;
+static pid_t broker_pid, worker_pid, further_pid;
+static uint32_t all_executors;
 static char endpoint[256];
 static char directory[64];
 static char data[80]; /* what a broker keeps */
@@ -96,11 +97,30 @@ static bool has_executors(void *arg)
     return mp_broker_ping(endpoint, 1000, &info) == MP_OK && info.executors >= *(uint32_t *)arg;
 }
 
+static pid_t start_worker(int executors)
+{
+    char count[16];
+    snprintf(count, sizeof count, "%d", executors);
+    char *worker[] = {(char *)(uintptr_t) "/proc/self/exe",
+                      (char *)(uintptr_t) "--mp-worker",
+                      endpoint,
+                      (char *)(uintptr_t) "--mp-procs",
+                      count,
+                      (char *)(uintptr_t) "--mp-have",
+                      have,
+                      NULL};
+    pid_t pid = start(worker, NULL);
+    all_executors += (uint32_t)executors;
+    if (!harness_wait(has_executors, &all_executors))
+        fail("the worker did not join");
+    return pid;
+}
+
 const char *harness_broker(int executors)
 {
     if (strcmp(harness_where, "local") == 0)
         return NULL;
-    char listen[128] = "tcp://127.0.0.1:*", count[16];
+    char listen[128] = "tcp://127.0.0.1:*";
     int out = -1;
     strcpy(directory, "/tmp/mp-test-XXXXXX");
     if (!mkdtemp(directory))
@@ -118,20 +138,13 @@ const char *harness_broker(int executors)
     }
     broker_pid = start(broker, &out);
     read_endpoint(out);
-    snprintf(count, sizeof count, "%d", executors);
-    char *worker[] = {(char *)(uintptr_t) "/proc/self/exe",
-                      (char *)(uintptr_t) "--mp-worker",
-                      endpoint,
-                      (char *)(uintptr_t) "--mp-procs",
-                      count,
-                      (char *)(uintptr_t) "--mp-have",
-                      have,
-                      NULL};
-    worker_pid = start(worker, NULL);
-    uint32_t wanted = (uint32_t)executors;
-    if (!harness_wait(has_executors, &wanted))
-        fail("the worker did not join");
+    worker_pid = start_worker(executors);
     return endpoint;
+}
+
+void harness_worker(int executors)
+{
+    further_pid = start_worker(executors);
 }
 
 void harness_have(const char *list)
@@ -167,7 +180,9 @@ static void remove_data(void)
 
 void harness_end(void)
 {
+    end(&further_pid);
     end(&worker_pid);
+    all_executors = 0;
     end(&broker_pid);
     if (*data)
         remove_data();

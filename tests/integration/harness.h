@@ -16,6 +16,8 @@ void harness_end(void);
 void harness_have(const char *list);
 /* Of that broker. */
 const char *harness_endpoint(void);
+/* One more such worker, beside the first. Not for a local run. */
+void harness_worker(int executors);
 /* The worker's process, to be killed; 0 for a local run. */
 pid_t harness_worker_pid(void);
 pid_t harness_broker_pid(void);

@@ -134,14 +134,55 @@ cat numbers fewer >longer
 status 3 "$MP" map --key 'night run: 7' -- ./gate.sh <longer
 says err 'no more can come'
 
+# -- delays and deadlines go on with nobody there, and while the broker is down
+now_ms() { date +%s%3N; }
+seq 4 >four
+cat >when.sh <<'END'
+#!/bin/sh
+date +%s%3N >>begun_times
+echo "result $1"
+END
+chmod +x when.sh
+begun_at=$(now_ms)
+status 0 "$MP" map --detach --id delayed --delay-ms 2500 -- ./when.sh <four
+status 0 "$MP" map --detach --id never --delay-ms 86400000 -- ./when.sh <four
+status 0 "$MP" map --detach --id late --delay-ms 86400000 --deadline-ms 300 --no-dead-letters -- \
+    ./when.sh <four
+status 0 "$MP" map --detach --id down --delay-ms 86400000 --deadline-ms 60000 -- ./when.sh <four
+wait_for job_says late 'over, 4 of 4 ended, 4 failed'
+restart_broker --data data
+status 0 "$MP" job fetch delayed
+sed 's/^/result /' four >wanted_four
+same out wanted_four
+while read -r at; do
+    [ "$at" -ge $((begun_at + 2500)) ] || fail "a call ran $((at - begun_at)) ms after its submit"
+done <begun_times
+[ "$(wc -l <begun_times)" = 4 ] || fail "$(wc -l <begun_times) calls ran, not 4"
+job_says never '0 of 4 ended' || fail "$("$MP" job list)"
+job_says down '0 of 4 ended' || fail "$("$MP" job list)"
+status 1 "$MP" job fetch late
+says err 'deadline'
+ok "$MP" job drop never
+ok "$MP" job drop down
+status 0 "$MP" map --detach --id short --delay-ms 86400000 --deadline-ms 1500 -- ./when.sh <four
+kill -STOP "$broker" # its time goes on, but it can't end them
+submitted=$(now_ms)
+while [ "$(now_ms)" -lt $((submitted + 1600)) ]; do sleep 0.05; done
+restart_broker --data data
+job_says short 'over, 4 of 4 ended, 4 failed' || fail "$("$MP" job list)"
+status 1 "$MP" job fetch short
+says err 'deadline'
+status 0 "$MP" dead list
+[ "$(wc -l <out)" = 4 ] || fail "four calls that nobody saw end badly, but: $(cat out)"
+says out 'job short, call 3: MP_ETIMEDOUT'
+status 0 "$MP" dead drop --all
+
 # -- names
 status 0 "$MP" map --detach --id taken -- echo <numbers
 status 3 "$MP" map --detach --id taken -- echo <numbers
 says err 'there is a job taken already'
 status 2 "$MP" map --detach --id ../../etc -- echo <numbers
 status 2 "$MP" map --detach --id "$(printf 'x%.0s' {1..65})" -- echo <numbers
-status 2 "$MP" map --detach --id timed --delay-ms 5 -- echo <numbers
-says err 'keeps has no output, delay_ms'
 status 2 "$MP" map --detach --key '' -- echo <numbers
 status 2 "$MP" map --detach --broker local -- echo <numbers
 status 2 "$MP" job fetch 'no such job'

@@ -167,6 +167,48 @@ START_TEST(a_single_call_is_heard)
 }
 END_TEST
 
+/* By who makes it, and by who comes back. */
+START_TEST(a_kept_job_is_heard_by_who_has_it_open)
+{
+    mp_pool_t *pool = make_pool();
+    mp_job_t *job = NULL;
+    heard_t heard = {0}, late = {0};
+    mp_outcome_t outcome;
+    mp_call_options_t options = {.name = "heard", .output = hear, .output_arg = &heard};
+    if (strcmp(harness_where, "local") == 0) {
+        ck_assert_int_eq(mp_job_new(pool, &output_speak, &options, &job), MP_EINVAL);
+        mp_pool_destroy(&pool);
+        return;
+    }
+    OK(mp_job_new(pool, &output_speak, &options, &job));
+    for (int i = 0; i < CALLS / 2; i++)
+        OK(mp_job_put(job, (mp_bytes_t){&i, sizeof i}, LONG_MS));
+    for (int i = 0; i < CALLS / 2; i++)
+        OK(mp_job_next(job, &outcome, LONG_MS));
+    for (int i = 0; i < CALLS / 2; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "call %d speaks\n", i);
+        ck_assert_str_eq(heard.of[i][MP_STDOUT], text);
+    }
+    mp_call_options_t listener = {.output = hear, .output_arg = &late, .label = "back"};
+    mp_job_t *again = NULL;
+    OK(mp_job_attach_with(pool, "heard", &listener, LONG_MS, &again));
+    int last = CALLS / 2;
+    OK(mp_job_put(job, (mp_bytes_t){&last, sizeof last}, LONG_MS));
+    mp_job_close(job);
+    OK(mp_job_wait(again, NULL, LONG_MS));
+    ck_assert_str_eq(late.of[last][MP_STDOUT], "call 10 speaks\n");
+    ck_assert_str_eq(heard.of[last][MP_STDOUT], "call 10 speaks\n");
+    ck_assert_ptr_null(late.of[0][MP_STDOUT]);
+    ck_assert(!heard.wrong && !late.wrong && heard.lost + late.lost == 0);
+    OK(mp_job_drop(&again, LONG_MS));
+    mp_job_destroy(&job);
+    forget(&heard);
+    forget(&late);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 START_TEST(threads_write_where_the_program_does)
 {
     int in = 1, out;
@@ -192,6 +234,7 @@ int main(int argc, char **argv)
         a_flood_is_cut_to_the_byte_and_the_rest_is_counted,
         only_who_asks_is_told,
         a_single_call_is_heard,
+        a_kept_job_is_heard_by_who_has_it_open,
         threads_write_where_the_program_does,
         NULL,
     };

@@ -353,6 +353,82 @@ END_TEST
 /* ---- progress ---------------------------------------------------------------------------------
  */
 
+/* ---- behind a long call ------------------------------------------------------------------------
+ */
+
+/* A short call, or one that goes on until there is a file. */
+typedef struct tarry {
+    int number;
+    char until[60];
+} tarry_t;
+
+MP_TASK(tarry, tarry_t, int)
+{
+    int64_t began = now_ns();
+    while (*in->until ? access(in->until, F_OK) != 0 : now_ns() - began < 50000)
+        if (*in->until)
+            usleep(1000);
+    *out = in->number;
+    return MP_OK;
+}
+
+/* By then it is known how short they are, so that many lie ready where the long one runs. */
+enum { TARRIES = 1200, LONG_ONE = 500 };
+
+static void end_all_but_the_long_one(mp_pool_t *pool, int chunksize)
+{
+    char gate[] = "/tmp/mp-test-gate-XXXXXX";
+    mp_job_t *job = NULL;
+    mp_outcome_t outcome;
+    mp_call_options_t options = {.chunksize = chunksize, .unordered = 1, .window = TARRIES};
+    int file = mkstemp(gate);
+    ck_assert_int_ge(file, 0);
+    unlink(gate);
+    OK(mp_job_new(pool, &tarry, &options, &job));
+    for (int i = 0; i < TARRIES; i++) {
+        tarry_t in = {.number = i};
+        if (i == LONG_ONE)
+            snprintf(in.until, sizeof in.until, "%s", gate);
+        OK(mp_job_put(job, (mp_bytes_t){&in, sizeof in}, LONG_MS));
+    }
+    mp_job_close(job);
+    for (int i = 0; i < TARRIES - 1; i++) {
+        mp_rc_t rc = mp_job_next(job, &outcome, LONG_MS);
+        ck_assert_msg(rc == MP_OK, "%d calls wait for another one: %s", TARRIES - 1 - i,
+                      mp_strerror(rc));
+        OK(outcome.rc);
+        ck_assert_uint_ne(outcome.index, LONG_ONE);
+    }
+    close(open(gate, O_CREAT | O_WRONLY, 0600));
+    OK(mp_job_next(job, &outcome, LONG_MS));
+    ck_assert_uint_eq(outcome.index, LONG_ONE);
+    IS(mp_job_next(job, &outcome, LONG_MS), MP_EOF);
+    mp_job_destroy(&job);
+    unlink(gate);
+    close(file);
+}
+
+START_TEST(what_waits_behind_a_long_call_goes_to_another_executor)
+{
+    mp_pool_t *pool = new_pool(2);
+    end_all_but_the_long_one(pool, 1);
+    end_all_but_the_long_one(pool, 1); /* now they are known from the beginning */
+    end(&pool);
+}
+END_TEST
+
+START_TEST(what_waits_behind_a_long_call_goes_to_another_worker)
+{
+    mp_pool_t *pool = new_pool(1);
+    if (strcmp(harness_where, "local") != 0) {
+        harness_worker(1);
+        end_all_but_the_long_one(pool, 1);
+        end_all_but_the_long_one(pool, 1);
+    }
+    end(&pool);
+}
+END_TEST
+
 START_TEST(a_call_says_how_far_it_is)
 {
     mp_pool_t *pool = new_pool(1);
@@ -471,6 +547,8 @@ int main(int argc, char **argv)
     tcase_add_test(all, a_call_that_crashes_all_who_touch_it_is_given_up);
     tcase_add_test(all, attempts_are_apart);
     tcase_add_test(all, what_is_urgent_overtakes_what_waits);
+    tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_executor);
+    tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_worker);
     tcase_add_test(all, a_call_says_how_far_it_is);
     tcase_add_test(all, a_map_tells_how_far_it_is);
     tcase_add_test(all, an_outcome_says_what_it_is_of);

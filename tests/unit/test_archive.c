@@ -1,6 +1,7 @@
 /* Kept jobs and dead letters, with an engine whose worker is this test, and a clock of integers. */
 #include "archive.h"
 #include "job_body.h"
+#include "kept_job.h"
 #include "suite.h"
 
 #include <string.h>
@@ -335,6 +336,166 @@ START_TEST(test_time_and_bytes)
 }
 END_TEST
 
+START_TEST(test_delays_and_deadlines)
+{
+    begin(1 << 20, 0);
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.delay_ms = 10;
+    wanted.deadline_ms = 25;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "ab", false));
+    ck_assert_uint_eq(work_count, 0);
+    ck_assert_int_eq(mpx_engine_deadline(engine), 10 * MS);
+    OK(mpx_engine_tick(engine, 9 * MS));
+    ck_assert_uint_eq(work_count, 0);
+    mpx_archive_gone(archive, &one); /* nobody need be there */
+    OK(mpx_engine_tick(engine, 10 * MS));
+    ck_assert_uint_ge(work_count, 1);
+    ck_assert_uint_eq(work[0].header.deadline_ms, 15);
+    OK(mpx_engine_tick(engine, 25 * MS));
+    wanted = keep_of("j", "", 7);
+    OK(keep(&two, 1, wanted, "t"));
+    sent_count = 0;
+    OK(take(&two, 1, 0));
+    const sent_t *given = only(MPX_OP_JOB_GIVE);
+    mpx_record_t record;
+    mp_bytes_t rest = {given->payload, given->size};
+    ck_assert_uint_ge(given->header.count, 1);
+    OK(mpx_record_next(&rest, &record));
+    ck_assert_int_eq(record.rc, MP_ETIMEDOUT);
+    end();
+}
+END_TEST
+
+typedef struct ends {
+    unsigned calls, batches;
+} ends_t;
+
+static void note_ended(void *self, const mpx_kept_batch_t *batch, uint64_t index, mp_bytes_t input,
+                       const mpx_record_t *record)
+{
+    (void)batch, (void)index, (void)input;
+    ck_assert_int_eq(record->rc, MP_ETIMEDOUT);
+    ((ends_t *)self)->calls++;
+}
+
+static void note_emptied(void *self, const mpx_kept_batch_t *batch)
+{
+    (void)batch;
+    ((ends_t *)self)->batches++;
+}
+
+/* A job that was put at 1000 ms, loaded at a time of day. */
+static mpx_kept_job_t *load_at(const mpx_kept_hooks_t *hooks, uint64_t unix_ms)
+{
+    static mpx_kept_totals_t totals;
+    mpx_buf_t open = {0}, body = {0};
+    mpx_open_t opened = {.task = "t", .signature = "bytes -> bytes little"};
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    mpx_kept_job_t *job;
+    mpx_header_t header = {.count = 2, .item_bytes = 1};
+    OK(mpx_open_pack(&opened, &open));
+    wanted.open = mpx_buf_bytes(&open);
+    wanted.delay_ms = 10;
+    wanted.deadline_ms = 25;
+    OK(mpx_keep_pack(&wanted, &body));
+    OK(mpx_kept_job_new(engine, hooks, &totals, mpx_buf_bytes(&body), 0, 0, &job));
+    OK(mpx_kept_job_load_counts(job, 2, 0));
+    OK(mpx_kept_job_load_batch(job, 1000, &header, (mp_bytes_t){"ab", 2}));
+    OK(mpx_kept_job_begin(job, 0, unix_ms));
+    mpx_buf_free(&open);
+    mpx_buf_free(&body);
+    return job;
+}
+
+START_TEST(test_time_goes_on_while_the_broker_is_down)
+{
+    ends_t ends = {0};
+    mpx_kept_hooks_t hooks = {.self = &ends, .ended = note_ended, .emptied = note_emptied};
+    begin(1 << 20, 0);
+    mpx_kept_job_t *job = load_at(&hooks, 1004);
+    ck_assert_int_eq(mpx_engine_deadline(engine), 6 * MS);
+    mpx_kept_job_free(job, 0);
+    job = load_at(&hooks, 400); /* the clock was set back: anew, and not for ever */
+    ck_assert_int_eq(mpx_engine_deadline(engine), 10 * MS);
+    mpx_kept_job_free(job, 0);
+    job = load_at(&hooks, 1013);
+    ck_assert_uint_eq(work_count, 2);
+    ck_assert_uint_eq(work[0].header.deadline_ms, 12);
+    mpx_kept_job_free(job, 0);
+    ck_assert_uint_eq(ends.calls, 0);
+    job = load_at(&hooks, 1025);
+    ck_assert_uint_eq(ends.calls, 2);
+    ck_assert_uint_eq(ends.batches, 1);
+    ck_assert_ptr_null(job->batches);
+    mpx_kept_job_free(job, 0);
+    job = load_at(&hooks, UINT64_MAX);
+    ck_assert_uint_eq(ends.calls, 4);
+    mpx_kept_job_free(job, 0);
+    end();
+}
+END_TEST
+
+static void says(const char *letters)
+{
+    mpx_buf_t payload = {0};
+    mpx_header_t header = {.op = MPX_OP_OUTPUT,
+                           .chunk = work[0].header.chunk,
+                           .first = work[0].header.first,
+                           .kind = MPX_STDOUT,
+                           .nonce = 4711};
+    OK(mpx_output_pack(&payload, "there", (mp_bytes_t){letters, strlen(letters)}));
+    OK(mpx_engine_message(engine, 0, WORKER, &header, mpx_buf_bytes(&payload)));
+    mpx_buf_free(&payload);
+}
+
+static void heard(const sent_t *said, uint64_t peer, uint64_t lost, const char *letters)
+{
+    char host[MPX_HOST_MAX];
+    mp_bytes_t bytes;
+    ck_assert_int_eq(said->header.op, MPX_OP_JOB_SAID);
+    ck_assert_uint_eq(said->peer, peer);
+    ck_assert_uint_eq(said->header.kind, MPX_STDOUT);
+    ck_assert_uint_eq(said->header.count, 4711);
+    ck_assert_uint_eq(said->header.bytes, lost);
+    OK(mpx_output_unpack((mp_bytes_t){said->payload, said->size}, host, &bytes));
+    ck_assert_uint_eq(bytes.size, strlen(letters));
+    ck_assert_mem_eq(bytes.data, letters, bytes.size);
+}
+
+START_TEST(test_output_is_told_to_who_hears)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", true));
+    sent_count = 0;
+    says("nobody");
+    ck_assert_uint_eq(sent_count, 0);
+    mpx_keep_t again = keep_of("j", "", 8);
+    again.attach = again.hears = true;
+    OK(keep(&two, 1, again, "t"));
+    only(MPX_OP_JOB_INFO);
+    says("hello");
+    ck_assert_uint_eq(sent_count, 1);
+    heard(&sent[0], two.id, 6, "hello");
+    sent_count = 0;
+    has_credit = false;
+    says("lost");
+    has_credit = true;
+    says("more");
+    ck_assert_uint_eq(sent_count, 1);
+    heard(&sent[0], two.id, 4, "more");
+    sent_count = 0;
+    mpx_archive_gone(archive, &two);
+    says("gone");
+    OK(keep(&two, 2, again, "t"));
+    only(MPX_OP_JOB_INFO);
+    says("back");
+    heard(&sent[0], two.id, 4, "back");
+    end();
+}
+END_TEST
+
 START_TEST(test_dead_letters)
 {
     begin(1 << 20, 1 << 20);
@@ -419,6 +580,9 @@ int main(void)
                                   test_inputs_that_come_again,
                                   test_one_takes_at_a_time,
                                   test_time_and_bytes,
+                                  test_delays_and_deadlines,
+                                  test_time_goes_on_while_the_broker_is_down,
+                                  test_output_is_told_to_who_hears,
                                   test_dead_letters,
                                   test_strangers,
                                   NULL};

@@ -593,6 +593,66 @@ START_TEST(two_threads)
 }
 END_TEST
 
+enum { THINGS = 100000 };
+
+typedef struct taking {
+    mpx_lane_t *lane;
+    _Atomic uint32_t turn, done;
+    bool taken[THINGS + 1];
+} taking_t;
+
+static void *take_up_all(void *arg)
+{
+    taking_t *self = arg;
+    for (uint32_t i = 1; i <= THINGS; i++) {
+        while (atomic_load(&self->turn) < i)
+            sched_yield();
+        self->taken[i] = mpx_lane_take_up(self->lane, i);
+        atomic_store(&self->done, i);
+    }
+    return NULL;
+}
+
+START_TEST(what_is_called_back_is_not_taken_up)
+{
+    static taking_t taking;
+    static bool back[THINGS + 1];
+    mpx_lane_t *a = NULL;
+    mpx_lane_t *b = NULL;
+    pthread_t thread;
+    uint64_t random = 1;
+    make_pair(&a, &b);
+    ck_assert(mpx_lane_call_back(a, 5));
+    ck_assert(mpx_lane_take_up(b, 4));
+    ck_assert(!mpx_lane_take_up(b, 5));
+    mpx_lane_forget(a, 5);
+    ck_assert(mpx_lane_take_up(b, 6));
+    ck_assert(!mpx_lane_call_back(a, 6));
+    for (uint64_t i = 0; i < MPX_LANE_CALLED_BACK; i++)
+        ck_assert(mpx_lane_call_back(a, 10 + i));
+    ck_assert(!mpx_lane_call_back(a, 10 + MPX_LANE_CALLED_BACK));
+    ck_assert(mpx_lane_take_up(b, 10 + MPX_LANE_CALLED_BACK));
+    drop_pair(&a, &b);
+    make_pair(&a, &b);
+    taking.lane = b;
+    ck_assert_int_eq(pthread_create(&thread, NULL, take_up_all, &taking), 0);
+    for (uint32_t i = 1; i <= THINGS; i++) {
+        atomic_store(&taking.turn, i);
+        spin(random_u32(&random) % 64);
+        back[i] = mpx_lane_call_back(a, i);
+        while (i > MPX_LANE_CALLED_BACK / 2 &&
+               atomic_load(&taking.done) < i - MPX_LANE_CALLED_BACK / 2)
+            sched_yield();
+        if (i > MPX_LANE_CALLED_BACK / 2)
+            mpx_lane_forget(a, i - MPX_LANE_CALLED_BACK / 2);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    for (uint32_t i = 1; i <= THINGS; i++)
+        ck_assert(!(back[i] && taking.taken[i]));
+    drop_pair(&a, &b);
+}
+END_TEST
+
 /* What was sent before and between is there for the next user, who sleeps and is woken. */
 START_TEST(a_side_is_left_and_taken_again)
 {
@@ -632,6 +692,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_side_is_left_and_taken_again,
+        what_is_called_back_is_not_taken_up,
         new_refuses_bad_sizes,
         destroy_closes_everything,
         attach_checks_the_memory,

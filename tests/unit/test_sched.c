@@ -532,8 +532,9 @@ static void some_job_moves(world_t *world)
         if (first + n > CALLS)
             return;
         world->puts[job] += n;
-        mpx_sched_put_until(world->sched, world->now, job + 1, first, n, n * 4, pick(world, 3),
-                            world->now + pick(world, 5000) - 100);
+        mpx_sched_put_timed(world->sched, world->now, job + 1, first, n, n * 4, pick(world, 3),
+                            (mpx_times_t){.begin = world->now + pick(world, 2000) - 1000,
+                                          .deadline = world->now + pick(world, 5000) - 100});
         break;
     case 2:
         mpx_sched_cancel(world->sched, world->now, job + 1, pick(world, CALLS), n, MP_ECANCELLED);

@@ -70,6 +70,36 @@ static mpx_effect_t recall_one(mpx_sched_t *sched)
     return effect;
 }
 
+START_TEST(who_gives_back_is_asked_again_at_once_and_given_nothing)
+{
+    mpx_effect_t given[AHEAD + 1];
+    mpx_sched_t *sched = stuffed(true, given);
+    int64_t now = 10 * MS;
+    join(sched, MS, 2, true);
+    mpx_sched_tick(sched, now);
+    for (int i = AHEAD - 1; i > 0; i--) {
+        mpx_effect_t recall = expect(sched, MPX_RECALL);
+        ck_assert_uint_eq(recall.chunk, given[i].chunk);
+        ck_assert_int_eq(mpx_sched_returned(sched, now, recall.chunk), MP_OK);
+        mpx_effect_t run = expect(sched, MPX_RUN);
+        ck_assert_uint_eq(run.worker, 2);
+        expect_nothing(sched);
+        now += MS;
+        mpx_sched_done(sched, now, run.chunk, 1, MS / 2);
+        if (i > 1)
+            ck_assert_int_le(mpx_sched_deadline(sched), now);
+        mpx_sched_tick(sched, now);
+    }
+    mpx_sched_put(sched, now, 1, 100, 100, 400, 0); /* more than the other one takes ahead */
+    mpx_effect_t effect;
+    while (mpx_sched_effect(sched, &effect))
+        ck_assert_uint_eq(effect.worker, 2);
+    mpx_sched_done(sched, now, given[0].chunk, 1, 10 * MS);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).worker, 1);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(a_chunk_that_has_begun_stays_where_it_is)
 {
     mpx_effect_t given[AHEAD + 1];
@@ -196,6 +226,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         an_idle_worker_gets_what_another_does_not_get_on_with,
+        who_gives_back_is_asked_again_at_once_and_given_nothing,
         a_chunk_that_has_begun_stays_where_it_is,
         a_refusal_is_asked_again_later_and_others_meanwhile,
         nobody_is_asked_who_gets_on_or_can_not,

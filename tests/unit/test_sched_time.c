@@ -168,13 +168,18 @@ START_TEST(a_retry_that_waits_ends_at_the_deadline)
 }
 END_TEST
 
-START_TEST(a_deadline_may_come_with_the_call)
+static mp_rc_t put_timed(mpx_sched_t *sched, uint64_t first, uint32_t count, mpx_times_t times)
+{
+    return mpx_sched_put_timed(sched, 0, 1, first, count, (uint64_t)count * 4, 7, times);
+}
+
+START_TEST(times_may_come_with_the_call)
 {
     mpx_sched_t *sched = make();
     open_job(sched, 1, (mpx_policy_t){.deadline_ns = 20 * MS, .chunk_calls = MPX_CHUNK_WHOLE});
-    ck_assert_int_eq(mpx_sched_put_until(sched, 0, 1, 0, 2, 8, 7, 5 * MS), MP_OK);
-    ck_assert_int_eq(mpx_sched_put_until(sched, 0, 1, 2, 2, 8, 7, MPX_NEVER), MP_OK);
-    ck_assert_int_eq(mpx_sched_put_until(sched, 0, 1, 4, 1, 4, 7, 0), MP_OK);
+    ck_assert_int_eq(put_timed(sched, 0, 2, (mpx_times_t){.deadline = 5 * MS}), MP_OK);
+    ck_assert_int_eq(put_timed(sched, 2, 2, (mpx_times_t){.deadline = MPX_NEVER}), MP_OK);
+    ck_assert_int_eq(put_timed(sched, 4, 1, (mpx_times_t){.deadline = 0}), MP_OK);
     expect_lapse(sched, 4, 1); /* at once */
     ck_assert_int_eq(mpx_sched_cancel(sched, 0, 1, 0, 1, MP_ECANCELLED), MP_OK);
     ck_assert_int_eq(expect(sched, MPX_END).rc, MP_ECANCELLED);
@@ -182,6 +187,13 @@ START_TEST(a_deadline_may_come_with_the_call)
     expect_lapse(sched, 1, 1);
     tick_at(sched, 20 * MS);
     expect_lapse(sched, 2, 2);
+    mpx_worker_spec_t spec = any(1);
+    mpx_times_t later = {.begin = 28 * MS, .deadline = MPX_NEVER};
+    ck_assert_int_eq(mpx_sched_put_timed(sched, 20 * MS, 1, 5, 1, 4, 7, later), MP_OK);
+    mpx_sched_worker_join(sched, 20 * MS, 1, &spec);
+    expect_nothing(sched);
+    tick_at(sched, 28 * MS);
+    ck_assert_uint_eq(expect(sched, MPX_RUN).first, 5);
     mpx_sched_destroy(&sched);
 }
 END_TEST
@@ -290,7 +302,7 @@ int main(void)
         a_running_call_ends_at_its_deadline_and_is_stopped,
         the_nearer_of_limit_and_deadline_counts,
         a_retry_that_waits_ends_at_the_deadline,
-        a_deadline_may_come_with_the_call,
+        times_may_come_with_the_call,
         losses_use_up_no_retry_and_are_bounded,
         each_cause_has_its_bit,
         retries_are_put_off_by_chance_and_the_same_seed_the_same,

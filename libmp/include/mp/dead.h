@@ -1,9 +1,13 @@
 /* dead.h: dead letters: calls of kept jobs that have ended badly, kept by the broker with what they
  * were to do, so that they can be looked at, and run again when the cause is gone.
  *
- * A job of mp_call_options_t.dead_letters leaves one for each call whose last attempt failed,
- * crashed, ran out of time or could not be run; not for cancelled ones. The broker keeps up to
- * --dead-bytes of them; above that the oldest go. With a data directory they survive its death.
+ * A kept job leaves one for each call whose last attempt failed, crashed, ran out of time or could
+ * not be run; not for cancelled ones. Nobody need be there to be told, and its outcome goes when it
+ * has been taken or has expired: so these do by default, and don't with
+ * mp_call_options_t.dead_letters = -1. A job that isn't kept has its client, which is given each
+ * outcome and has the inputs: it leaves none, unless it asks for that by dead_letters = 1. The
+ * broker keeps up to --dead-bytes of them; above that the oldest go. With a data directory they
+ * survive its death.
  *
  * Only over a broker; else MP_EINVAL. Threads and fork: as job.h.
  */

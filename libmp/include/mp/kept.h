@@ -21,6 +21,16 @@
  * mp_job_cancel ends the calls that the broker has; inputs that were not sent yet are no calls.
  * mp_job_destroy leaves a job that has a name, a key or a keep_ms as it is at the broker.
  *
+ * delay_ms and deadline_ms of a call count from when the broker has its input, by the broker's
+ * clock. While it is down they go on by the time of day; if that was set back, they may begin anew.
+ *
+ * What calls write is told, if the job was made with `output`, to the clients that have it open
+ * with `output`, while they are connected. It is not kept: of what nobody has heard only the number
+ * of bytes is, which the next one is told in lost_bytes. The last words of a call that failed are
+ * in its outcome.
+ *
+ * Calls that end badly leave dead letters, unless dead_letters is -1: see dead.h.
+ *
  * Keys: a job that is made with a key that is in use is that job. Its inputs must be the same, as
  * far as both go, or it is MP_EEXIST; calls run once, and each client gets all outcomes, which are
  * kept until keep_ms have passed. So a submit may be repeated when it isn't known whether it was
@@ -73,6 +83,11 @@ MP_API MP_MUST_CHECK mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms);
  * MP_ETIMEDOUT; MP_EPERM; MP_ELIMIT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms,
                                            mp_job_t **out);
+/* The same with options, of which `output`, `output_arg` and `label` count; the others are as the
+ * job was made. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_attach_with(mp_pool_t *pool, const char *id,
+                                                const mp_call_options_t *options, int timeout_ms,
+                                                mp_job_t **out);
 
 /* All outcomes that mp_job_next has handed out are not to be given again; waits until the broker
  * says so. MP_OK; MP_ESTATE it isn't kept; MP_ETIMEDOUT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED. */

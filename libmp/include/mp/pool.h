@@ -174,12 +174,12 @@ typedef struct mp_call_options {
     int deadline_ms;   /* from the submission of a call: then it ends with MP_ETIMEDOUT, wherever
                           it is, and is stopped as one that is cancelled if it runs. Its task may
                           ask mp_call_deadline_ms; calls of its own have no more time. 0: none */
-    /* With any of these a job is kept by its broker, see kept.h; it has no output, delay_ms or
-     * deadline_ms: */
+    /* With any of these a job is kept by its broker, see kept.h: */
     const char *name; /* of the job; NULL: one that nobody else has */
     const char *key;  /* of idempotency: who submits with the same one again gets what there is */
     int keep_ms;      /* how long it waits for somebody; 0: as long as the broker allows */
-    int dead_letters; /* calls that end badly are kept as dead letters, see dead.h */
+    int dead_letters; /* 1: calls that end badly are kept as dead letters, see dead.h; 0: if the job
+                         has one of the three before; -1: not */
 } mp_call_options_t;
 
 /* How one call ended. Strings and value belong to the giver: see mp_job_next. */

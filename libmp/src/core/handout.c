@@ -85,7 +85,8 @@ static bool has_room(const worker_t *worker, const job_t *job, uint32_t size)
     if (bytes > worker->credit_bytes || worker->bytes > worker->credit_bytes - bytes)
         return false;
     uint64_t slow = smaller(worker->slow_count, worker->slots);
-    return worker->chunks_count < slow + depth(worker, job, size) * (worker->slots - slow);
+    uint64_t most = worker->stalled ? 1 : depth(worker, job, size);
+    return worker->chunks_count < slow + most * (worker->slots - slow);
 }
 
 /* ---- giving ------------------------------------------------------------------------- */

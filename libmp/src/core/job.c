@@ -67,13 +67,16 @@ mp_rc_t mpx_job_queue_changed(mpx_sched_t *self, int64_t now, job_t *job, uint64
 }
 
 static mp_rc_t put(mpx_sched_t *self, int64_t now, job_t *job, uint64_t first, uint32_t count,
-                   uint64_t bytes, uint64_t tag, int64_t deadline)
+                   uint64_t bytes, uint64_t tag, mpx_times_t times)
 {
-    if (deadline <= now)
+    if (times.deadline <= now)
         return mpx_effects_end_queued(&self->effects,
                                       &(span_t){.job = job, .tag = tag, .attempt = 1}, first, count,
                                       (end_t){.rc = MP_ETIMEDOUT, .lapsed = true});
-    mp_rc_t rc = mpx_spans_put(self, job, first, count, bytes, tag, deadline);
+    if (times.begin > now)
+        return mpx_spans_put_later(self, job, first, count, bytes, tag, times.deadline,
+                                   times.begin);
+    mp_rc_t rc = mpx_spans_put(self, job, first, count, bytes, tag, times.deadline);
     if (rc == MP_OK)
         rc = mpx_job_queue_changed(self, now, job, count);
     return rc == MP_OK ? mpx_handout_need(self, job->need) : rc;
@@ -89,28 +92,23 @@ static int64_t rounded_after(int64_t now, int64_t ns)
 mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first, uint32_t count,
                       uint64_t bytes, uint64_t tag)
 {
-    job_t *job = mpx_job_find(self, id);
-    if (!job || count == 0 || first > UINT64_MAX - count)
-        return MP_EINVAL;
-    const mpx_policy_t *policy = &job->policy;
-    int64_t deadline = policy->deadline_ns ? rounded_after(now, policy->deadline_ns) : MPX_NEVER;
-    self->now = now;
-    if (policy->delay_ns == 0)
-        return put(self, now, job, first, count, bytes, tag, deadline);
-    return mpx_spans_put_later(self, job, first, count, bytes, tag, deadline,
-                               rounded_after(now, policy->delay_ns));
+    const job_t *job = mpx_job_find(self, id);
+    int64_t delay_ns = job ? job->policy.delay_ns : 0;
+    mpx_times_t times = {.begin = delay_ns ? rounded_after(now, delay_ns) : now,
+                         .deadline = MPX_NEVER};
+    return mpx_sched_put_timed(self, now, id, first, count, bytes, tag, times);
 }
 
-mp_rc_t mpx_sched_put_until(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first,
-                            uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline)
+mp_rc_t mpx_sched_put_timed(mpx_sched_t *self, int64_t now, uint64_t id, uint64_t first,
+                            uint32_t count, uint64_t bytes, uint64_t tag, mpx_times_t times)
 {
     job_t *job = mpx_job_find(self, id);
     if (!job || count == 0 || first > UINT64_MAX - count)
         return MP_EINVAL;
     if (job->policy.deadline_ns)
-        deadline = mpx_earlier(deadline, rounded_after(now, job->policy.deadline_ns));
+        times.deadline = mpx_earlier(times.deadline, rounded_after(now, job->policy.deadline_ns));
     self->now = now;
-    return put(self, now, job, first, count, bytes, tag, deadline);
+    return put(self, now, job, first, count, bytes, tag, times);
 }
 
 mp_rc_t mpx_job_requeue(mpx_sched_t *self, int64_t now, const chunk_t *chunk, uint32_t count,

@@ -9,7 +9,8 @@
  */
 #include "sched_private.h"
 
-/* Twice the time that the work ahead should last; then less and less often. */
+/* Twice the time that the work ahead should last; then less and less often, unless it gives back.
+ */
 enum { PATIENCE = 2, PATIENCE_MAX = 32 };
 
 static int64_t first_patience(const worker_t *worker)
@@ -20,6 +21,7 @@ static int64_t first_patience(const worker_t *worker)
 void mpx_recall_moved(worker_t *worker, int64_t now)
 {
     worker->moved_at = now;
+    worker->stalled = false;
     worker->patience_ns = first_patience(worker);
 }
 
@@ -36,6 +38,7 @@ mp_rc_t mpx_recall_watch(mpx_sched_t *self, worker_t *worker)
 static mp_rc_t recall(mpx_sched_t *self, chunk_t *chunk)
 {
     chunk->recalled = true;
+    chunk->worker->stalled = true;
     self->recalls++;
     return mpx_effects_recall(&self->effects, chunk);
 }
@@ -123,7 +126,12 @@ mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t id)
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
     if (!chunk || chunk->started)
         return MP_EINVAL;
-    return mpx_sched_give_back(self, now, id);
+    worker_t *worker = chunk->worker;
+    worker->patience_ns = first_patience(worker); /* it is worth asking */
+    mp_rc_t rc = worker->stall.slot ? mpx_heap_set(&self->stalls, &worker->stall,
+                                                   mpx_after(worker->moved_at, worker->patience_ns))
+                                    : MP_OK;
+    return rc == MP_OK ? mpx_sched_give_back(self, now, id) : rc;
 }
 
 mp_rc_t mpx_sched_kept(mpx_sched_t *self, int64_t now, uint64_t id)

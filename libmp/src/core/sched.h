@@ -173,9 +173,15 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t job,
  * same tag and of like sizes grow into one span, unless the policy keeps spans whole. */
 mp_rc_t mpx_sched_put(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first, uint32_t count,
                       uint64_t bytes, uint64_t tag);
-/* The same with a deadline of their own, if that is sooner than the job's. They aren't delayed. */
-mp_rc_t mpx_sched_put_until(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
-                            uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline);
+/* When calls may be given out at the earliest, and when they end. */
+typedef struct mpx_times {
+    int64_t begin;    /* not later than now: at once */
+    int64_t deadline; /* MPX_NEVER: there is none */
+} mpx_times_t;
+/* The same for calls with times of their own, whatever the job's delay; of two deadlines the sooner
+ * one counts. */
+mp_rc_t mpx_sched_put_timed(mpx_sched_t *self, int64_t now, uint64_t job, uint64_t first,
+                            uint32_t count, uint64_t bytes, uint64_t tag, mpx_times_t times);
 /* While held, no chunk of the job is given out: its results are not being taken. */
 mp_rc_t mpx_sched_job_hold(mpx_sched_t *self, int64_t now, uint64_t job, bool held);
 /* End all its open calls with rc; those with a worker become orphans and are stopped. */

@@ -228,6 +228,7 @@ typedef struct worker {
     uint32_t waiting;    /* of those, the ones that it hasn't started */
     bool returns;
     int64_t moved_at;      /* when it last started or ended something, or had nothing */
+    bool stalled;          /* since then it was asked for chunks: nothing is put behind others */
     int64_t patience_ns;   /* how long it may do neither before it is asked for chunks */
     mpx_heap_node_t stall; /* in sched.stalls, with an earlier time, if it may have waiting ones */
     bool shares;

@@ -323,6 +323,26 @@ void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why
         mpx_lane_set_note(slot->lane, note, chunk);
 }
 
+void mpx_slot_end_stay(mpx_crew_t *self, slot_t *slot, uint64_t chunk)
+{
+    mpx_stay_t *stay;
+    DL_FOREACH (slot->stays, stay)
+        if (stay->chunk == chunk)
+            break;
+    if (stay)
+        end_stay(self, slot, stay);
+}
+
+bool mpx_crew_call_back(mpx_crew_t *self, uint64_t worker, uint64_t chunk)
+{
+    slot_t *slot = find_slot(self, worker);
+    if (!slot || slot->state != UP || !mpx_lane_call_back(slot->lane, chunk))
+        return false;
+    mpx_crew_end_finished(self);
+    mpx_slot_end_stay(self, slot, chunk);
+    return true;
+}
+
 void mpx_slot_signal(mpx_crew_t *self, const slot_t *slot, int signal)
 {
     if (slot && slot->pid && slot->state == UP)

@@ -51,7 +51,7 @@ void mpx_crew_destroy(mpx_crew_t **self);
 
 typedef enum mpx_crew_event_kind {
     MPX_CREW_UP,      /* the executor can run calls; payload: its Hello */
-    MPX_CREW_MESSAGE, /* STARTED, PROGRESS, OUTPUT, RESULT or ERROR */
+    MPX_CREW_MESSAGE, /* STARTED, PROGRESS, OUTPUT, RESULT, RETURNED or ERROR */
     MPX_CREW_NESTED,  /* a message of a submitter: a call of the executor has calls of its own */
     MPX_CREW_LOADED, /* the module that was to be loaded is good: executors that come up from now on
                         have it; payload: a Hello with its tasks */
@@ -122,6 +122,10 @@ void mpx_crew_wake(mpx_crew_t *self);
  * chunk's running call is past its soft limit (MP_ETIMEDOUT). It sees that between calls, and the
  * task if it asks; of several such chunks only the last one is remembered. */
 void mpx_crew_ask(mpx_crew_t *self, uint64_t worker, uint64_t chunk, mp_rc_t why);
+/* Have an executor not begin a chunk. true: it never will, and of its memory and its results' place
+ * nothing is in use any more. false: it has begun, or about so; then its STARTED or RETURNED comes.
+ * Chunks of one executor have numbers that rise. */
+bool mpx_crew_call_back(mpx_crew_t *self, uint64_t worker, uint64_t chunk);
 /* Send an executor and its process group a SIGTERM, or SIGKILL; its DOWN follows, then a
  * replacement's UP. */
 void mpx_crew_terminate(mpx_crew_t *self, uint64_t worker);

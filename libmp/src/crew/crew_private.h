@@ -112,6 +112,8 @@ mp_rc_t mpx_crew_start(mpx_crew_t *self);
 mp_rc_t mpx_slot_fill(mpx_crew_t *self, uint32_t number);
 void mpx_slot_clear(mpx_crew_t *self, slot_t *slot);
 void mpx_slot_signal(mpx_crew_t *self, const slot_t *slot, int signal);
+/* The memory of a chunk that the executor has nothing more to do with. */
+void mpx_slot_end_stay(mpx_crew_t *self, slot_t *slot, uint64_t chunk);
 /* What was handed out last is used up: the chunk that it finished, and the words of the dead. */
 void mpx_crew_end_finished(mpx_crew_t *self);
 void mpx_crew_free_words(mpx_crew_t *self);

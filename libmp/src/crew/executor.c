@@ -622,8 +622,23 @@ static mp_rc_t find_placed(executor_t *self, mp_bytes_t payload, work_t *work)
     return rc;
 }
 
+/* It is no longer ours: not to be looked at any further. */
+static void refuse(executor_t *self, const mpx_header_t *header)
+{
+    mpx_header_t answer = {.op = MPX_OP_RETURNED,
+                           .chunk = header->chunk,
+                           .first = header->first,
+                           .count = header->count};
+    send(self, &answer, NULL, 0);
+    wrote(self, mpx_now(), true);
+}
+
 static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
+    if (!mpx_lane_take_up(self->lane, header->chunk)) {
+        refuse(self, header);
+        return;
+    }
     work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
     if (!work.job) { /* it was refused: the ERROR is on its way and says why */
         answer_with_code(self, header, MP_ECANCELLED);

@@ -227,6 +227,11 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
         slot->retired = true;
         return MP_EBUSY;
     }
+    if (slot->was_up && out->header.op == MPX_OP_RETURNED) {
+        mpx_lane_forget(slot->lane, out->header.chunk);
+        mpx_slot_end_stay(self, slot, out->header.chunk);
+        return MP_OK;
+    }
     if (slot->was_up)
         return out->header.op == MPX_OP_RESULT ? on_result(self, slot, out) : MP_OK;
     if (out->header.op == MPX_OP_ERROR)

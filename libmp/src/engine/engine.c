@@ -483,18 +483,21 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
 mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t id, uint64_t first, uint32_t count,
                        uint64_t bytes, uint64_t tag)
 {
-    if (self->bound != MPX_NEVER)
-        return mpx_engine_put_until(self, now, id, first, count, bytes, tag, self->bound);
+    const job_t *job = self->bound != MPX_NEVER ? mpx_engine_find_job(self, id) : NULL;
+    if (job) {
+        mpx_times_t times = {.begin = now + job->spec.delay_ns, .deadline = self->bound};
+        return mpx_engine_put_timed(self, now, id, first, count, bytes, tag, times);
+    }
     self->now = now;
     return mpx_engine_settle(self, mpx_sched_put(self->sched, now, id, first, count, bytes, tag));
 }
 
-mp_rc_t mpx_engine_put_until(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
-                             uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline)
+mp_rc_t mpx_engine_put_timed(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                             uint32_t count, uint64_t bytes, uint64_t tag, mpx_times_t times)
 {
     self->now = now;
     return mpx_engine_settle(
-        self, mpx_sched_put_until(self->sched, now, job, first, count, bytes, tag, deadline));
+        self, mpx_sched_put_timed(self->sched, now, job, first, count, bytes, tag, times));
 }
 
 bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,

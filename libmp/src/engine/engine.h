@@ -130,9 +130,9 @@ mp_rc_t mpx_engine_job_open(mpx_engine_t *self, int64_t now, const mpx_job_spec_
                             const mpx_job_hooks_t *hooks, void *hooks_self, uint64_t *job);
 mp_rc_t mpx_engine_put(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
                        uint32_t count, uint64_t bytes, uint64_t tag);
-/* The same for calls with a deadline of their own; MPX_NEVER: none. */
-mp_rc_t mpx_engine_put_until(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
-                             uint32_t count, uint64_t bytes, uint64_t tag, int64_t deadline);
+/* The same for calls with times of their own. */
+mp_rc_t mpx_engine_put_timed(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,
+                             uint32_t count, uint64_t bytes, uint64_t tag, mpx_times_t times);
 /* Take calls out of the job that were put together and that nobody has begun, as if they had not
  * been put. No hook is called for them any more. false: somebody has. */
 bool mpx_engine_withdraw(mpx_engine_t *self, int64_t now, uint64_t job, uint64_t first,

@@ -439,10 +439,11 @@ mp_rc_t mpx_relay_restore(mpx_relay_t *self, int64_t now, const mpx_header_t *he
     submit_t *submit = submit_make(self, job, header, payload, answered);
     if (!submit)
         return MP_ENOMEM;
-    int64_t deadline = header->deadline_ms ? now + header->deadline_ms * MPX_MS : MPX_NEVER;
-    mp_rc_t rc = mpx_engine_put_until(self->engine, now, job->engine_id, submit->first + answered,
+    mpx_times_t times = {.deadline =
+                             header->deadline_ms ? now + header->deadline_ms * MPX_MS : MPX_NEVER};
+    mp_rc_t rc = mpx_engine_put_timed(self->engine, now, job->engine_id, submit->first + answered,
                                       submit->count - answered, submit->size,
-                                      (uint64_t)(uintptr_t)submit, deadline);
+                                      (uint64_t)(uintptr_t)submit, times);
     if (rc == MP_EINVAL)
         return mpx_fault(MP_EPROTO, "a SUBMIT's range of calls is not valid");
     return rc;

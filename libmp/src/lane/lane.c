@@ -46,6 +46,9 @@ typedef struct control {
     uint64_t magic;
     uint64_t ring_bytes;
     _Atomic uint64_t notes[MPX_LANE_NOTES];
+    _Atomic uint64_t taken; /* up last, or just being */
+    _Atomic uint64_t called_back_count;
+    _Atomic uint64_t called_back[MPX_LANE_CALLED_BACK]; /* numbers; 0: a free place */
     side_t sides[2];
     mpx_ring_shared_t rings[2]; /* ring i is written by side i */
 } control_t;
@@ -484,6 +487,48 @@ uint64_t mpx_lane_note(const mpx_lane_t *self, unsigned which)
 void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value)
 {
     atomic_store_explicit(&self->notes[which], value, memory_order_relaxed);
+}
+
+/* As with sleeping: each side has a full barrier between its store and its look, so at least one of
+ * them sees the other's. If both do, nobody takes the thing up, and the peer says so. */
+bool mpx_lane_call_back(mpx_lane_t *self, uint64_t number)
+{
+    control_t *control = self->mapping;
+    unsigned i = 0;
+    while (i < MPX_LANE_CALLED_BACK && atomic_load(&control->called_back[i]))
+        i++;
+    if (i == MPX_LANE_CALLED_BACK)
+        return false;
+    atomic_store(&control->called_back[i], number);
+    atomic_fetch_add(&control->called_back_count, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&control->taken) < number)
+        return true;
+    mpx_lane_forget(self, number);
+    return false;
+}
+
+void mpx_lane_forget(mpx_lane_t *self, uint64_t number)
+{
+    control_t *control = self->mapping;
+    for (unsigned i = 0; i < MPX_LANE_CALLED_BACK; i++)
+        if (atomic_load(&control->called_back[i]) == number) {
+            atomic_store(&control->called_back[i], 0);
+            atomic_fetch_sub(&control->called_back_count, 1);
+        }
+}
+
+bool mpx_lane_take_up(mpx_lane_t *self, uint64_t number)
+{
+    control_t *control = self->mapping;
+    atomic_store(&control->taken, number);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&control->called_back_count) == 0)
+        return true;
+    for (unsigned i = 0; i < MPX_LANE_CALLED_BACK; i++)
+        if (atomic_load(&control->called_back[i]) == number)
+            return false;
+    return true;
 }
 
 void mpx_lane_write_board(mpx_lane_t *self, const unsigned char text[MPX_LANE_BOARD])

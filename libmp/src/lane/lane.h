@@ -119,6 +119,18 @@ enum { MPX_LANE_NOTES = 3 };
 uint64_t mpx_lane_note(const mpx_lane_t *self, unsigned which);
 void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value);
 
+/* Things that were sent can be called back before the peer takes them up. They have numbers, which
+ * rise in the order in which they are sent; one side sends, and the other takes up. So many at
+ * most are called back and not yet forgotten. */
+enum { MPX_LANE_CALLED_BACK = 128 };
+/* true: the peer will not take it up. false: it has, or too many are called back; if it is refused
+ * that all the same, it says so. */
+bool mpx_lane_call_back(mpx_lane_t *self, uint64_t number);
+/* The peer has refused it, or will never be asked. */
+void mpx_lane_forget(mpx_lane_t *self, uint64_t number);
+/* On the other side. false: it was called back, and must not be. */
+bool mpx_lane_take_up(mpx_lane_t *self, uint64_t number);
+
 /* Each side has a board, which it writes over as often as it likes: its peer sees what is there
  * when it looks, and is woken by mpx_lane_ring if it sleeps. */
 enum { MPX_LANE_BOARD = 512 };

@@ -21,6 +21,7 @@ typedef struct parcel {
 struct mpx_deposit {
     mpx_errand_t errand;
     mp_pool_t *pool;
+    const mpx_listen_t *listen;
     mpx_buf_t open; /* packed */
     mpx_keep_t keep;
     char id[MP_JOB_ID_MAX + 1];
@@ -304,10 +305,23 @@ static void on_done(mpx_deposit_t *self, const mpx_header_t *header)
     }
 }
 
+/* As an OUTPUT, whose nonce is the process. */
+static void on_said(const mpx_deposit_t *self, const mpx_header_t *header, mp_bytes_t payload)
+{
+    mpx_header_t output = *header;
+    mpx_listen_t listen = *self->listen;
+    output.nonce = header->count;
+    if (self->attached)
+        listen.task = self->task_name;
+    mpx_listen_hear(&listen, header->first, &output, payload);
+}
+
 static void on_message(mpx_errand_t *errand, const mpx_header_t *header, mp_bytes_t payload)
 {
     mpx_deposit_t *self = (mpx_deposit_t *)errand;
-    if (header->op == MPX_OP_JOB_INFO)
+    if (header->op == MPX_OP_JOB_SAID)
+        on_said(self, header, payload);
+    else if (header->op == MPX_OP_JOB_INFO)
         on_info(self, header, payload);
     else if (header->op == MPX_OP_JOB_GIVE)
         on_give(self, header, payload);
@@ -431,7 +445,9 @@ static mp_rc_t take_options(mpx_deposit_t *self, const mpx_job_spec_t *spec,
     self->keep.retry_delay_ms = (uint32_t)options->retry_delay_ms;
     self->keep.max_crashes = spec->crashes_max;
     self->keep.chunk_calls = spec->chunk_calls;
-    self->keep.dead_letters = options->dead_letters;
+    self->keep.dead_letters = options->dead_letters >= 0;
+    self->keep.delay_ms = (uint32_t)options->delay_ms;
+    self->keep.deadline_ms = (uint32_t)options->deadline_ms;
     mpx_open_t open = spec->open;
     if (!options->worker_wait_ms)
         open.wait_ms = 0; /* nobody need be there to be told that there is no worker */
@@ -465,8 +481,8 @@ static void free_memory(mpx_deposit_t *self)
 }
 
 mp_rc_t mpx_deposit_new(mp_pool_t *pool, const mpx_job_spec_t *spec,
-                        const mp_call_options_t *options, const char *id, int64_t deadline,
-                        mpx_deposit_t **out)
+                        const mp_call_options_t *options, const char *id,
+                        const mpx_listen_t *listen, int64_t deadline, mpx_deposit_t **out)
 {
     if (pool->closed || !pool->backend)
         return mpx_fault(MP_ECLOSED, "the pool is closed");
@@ -476,6 +492,8 @@ mp_rc_t mpx_deposit_new(mp_pool_t *pool, const mpx_job_spec_t *spec,
     if (!self)
         return mpx_fault(MP_ENOMEM, "a job");
     self->pool = pool;
+    self->listen = listen;
+    self->keep.hears = listen->tell != NULL;
     mp_rc_t rc = fill(self, spec, options, id);
     if (rc != MP_OK) {
         free_memory(self);

@@ -12,15 +12,17 @@
 
 #include "drive.h"
 #include "job_body.h"
+#include "listen.h"
 #include <mp/kept.h>
 
 typedef struct mpx_deposit mpx_deposit_t;
 
 /* Make a job, or come back to one by its id (spec is NULL, and options). Waits for the broker.
+ * listen  who is told what calls write; must stay valid for the deposit's life
  * MP_OK; MP_EINVAL; and as mp_job_attach. */
 mp_rc_t mpx_deposit_new(mp_pool_t *pool, const mpx_job_spec_t *spec,
-                        const mp_call_options_t *options, const char *id, int64_t deadline,
-                        mpx_deposit_t **out);
+                        const mp_call_options_t *options, const char *id,
+                        const mpx_listen_t *listen, int64_t deadline, mpx_deposit_t **out);
 /* Nothing is waited for. A job that was only to leave dead letters is dropped, others go on. */
 void mpx_deposit_free(mpx_deposit_t *self);
 

@@ -50,9 +50,9 @@ struct mp_job {
     size_t value_bytes;
     mp_rc_t trouble; /* a hook ran out of memory */
     mpx_buf_t scratch;
-    mpx_deposit_t
-        *deposit;     /* the broker keeps it; then of the rest only the pool, task, label, and: */
-    mpx_kept_t given; /* what next handed out */
+    mpx_deposit_t *deposit; /* the broker keeps it; then of the rest only the pool, task, label,
+                               listen, and: */
+    mpx_kept_t given;       /* what next handed out */
 };
 
 enum { WINDOW_PER_WORKER = 64, WINDOW_BYTES = 64 * 1024 * 1024 };
@@ -206,13 +206,10 @@ static mp_rc_t open_kept(mp_job_t *self, const mp_call_options_t *options)
 {
     char signature[MPX_SIGNATURE_MAX];
     mpx_job_spec_t spec;
-    if (options->output || options->delay_ms || options->deadline_ms)
-        return mpx_fault(MP_EINVAL, "a job that its broker keeps has no output, delay_ms or "
-                                    "deadline_ms: these are its client's, which may be gone");
     mp_rc_t rc = mpx_pool_job_spec(self->pool, self->task, options, signature, &spec);
     if (rc != MP_OK)
         return rc;
-    return mpx_deposit_new(self->pool, &spec, options, options->name,
+    return mpx_deposit_new(self->pool, &spec, options, options->name, &self->listen,
                            mpx_deadline(mpx_now(), KEPT_OPEN_MS), &self->deposit);
 }
 
@@ -458,13 +455,20 @@ const char *mp_job_id(const mp_job_t *self)
 
 mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms, mp_job_t **out)
 {
+    static const mp_call_options_t defaults = {0};
+    return mp_job_attach_with(pool, id, &defaults, timeout_ms, out);
+}
+
+mp_rc_t mp_job_attach_with(mp_pool_t *pool, const char *id, const mp_call_options_t *options,
+                           int timeout_ms, mp_job_t **out)
+{
     if (!id)
         return mpx_fault(MP_EINVAL, "no id");
     mp_rc_t rc = mpx_pool_check(pool);
     if (rc != MP_OK)
         return rc;
     mp_job_t *self = calloc(1, sizeof *self);
-    char *label = strdup("");
+    char *label = strdup(options->label ? options->label : "");
     if (!self || !label) {
         free(self);
         free(label);
@@ -472,9 +476,12 @@ mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms, mp_job_t 
     }
     self->pool = pool;
     self->label = label;
+    self->listen =
+        (mpx_listen_t){.tell = options->output, .arg = options->output_arg, .label = label};
     self->closed = true;
     pthread_mutex_lock(&pool->lock);
-    rc = mpx_deposit_new(pool, NULL, NULL, id, mpx_deadline(mpx_now(), timeout_ms), &self->deposit);
+    rc = mpx_deposit_new(pool, NULL, NULL, id, &self->listen, mpx_deadline(mpx_now(), timeout_ms),
+                         &self->deposit);
     if (rc == MP_OK) {
         self->task = mpx_deposit_task(self->deposit);
         DL_APPEND(pool->jobs, self);

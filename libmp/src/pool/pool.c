@@ -548,7 +548,7 @@ static int bounded_priority(int priority)
 
 bool mpx_call_options_keep(const mp_call_options_t *options)
 {
-    return options->name || options->key || options->keep_ms || options->dead_letters;
+    return options->name || options->key || options->keep_ms || options->dead_letters > 0;
 }
 
 mp_rc_t mpx_pool_job_spec(const mp_pool_t *self, const mp_task_t *task,

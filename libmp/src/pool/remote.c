@@ -195,7 +195,7 @@ static void on_errand(const remote_t *self, const mpx_header_t *header, mp_bytes
 /* Those that the broker counts against our credit. */
 static bool costs_credit(const mpx_header_t *header)
 {
-    return header->op == MPX_OP_JOB_GIVE ||
+    return header->op == MPX_OP_JOB_GIVE || header->op == MPX_OP_JOB_SAID ||
            (header->op == MPX_OP_JOB_INFO &&
             (header->kind == MPX_OP_JOB_LIST || header->kind == MPX_OP_JOB_DEAD));
 }
@@ -319,6 +319,7 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
     case MPX_OP_JOB_INFO:
     case MPX_OP_JOB_GIVE:
     case MPX_OP_JOB_DONE:
+    case MPX_OP_JOB_SAID:
         if (costs_credit(&event->header))
             acknowledge(self, event->payload.size);
         on_errand(self, &event->header, event->payload);

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
 enum { UNIT = 1 << 16 }; /* sizes of the map are multiples of it */
 
 /* Never renamed, nor their order changed: both are in the file. */

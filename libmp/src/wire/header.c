@@ -63,6 +63,7 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_JOB_CANCEL] = "JOB_CANCEL",
     [MPX_OP_JOB_LIST] = "JOB_LIST",
     [MPX_OP_JOB_DEAD] = "JOB_DEAD",
+    [MPX_OP_JOB_SAID] = "JOB_SAID",
     [MPX_OP_STAT] = "STAT",
     [MPX_OP_FACTS] = "FACTS",
     [MPX_OP_DISMISS] = "DISMISS",

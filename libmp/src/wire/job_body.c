@@ -58,7 +58,15 @@ static mp_rc_t copy_all(const char **strings, ProtobufCBinaryData from, mp_bytes
     X(token)                                                                                       \
     X(attach)                                                                                      \
     X(keep_ms)                                                                                     \
-    X(retries) X(retry_on) X(retry_delay_ms) X(max_crashes) X(chunk_calls) X(dead_letters)
+    X(retries)                                                                                     \
+    X(retry_on)                                                                                    \
+    X(retry_delay_ms)                                                                              \
+    X(max_crashes)                                                                                 \
+    X(chunk_calls)                                                                                 \
+    X(dead_letters)                                                                                \
+    X(delay_ms)                                                                                    \
+    X(deadline_ms)                                                                                 \
+    X(hears)
 
 #define SET(field) message.field = self->field;
 #define GET(field) out->field = message->field;

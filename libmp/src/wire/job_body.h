@@ -26,6 +26,9 @@ typedef struct mpx_keep {
     uint32_t max_crashes;
     uint32_t chunk_calls;
     bool dead_letters;
+    uint32_t delay_ms;
+    uint32_t deadline_ms;
+    bool hears; /* is told what calls write */
 } mpx_keep_t;
 mp_rc_t mpx_keep_pack(const mpx_keep_t *self, mpx_buf_t *out);
 mp_rc_t mpx_keep_unpack(mp_bytes_t body, mpx_keep_t *out, void **arena);

@@ -83,6 +83,7 @@ typedef enum mpx_op {
     MPX_OP_JOB_CANCEL,
     MPX_OP_JOB_LIST,
     MPX_OP_JOB_DEAD,
+    MPX_OP_JOB_SAID,
     MPX_OP_STAT = 80,
     MPX_OP_FACTS,
     MPX_OP_DISMISS = 90,

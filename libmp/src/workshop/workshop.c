@@ -82,6 +82,12 @@ static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t ch
     }
 }
 
+static bool transport_recall(void *arg, uint64_t worker, uint64_t job, uint64_t chunk)
+{
+    (void)job;
+    return mpx_crew_call_back(((mpx_workshop_t *)arg)->crew, worker, chunk);
+}
+
 static mp_rc_t dismiss_surplus(mpx_workshop_t *self, int64_t now)
 {
     uint64_t worker;
@@ -234,7 +240,8 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
                               .horizon_ns = HORIZON_MS * MPX_MS,
                               .credit_bytes = CREDIT_BYTES,
                               .have = &self->options.have,
-                              .shares = true};
+                              .shares = true,
+                              .returns = true};
     mp_rc_t rc = MP_OK;
     mpx_bench_t *bench = calloc(1, sizeof *bench);
     if (!bench)
@@ -504,8 +511,11 @@ mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t *
     self->generation = mpx_fork_generation();
     if (gethostname(self->host, sizeof self->host - 1))
         strcpy(self->host, "localhost");
-    mpx_transport_t transport = {
-        .self = self, .send = transport_send, .submit = transport_submit, .stop = transport_stop};
+    mpx_transport_t transport = {.self = self,
+                                 .send = transport_send,
+                                 .submit = transport_submit,
+                                 .stop = transport_stop,
+                                 .recall = transport_recall};
     mp_rc_t rc = mpx_engine_new(&transport, self->host, &self->engine);
     if (rc == MP_OK)
         rc = mpx_crew_new(&options->crew, &self->crew);
