@@ -57,7 +57,7 @@ static keep_t keep;
 /* ---- what a call has come to
  * ------------------------------------------------------------------------------------ */
 
-static void wrong(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void wrong(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
