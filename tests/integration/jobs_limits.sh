@@ -5,7 +5,7 @@
 job_says() { "$MP" job list | grep "^$1 " | grep -q -e "$2"; }
 gone_job() { ! "$MP" job list | grep -q "^$1 "; }
 
-start_broker --keep-ms $((slower * 1500)) --kept-bytes 400000 --dead-bytes 40000
+start_broker --keep-ms $((slower > 1 ? 20000 : 1500)) --kept-bytes 400000 --dead-bytes 40000
 export MP_BROKER=$url
 start_worker one --procs 2 --allow-exec
 

@@ -21,7 +21,7 @@ says out 'serving, up [0-9]* s, with a data directory$'
 says out '^0 workers, 0 executors, 1 client, 0 jobs$'
 
 # -- without a worker
-echo 60 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
+echo 1000 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
 map=$!
 why_says() { "$MP" why --broker "$url" >out && grep -q "$1" out; }
 wait_for why_says 'no worker is connected'
