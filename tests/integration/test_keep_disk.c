@@ -420,6 +420,7 @@ START_TEST(two_brokers_dont_share_a_directory)
     OK(mp_dict_set(dict, MP_K("a"), MP_V(1), LONG_MS));
     restart(manager, SIGKILL);
     ck_assert(has(dict, "a"));
+    mp_object_destroy(&dict);
     finish(&manager);
 }
 END_TEST
