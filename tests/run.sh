@@ -20,5 +20,8 @@ export TSAN_OPTIONS="die_after_fork=0:suppressions=$top/tests/tsan.supp:halt_on_
 export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
 export UBSAN_OPTIONS="print_stacktrace=1"
 export CK_FORK=yes
+case $preset in
+    asan | tsan) export CK_TIMEOUT_MULTIPLIER=5 ;; # what mp_patience does for ctest's limits
+esac
 
 exec ctest --test-dir "build/$preset" --parallel "${MP_TEST_JOBS:-$(($(nproc) + 2))}" --output-on-failure --no-tests=error "$@"

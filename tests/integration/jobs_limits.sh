@@ -5,7 +5,7 @@
 job_says() { "$MP" job list | grep "^$1 " | grep -q -e "$2"; }
 gone_job() { ! "$MP" job list | grep -q "^$1 "; }
 
-start_broker --keep-ms 1500 --kept-bytes 400000 --dead-bytes 40000
+start_broker --keep-ms $((slower > 1 ? 20000 : 1500)) --kept-bytes 400000 --dead-bytes 40000
 export MP_BROKER=$url
 start_worker one --procs 2 --allow-exec
 
@@ -21,7 +21,7 @@ wait_for job_says second '5 of 5 ended'
 wait_for gone_job second
 status 1 "$MP" job fetch second
 says err 'no job second is kept'
-status 0 "$MP" map --detach --id third --keep-ms 1 --shell -- 'sleep 2; : {}' <<<x
+status 0 "$MP" map --detach --id third --keep-ms 1 --shell -- "sleep $((slower * 2)); : {}" <<<x
 status 0 "$MP" job fetch third
 
 # -- inputs over the limit are refused, with the cure, and harm nobody

@@ -7,6 +7,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/mp-test-XXXXXX")
 cd "$work"
 started=()
 checks=0
+slower=1 # by so much with a sanitizer
+[ -z "${MP_SANITIZE:-}" ] || slower=5
 unset MP_BROKER
 
 fail() {
@@ -42,9 +44,9 @@ same() {
     cmp "$1" "$2" || fail "$1 and $2 differ"
 }
 
-# wait_for COMMAND...: until it succeeds, 20 s at most.
+# wait_for COMMAND...: until it succeeds, 20 s at most (without a sanitizer).
 wait_for() {
-    local deadline=$((SECONDS + 20))
+    local deadline=$((SECONDS + slower * 20))
     until "$@"; do
         [ $SECONDS -lt $deadline ] || fail "waited in vain for: $*"
         sleep 0.02
@@ -106,9 +108,9 @@ kill_at_work() {
     kill -KILL "$1"
 }
 
-# ends PID: within a minute and a half; what it and the others said, if it doesn't.
+# ends PID: within a minute and a half (without a sanitizer); what it and the others said, if it doesn't.
 ends() {
-    local deadline=$((SECONDS + 90))
+    local deadline=$((SECONDS + slower * 90))
     while alive "$1"; do
         [ $SECONDS -lt $deadline ] || fail "process $1 goes on and on: $(tr '\0' ' ' <"/proc/$1/cmdline")
 $(timeout 5 "$MP" ping --broker "${url:-none}" 2>&1)

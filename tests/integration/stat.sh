@@ -23,7 +23,7 @@ says out '^0 workers, 0 executors, 1 client, 0 jobs$'
 says out '^kept: 0 jobs with 0; 0 dead letters with 0$'
 
 # -- without a worker
-echo 60 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
+echo 1000 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
 map=$!
 why_says() { "$MP" why --broker "$url" >out && grep -q "$1" out; }
 wait_for why_says 'no worker is connected'

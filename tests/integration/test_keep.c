@@ -78,6 +78,9 @@ START_TEST(rows_keep_their_order)
     list = named(manager, MP_OBJECT_LIST, "list");
     set = named(manager, MP_OBJECT_SET, "set");
     rows_are_there(dict, list, set);
+    mp_object_destroy(&dict);
+    mp_object_destroy(&list);
+    mp_object_destroy(&set);
     finish(&manager);
 }
 END_TEST
@@ -190,6 +193,9 @@ START_TEST(time_goes_on_while_it_is_away)
     restart(manager, SIGKILL);
     ck_assert(!has(dict, "mortal") && !is_there(manager, "mortal"));
     IS(mp_dict_len(mortal, &(size_t){0}, LONG_MS), MP_ENOTFOUND);
+    mp_object_destroy(&dict);
+    mp_object_destroy(&mortal);
+    mp_object_destroy(&soon);
     finish(&manager);
 }
 END_TEST
@@ -233,6 +239,9 @@ START_TEST(units_and_items_that_were_held_are_back)
         OK(mp_managed_queue_task_done(queue, LONG_MS));
     }
     OK(mp_managed_queue_join(queue, LONG_MS));
+    mp_object_destroy(&units);
+    mp_object_destroy(&queue);
+    mp_object_destroy(&event);
     finish(&manager);
 }
 END_TEST

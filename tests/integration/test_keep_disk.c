@@ -90,6 +90,15 @@ static things_t things_of(mp_manager_t *manager)
     };
 }
 
+static void let_go(things_t *things)
+{
+    mp_object_destroy(&things->dict);
+    mp_object_destroy(&things->list);
+    mp_object_destroy(&things->value);
+    mp_object_destroy(&things->queue);
+    mp_object_destroy(&things->set);
+}
+
 /* Of all objects, also of those that we don't know. */
 static long long items_of_all(mp_manager_t *manager)
 {
@@ -142,6 +151,7 @@ static mp_rc_t write_big(mp_manager_t *manager, const things_t *things, int whic
 {
     mp_object_t *object = NULL;
     mp_object_options_t options = {.name = "new"};
+    mp_rc_t rc;
     switch (which) {
     case 0:
         return mp_dict_set(things->dict, MP_K("a"), big(), LONG_MS);
@@ -159,7 +169,9 @@ static mp_rc_t write_big(mp_manager_t *manager, const things_t *things, int whic
         return mp_list_insert(things->list, 0, big(), LONG_MS);
     case 7:
         options.initial = MP_DICT({"x", big()});
-        return mp_manager_object(manager, MP_OBJECT_DICT, &options, &object);
+        rc = mp_manager_object(manager, MP_OBJECT_DICT, &options, &object);
+        mp_object_destroy(&object);
+        return rc;
     default:
         return MP_EOF;
     }
@@ -250,6 +262,8 @@ START_TEST(a_full_disk_loses_nothing)
     ck_assert_str_eq(after, before);
     free(after);
     free(before);
+    let_go(&things);
+    mp_manager_destroy(&manager);
     remove_disk(_i);
 }
 END_TEST
@@ -332,6 +346,7 @@ START_TEST(a_disk_is_full_again_and_again)
     restart(manager, SIGKILL);
     for (int i = 0; i < KEYS; i++)
         ck_assert_int_eq(number_at(dict, i), atomic_load(&flapping->done[i]));
+    mp_object_destroy(&dict);
     finish(&manager);
 }
 END_TEST
@@ -405,6 +420,7 @@ START_TEST(two_brokers_dont_share_a_directory)
     OK(mp_dict_set(dict, MP_K("a"), MP_V(1), LONG_MS));
     restart(manager, SIGKILL);
     ck_assert(has(dict, "a"));
+    mp_object_destroy(&dict);
     finish(&manager);
 }
 END_TEST

@@ -57,7 +57,7 @@ static keep_t keep;
 /* ---- what a call has come to
  * ------------------------------------------------------------------------------------ */
 
-static void wrong(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void wrong(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -149,6 +149,7 @@ static void set_keys(mp_manager_t *manager)
         if (fate_of(mp_dict_set(dict, MP_K(i % KEYS), MP_V(i), LONG_MS), "set") == DONE)
             atomic_store(&key->done, i);
     }
+    mp_object_destroy(&dict);
 }
 
 /* Cut off the head, where that isn't known to have been done already. */
@@ -180,6 +181,7 @@ static void append(mp_manager_t *manager)
             len > LIST_MAX)
             cut(list);
     }
+    mp_object_destroy(&list);
 }
 
 static void put(mp_manager_t *manager)
@@ -194,6 +196,7 @@ static void put(mp_manager_t *manager)
         atomic_store(&board->put[i], (char)fate_of(rc, "put"));
         i++;
     }
+    mp_object_destroy(&queue);
 }
 
 static void finish(mp_object_t *queue, long item)
@@ -216,6 +219,7 @@ static void get(mp_manager_t *manager)
         if (rc != MP_EEMPTY && fate_of(rc, "get") == DONE)
             finish(queue, (long)int_of(out));
     }
+    mp_object_destroy(&queue);
 }
 
 static void add(mp_manager_t *manager)
@@ -233,6 +237,7 @@ static void add(mp_manager_t *manager)
         MUST(result >= done && result <= board->counter.tried, "%lld is added up, not %ld to %ld",
              (long long)result, done, (long)board->counter.tried);
     }
+    mp_object_destroy(&value);
 }
 
 static void move(mp_manager_t *manager)
@@ -258,6 +263,9 @@ static void move(mp_manager_t *manager)
         if (fate == DONE)
             atomic_fetch_add(&board->moves.done, 1);
     }
+    mp_pipeline_destroy(&pipeline);
+    mp_object_destroy(&one);
+    mp_object_destroy(&two);
 }
 
 /* Make the next generation; one whose making wasn't known about is there already. */
@@ -328,6 +336,7 @@ static void live_shortly(mp_manager_t *manager)
         if (fate == DONE && is_short)
             atomic_store(&board->mayflies[key].until_ms, keep_now_ms() + SHORT_MS);
     }
+    mp_object_destroy(&dict);
 }
 
 static void lock(mp_manager_t *manager)
@@ -347,6 +356,7 @@ static void lock(mp_manager_t *manager)
         if (rc != MP_ENOTOWNER)
             (void)fate_of(rc, "release");
     }
+    mp_object_destroy(&lock);
 }
 
 /* ---- what there must be
@@ -421,6 +431,7 @@ static void check_queue(mp_manager_t *manager)
     for (; next < board->next_put; next++)
         MUST(board->put[next] != DONE || board->finished[next] != NEVER,
              "queued %ld is lost from the end", next);
+    mp_object_destroy(&queue);
 }
 
 static void check_numbers(mp_manager_t *manager)
@@ -492,6 +503,7 @@ static void check_all(void)
         check_phoenix(manager);
         check_mayflies(manager);
         check_queue(manager);
+        mp_manager_destroy(&manager);
         exit(0);
     }
     waitpid(pid, &status, 0);
@@ -512,8 +524,12 @@ static void fill(void)
     int status = -1;
     pid_t pid = fork();
     if (pid == 0) {
-        mp_object_t *one = object_of(connect_to(), MP_OBJECT_DICT, "account1");
-        exit(mp_dict_set(one, MP_K("money"), MP_V(MONEY), LONG_MS) != MP_OK);
+        mp_manager_t *manager = connect_to();
+        mp_object_t *one = object_of(manager, MP_OBJECT_DICT, "account1");
+        mp_rc_t rc = mp_dict_set(one, MP_K("money"), MP_V(MONEY), LONG_MS);
+        mp_object_destroy(&one);
+        mp_manager_destroy(&manager);
+        exit(rc != MP_OK);
     }
     waitpid(pid, &status, 0);
     MUST(status == 0, "the money can't be made");
@@ -591,7 +607,9 @@ int main(void)
         pids[i] = fork();
         if (pids[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            writers[i](connect_to());
+            mp_manager_t *manager = connect_to();
+            writers[i](manager);
+            mp_manager_destroy(&manager);
             exit(0);
         }
     }

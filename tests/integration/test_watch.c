@@ -99,7 +99,8 @@ static void wait_for_reason(const char *label, const char *kind, const char *wor
 /* ---- a call that naps --------------------------------------------------------------------- */
 
 static const int how_long = NAP_MS;
-static int slept[1]; /* nobody reads it */
+static int slept[16]; /* one each; nobody reads it */
+static size_t naps;
 
 typedef struct napper {
     mp_pool_t *pool;
@@ -111,7 +112,8 @@ static napper_t nap(const mp_task_t *task, const char *label, int priority)
     napper_t self = {.pool = NULL};
     mp_async_options_t options = {.calls = {.label = label, .priority = priority}};
     OK(mp_pool_new(&(mp_pool_options_t){.broker = url}, &self.pool));
-    OK(mp_pool_map_async(self.pool, task, &how_long, 1, slept, &options, &self.result));
+    OK(mp_pool_map_async(self.pool, task, &how_long, 1, &slept[naps++ % 16], &options,
+                         &self.result));
     return self;
 }
 

@@ -11,12 +11,14 @@
 #define MARK 1
 #endif
 
-static inline long number_of(mp_bytes_t in)
+#if MARK == 1 || MARK == 4
+static long number_of(mp_bytes_t in)
 {
     char text[32] = "";
     memcpy(text, in.data, in.size < sizeof text - 1 ? in.size : sizeof text - 1);
     return strtol(text, NULL, 10);
 }
+#endif
 
 #if MARK == 1
 

@@ -588,7 +588,8 @@ static inline uint64_t make(guest_t *guest, mp_object_type_t type, const char *i
 
 /* ---- all of a space as text ------------------------------------------------------------------ */
 
-static inline void say(mpx_buf_t *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void say(mpx_buf_t *out, const char *format,
+                                                             ...)
 {
     va_list args;
     va_start(args, format);

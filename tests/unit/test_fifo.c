@@ -232,6 +232,31 @@ START_TEST(a_withdrawn_take_leaves_no_trace)
 }
 END_TEST
 
+/* Given to one that had just given up; meanwhile a later one went to somebody else. */
+START_TEST(a_withdrawn_item_that_was_overtaken_says_so)
+{
+    mpx_fifo_t *fifo = make(0, 1000);
+    int a, b, c;
+    mpx_visitor_t *maker = mpx_fifo_come(fifo, &a);
+    mpx_visitor_t *taker = mpx_fifo_come(fifo, &b);
+    mpx_visitor_t *other = mpx_fifo_come(fifo, &c);
+    put(fifo, maker, 11);
+    put(fifo, maker, 12);
+    expect(fifo, 0, MPX_FIFO_ADMITTED, &a);
+    mpx_fifo_take(fifo, taker, 1, 1, 0);
+    expect(fifo, 0, MPX_FIFO_GIVE, &b);
+    mpx_fifo_take(fifo, other, 1, 1, 0);
+    ck_assert_uint_eq(value_of(expect(fifo, 0, MPX_FIFO_GIVE, &c).items), 12);
+    mpx_fifo_withdraw_take(fifo, taker, 1);
+    mpx_fifo_take(fifo, other, 2, 1, 0);
+    mpx_fifo_effect_t effect = expect(fifo, 0, MPX_FIFO_GIVE, &c);
+    ck_assert_uint_eq(value_of(effect.items), 11);
+    ck_assert(effect.items->again);
+    ck_assert_uint_eq(counts(fifo).again, 1);
+    mpx_fifo_destroy(&fifo);
+}
+END_TEST
+
 START_TEST(watchers_and_joiners_are_told_once)
 {
     mpx_fifo_t *fifo = NULL;
@@ -403,9 +428,11 @@ int main(void)
     tcase_add_test(rules, what_a_dead_consumer_had_goes_back_in_order);
     tcase_add_test(rules, batches_follow_the_pace);
     tcase_add_test(rules, a_withdrawn_take_leaves_no_trace);
+    tcase_add_test(rules, a_withdrawn_item_that_was_overtaken_says_so);
     tcase_add_test(rules, watchers_and_joiners_are_told_once);
     suite_add_tcase(suite, rules);
     TCase *seeds = tcase_create("seeds");
+    tcase_set_timeout(seeds, 20);
     tcase_add_loop_test(seeds, nothing_is_lost_whoever_dies, 0, BLOCKS);
     suite_add_tcase(suite, seeds);
     return suite_end(suite);

@@ -32,7 +32,8 @@
  * joinable queue. When its consumer dies before, it goes back to the head of the queue, marked
  * as redelivered: work is done at least once. A consumer that is quick gets several items in
  * one message, as many as it uses up in about a millisecond; these are not in qsize any more,
- * and all that it had not settled are redelivered if it dies.
+ * and all that it had not settled are redelivered if it dies. An item that was on its way to a
+ * consumer whose wait ended goes back too; it is marked only if another one was given meanwhile.
  *
  * All calls may be made by any thread. A wait ends with its timeout whatever the owner does; one
  * shorter than a tenth of a second waits that long for the owner's answer, if that is due.

@@ -32,6 +32,7 @@ struct mpx_visitor {
     size_t pace;       /* items that it may be given at once */
     size_t last_batch; /* what it was given last, and when */
     int64_t last_at;
+    uint64_t last_turn;
     bool watching;
     bool awaiting;
     uint64_t await_nonce;
@@ -53,7 +54,8 @@ struct mpx_fifo {
     size_t popped; /* in the owner's own hands */
     size_t popped_cost;
     size_t consumers;
-    size_t tells; /* visitors with something to be told, at most: 0 is nobody */
+    uint64_t turns; /* how often anything was given */
+    size_t tells;   /* visitors with something to be told, at most: 0 is nobody */
 };
 
 mp_rc_t mpx_fifo_new(const mpx_fifo_options_t *options, mpx_fifo_t **out)
@@ -405,8 +407,10 @@ void mpx_fifo_withdraw_take(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t f
 {
     visitor->taking = false;
     list_taking(self, visitor);
-    /* It never saw these numbers: the next ones begin there again. */
-    if (put_back(self, visitor, first, UINT64_MAX, false))
+    /* It never saw these numbers: the next ones begin there again. Those who were given something
+     * since then may have later items, so to them these are out of order, and are marked. */
+    bool overtaken = visitor->last_turn != self->turns;
+    if (put_back(self, visitor, first, UINT64_MAX, overtaken))
         visitor->last_number = first - 1;
 }
 
@@ -442,6 +446,7 @@ mpx_fifo_item_t *mpx_fifo_pop(mpx_fifo_t *self)
     self->counts.given++;
     self->popped++;
     self->popped_cost += cost_of(item->size);
+    self->turns++;
     fill(self);
     return item;
 }
@@ -509,6 +514,7 @@ static void give(mpx_fifo_t *self, mpx_visitor_t *visitor, int64_t now, mpx_fifo
     list_taking(self, visitor);
     visitor->last_batch = count;
     visitor->last_at = now;
+    visitor->last_turn = ++self->turns;
     *out = (mpx_fifo_effect_t){MPX_FIFO_GIVE, visitor->tag, visitor->take_nonce, count, first};
 }
 

@@ -74,7 +74,8 @@ void mpx_fifo_take(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t nonce, siz
 size_t mpx_fifo_settle(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t first, uint64_t count);
 size_t mpx_fifo_return(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t first, uint64_t count);
 /* Forget its TAKE; what it was given from `first` on (UINT64_MAX: nothing) goes back, without
- * counting as given. Forget its RESERVE, and with `granted` the place that it has. */
+ * counting as given, unless others were given something since. Forget its RESERVE, and with
+ * `granted` the place that it has. */
 void mpx_fifo_withdraw_take(mpx_fifo_t *self, mpx_visitor_t *visitor, uint64_t first);
 void mpx_fifo_withdraw_place(mpx_fifo_t *self, mpx_visitor_t *visitor, bool granted);
 /* Tell it once when there is an item; when all is finished. */

@@ -47,11 +47,9 @@ static mp_rc_t converse(const mpx_ask_t *self, mpx_session_t *session, const cha
         int64_t now = mpx_now();
         if (now >= deadline) {
             const char *problem = mpx_session_problem(session);
-            return *problem
-                       ? mpx_fault(MP_ECONNECT, "%s", problem)
-                       : mpx_fault(
-                             MP_ECONNECT,
-                             "%s: no answer in time; is that host known, and reached from here?",
+            if (*problem)
+                return mpx_fault(MP_ECONNECT, "%s", problem);
+            return mpx_fault(MP_ECONNECT, "%s: no answer in time; is mp-broker running there?",
                              endpoint);
         }
         int64_t until = mpx_earlier(deadline, mpx_session_deadline(session));
