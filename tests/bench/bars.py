@@ -11,7 +11,9 @@ BARS = (("x100", PLAIN + LOCKS, "CPython", 10), ("x100", PLAIN + LOCKS, "Redis",
         ("4 clients", PLAIN, "CPython", 1.5), ("4 clients", LOCKS, "CPython", 1.2),
         ("4 clients", PLAIN + LOCKS, "Redis", 0.8),
         ("1 pinned", PLAIN + LOCKS, "CPython", 1),
-        ("64 writers, durable", PLAIN, "LMDB", 0.3), ("64 writers, durable", PLAIN, None, 10000))
+        *((way, PLAIN, rival, bar)
+          for way in ("64 processes, durable", "4 x 16 threads, durable", "64 threads, durable")
+          for rival, bar in (("LMDB", 0.3), (None, 10000))))
 
 samples = {}
 for line in sys.stdin:
@@ -34,10 +36,10 @@ for way, operations, rival, bar in BARS:
             worst = min(found, key=found.get)
             middle = statistics.median(found.values())
             what = "locks" if operations == LOCKS else "" if operations != PLAIN else "no locks"
-            lines.append(f"{peer + suffix:<16} {way:<20} {what:<9} {rival or 'per s':<8} "
+            lines.append(f"{peer + suffix:<16} {way:<24} {what:<9} {rival or 'per s':<8} "
                          f"{middle:>9.2f} {bar:>8} {'yes' if middle >= bar else 'NO':<5} "
                          f"{found[worst]:.2f} {worst}")
 if lines:
-    print(f"\n{'peer':<16} {'how':<20} {'of':<9} {'beside':<8} {'median':>9} {'wanted':>8} "
+    print(f"\n{'peer':<16} {'how':<24} {'of':<9} {'beside':<8} {'median':>9} {'wanted':>8} "
           f"{'is it':<5} worst")
     print("\n".join(lines))

@@ -11,7 +11,8 @@
 #include <mp/pipeline.h>
 
 static mp_manager_t *manager;
-static mp_object_t *object, *locks[WRITERS], *mine, *noted;
+static mp_object_t *object, *locks[WRITERS], *noted;
+static _Thread_local mp_object_t *mine;
 static mp_pipeline_t *pipeline;
 static const char *dict_name; /* a durable one's: it outlives its handles */
 
@@ -150,7 +151,7 @@ static void bench_durable(peer_t *peer, const char *directory)
     if (!start_broker(address, directory, data, &pid))
         return;
     dict_name = "bench";
-    bench_many(peer, DICT_SET, WRITERS, "64 writers, durable");
+    bench_writers(peer);
     stop_broker(pid);
 }
 

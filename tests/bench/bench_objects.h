@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +19,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-enum { KEYS = 1000, VALUE_BYTES = 16, BATCH = 100, CLIENTS = 4, WRITERS = 64 };
+enum {
+    KEYS = 1000,
+    VALUE_BYTES = 16,
+    BATCH = 100,
+    CLIENTS = 4,
+    WRITERS = 64,
+    WRITING_PROCESSES = 4
+};
 
 /* LOCK: acquire and release of one that no other client wants; ONE_LOCK: all clients want it. */
 typedef enum operation { DICT_SET, DICT_GET, LIST_APPEND, LOCK, ONE_LOCK, OPERATIONS } operation_t;
@@ -31,7 +39,7 @@ typedef struct peer {
     const char *name;
     const char *suffix; /* of the cases' names */
     void (*begin)(operation_t operation);
-    void (*join)(int client); /* once in each client, which may be a forked process */
+    void (*join)(int client); /* once in each client, a thread of a process that may be forked */
     void (*call)(operation_t operation);
     bool (*batch)(operation_t operation);
     void (*end)(operation_t operation);
@@ -40,10 +48,10 @@ typedef struct peer {
 /* The next key among KEYS, in no order. */
 static inline const char *next_key(void)
 {
-    static char keys[KEYS][12];
-    static uint32_t state;
+    static _Thread_local char keys[KEYS][12];
+    static _Thread_local uint32_t state;
     if (!state) {
-        state = (uint32_t)getpid() | 1;
+        state = (uint32_t)gettid() | 1;
         for (int i = 0; i < KEYS; i++)
             snprintf(keys[i], sizeof keys[i], "key-%d", i);
     }
@@ -103,34 +111,76 @@ static inline void bench_one(const peer_t *peer, operation_t operation, const ch
     peer->end(operation);
 }
 
-/* Client processes that go on at the same time, together. */
-static inline double rate_of_many(const peer_t *peer, operation_t operation, int clients)
+typedef struct client {
+    const peer_t *peer;
+    operation_t operation;
+    int number;
+    double rate;
+} client_t;
+
+static inline void *run_client(void *arg)
+{
+    client_t *self = arg;
+    self->peer->join(self->number);
+    self->rate = rate_of(self->peer, self->operation, false);
+    return NULL;
+}
+
+/* Clients that are threads of this process. */
+static inline void run_clients(client_t *clients, int count)
+{
+    pthread_t threads[WRITERS];
+    for (int i = 1; i < count; i++)
+        if (pthread_create(&threads[i], NULL, run_client, &clients[i]) != 0)
+            exit(1);
+    run_client(&clients[0]);
+    for (int i = 1; i < count; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* Clients that go on at the same time, in so many processes, together. */
+static inline double rate_of_many(const peer_t *peer, operation_t operation, int count,
+                                  int processes)
 {
     double sum = 0;
-    double *rates = mmap(NULL, sizeof *rates * (size_t)clients, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (rates == MAP_FAILED)
+    int each = count / processes;
+    client_t *clients = mmap(NULL, sizeof *clients * (size_t)count, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (clients == MAP_FAILED)
         exit(1);
+    for (int i = 0; i < count; i++)
+        clients[i] = (client_t){peer, operation, i, 0};
     gate_t gate = gate_new();
-    for (int i = 0; i < clients; i++)
+    for (int i = 0; i < processes; i++)
         if (gate_fork(&gate)) {
-            peer->join(i);
-            rates[i] = rate_of(peer, operation, false);
+            run_clients(clients + i * each, each);
             _exit(0);
         }
     (void)gate_time(&gate);
-    for (int i = 0; i < clients; i++)
-        sum += rates[i];
-    munmap(rates, sizeof *rates * (size_t)clients);
+    for (int i = 0; i < count; i++)
+        sum += clients[i].rate;
+    munmap(clients, sizeof *clients * (size_t)count);
     return sum;
 }
 
-static inline void bench_many(const peer_t *peer, operation_t operation, int clients,
+static inline void bench_many(const peer_t *peer, operation_t operation, int clients, int processes,
                               const char *how)
 {
     peer->begin(operation);
-    report_case(peer, operation, how, rate_of_many(peer, operation, clients));
+    report_case(peer, operation, how, rate_of_many(peer, operation, clients, processes));
     peer->end(operation);
+}
+
+static const char *const writers_names[] = {"64 processes, durable", "4 x 16 threads, durable",
+                                            "64 threads, durable"};
+
+/* WRITERS whose every write is to last, as processes and as threads of a few: how dear it is to
+ * wake a process says much about the first, little about the second. */
+static inline void bench_writers(const peer_t *peer)
+{
+    static const int processes[] = {WRITERS, WRITING_PROCESSES, 1};
+    for (int i = 0; i < 3; i++)
+        bench_many(peer, DICT_SET, WRITERS, processes[i], writers_names[i]);
 }
 
 /* `free`: 1 client, 4 clients, 1 client with BATCH under way; `pinned`: 1 client. */
@@ -146,7 +196,7 @@ static inline void bench_objects(const peer_t *peer, const char *where)
             bench_one(peer, operation, "1 client");
             bench_one(peer, operation, "x100");
         }
-        bench_many(peer, operation, CLIENTS, "4 clients");
+        bench_many(peer, operation, CLIENTS, CLIENTS, "4 clients");
     }
 }
 

@@ -5,9 +5,10 @@
 
 #include <hiredis/hiredis.h>
 
-static char socket_path[200], lock_name[32];
+static char socket_path[200];
 static int port; /* 0: by the socket */
-static redisContext *context;
+static _Thread_local char lock_name[32];
+static _Thread_local redisContext *context;
 static pid_t server;
 
 static redisReply *need(void *reply)
@@ -168,7 +169,7 @@ int main(int argc, char **argv)
     if (!start(directory, durable))
         printf("# Redis: skipped: it isn't installed\n");
     else if (durable)
-        bench_many(&peer, DICT_SET, WRITERS, "64 writers, durable");
+        bench_writers(&peer);
     else {
         bench_objects(&peer, where);
         redisReply *answer = need(redisCommand(context, "CONFIG GET port"));

@@ -88,13 +88,12 @@ static mp_rc_t watch_fd(const mpx_link_t *self, int fd)
     return MP_OK;
 }
 
-static mp_rc_t watch(const mpx_link_t *self, void *socket)
+static mp_rc_t watch(const mpx_link_t *self, void *socket, int *fd)
 {
-    int fd = -1;
-    size_t size = sizeof fd;
-    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &size) != 0)
+    size_t size = sizeof *fd;
+    if (zmq_getsockopt(socket, ZMQ_FD, fd, &size) != 0)
         return mpx_fault_errno("watching a socket");
-    return watch_fd(self, fd);
+    return watch_fd(self, *fd);
 }
 
 static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *options)
@@ -118,7 +117,7 @@ static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *op
         self->options.max_ahead_bytes = 2 * self->options.max_message_bytes + (1 << 20);
     self->is_hub = is_hub;
     self->generation = mpx_fork_generation();
-    self->dial_fd = -1;
+    self->dial_fd = self->monitor_fd = self->zap_fd = -1;
     self->epoll = -1;
     self->own_context = !context;
     self->context = context;
@@ -149,10 +148,10 @@ static mp_rc_t open_socket(mpx_link_t *self, bool heartbeats, bool ipv6)
     if (rc == MP_OK)
         rc = mpx_monitor_start(self->context, self->socket, &self->monitor);
     if (rc == MP_OK)
-        rc = watch(self, self->monitor);
+        rc = watch(self, self->monitor, &self->monitor_fd);
     if (rc == MP_OK && self->zap)
-        rc = watch(self, self->zap);
-    return rc == MP_OK ? watch(self, self->socket) : rc;
+        rc = watch(self, self->zap, &self->zap_fd);
+    return rc == MP_OK ? watch(self, self->socket, &(int){-1}) : rc;
 }
 
 /* libzmq's unbind cuts the connections that were accepted there as well: only for the end. */

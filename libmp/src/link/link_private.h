@@ -23,6 +23,7 @@ enum {
     SPARE_DESCRIPTORS = 32,
     STRAYS = 16,
     STRANGERS_MAX = 512,
+    BURST = 32, /* messages, until the other side of a hub is asked, and the news */
     LANE_RING_BYTES = 1 << 20
 };
 
@@ -50,6 +51,8 @@ struct mpx_link {
     void *socket; /* NULL: lanes alone */
     void *monitor;
     void *zap; /* of a hub with keys; else NULL */
+    int monitor_fd;
+    int zap_fd;
     uint64_t failed_handshakes;
     mpx_lanes_t *lanes;   /* NULL: ZeroMQ alone */
     mpx_sentry_t *sentry; /* of a hub with a socket */
@@ -59,7 +62,9 @@ struct mpx_link {
     bool has_curve;
     bool listening;
     bool connected; /* a dial: there was somebody, whatever he speaks */
-    bool quiet;     /* of a hub with both: ZeroMQ had nothing, and nothing was sent over it since */
+    bool quiet;     /* ZeroMQ had nothing, and nothing was sent over it since */
+    bool on_lanes;  /* of a hub with both: whose turn it is */
+    int burst;      /* messages in this turn */
     mpx_link_options_t options;
     char endpoints[ENDPOINTS_MAX][MPX_ENDPOINT_MAX];
     mpx_ipc_t ipc[ENDPOINTS_MAX];

@@ -15,35 +15,6 @@ enum {
     REFUSED = 400 /* ZAP's word for it */
 };
 
-mp_rc_t mpx_monitor_start(void *context, void *socket, void **reader)
-{
-    static atomic_ulong count; /* the same inproc name twice would hang */
-    char name[64];
-    snprintf(name, sizeof name, "inproc://mp-monitor-%lu", atomic_fetch_add(&count, 1));
-    void *pair = zmq_socket(context, ZMQ_PAIR);
-    int zero = 0;
-    if (!pair)
-        return mpx_fault_errno("a monitor");
-    zmq_setsockopt(pair, ZMQ_LINGER, &zero, sizeof zero);
-    zmq_setsockopt(pair, ZMQ_RCVHWM, &zero, sizeof zero);
-    if (zmq_socket_monitor(socket, name, EVENTS) != 0 || zmq_connect(pair, name) != 0) {
-        mp_rc_t rc = mpx_fault_errno("a monitor");
-        zmq_close(pair);
-        return rc;
-    }
-    *reader = pair;
-    return MP_OK;
-}
-
-void mpx_monitor_stop(void *socket, void **reader)
-{
-    if (!*reader)
-        return;
-    zmq_socket_monitor(socket, NULL, 0);
-    zmq_close(*reader);
-    *reader = NULL;
-}
-
 static mpx_monitor_kind_t kind_of(uint16_t event, int32_t value)
 {
     switch (event) {
@@ -88,4 +59,36 @@ bool mpx_monitor_next(void *reader, mpx_monitor_event_t *out)
     zmq_msg_close(&frame);
     *out = (mpx_monitor_event_t){.kind = kind_of(event, value), .fd = value};
     return true;
+}
+
+mp_rc_t mpx_monitor_start(void *context, void *socket, void **reader)
+{
+    static atomic_ulong count; /* the same inproc name twice would hang */
+    char name[64];
+    snprintf(name, sizeof name, "inproc://mp-monitor-%lu", atomic_fetch_add(&count, 1));
+    void *pair = zmq_socket(context, ZMQ_PAIR);
+    int zero = 0;
+    if (!pair)
+        return mpx_fault_errno("a monitor");
+    zmq_setsockopt(pair, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(pair, ZMQ_RCVHWM, &zero, sizeof zero);
+    if (zmq_socket_monitor(socket, name, EVENTS) != 0 || zmq_connect(pair, name) != 0) {
+        mp_rc_t rc = mpx_fault_errno("a monitor");
+        zmq_close(pair);
+        return rc;
+    }
+    *reader = pair;
+    /* libzmq wakes a reader that has found it empty, and no other. */
+    mpx_monitor_event_t none;
+    (void)mpx_monitor_next(pair, &none);
+    return MP_OK;
+}
+
+void mpx_monitor_stop(void *socket, void **reader)
+{
+    if (!*reader)
+        return;
+    zmq_socket_monitor(socket, NULL, 0);
+    zmq_close(*reader);
+    *reader = NULL;
 }

@@ -1,7 +1,7 @@
 /* monitor.h: what libzmq tells about a socket's connections.
  *
  * A monitor whose reader is slow or gone blocks libzmq's I/O thread, and with it the whole
- * context: it is read before anything else, and stopped before its reader is closed. */
+ * context: it has no bound, is read often, and stopped before its reader is closed. */
 #ifndef MPX_MONITOR_H
 #define MPX_MONITOR_H
 

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { DESCRIPTORS = 4 }; /* at most, of a link */
+
 void mpx_link_forget_frames(mpx_link_t *self)
 {
     for (size_t i = 0; i < self->frames_count; i++)
@@ -211,19 +213,44 @@ static void on_hub_event(mpx_link_t *self, const mpx_monitor_event_t *event)
 static void take_monitor_events(mpx_link_t *self)
 {
     mpx_monitor_event_t event;
-    while (self->monitor && mpx_monitor_next(self->monitor, &event)) {
+    while (mpx_monitor_next(self->monitor, &event)) {
         if (self->is_hub)
             on_hub_event(self, &event);
         else
             on_dial_event(self, &event);
     }
-    if (self->zap)
-        mpx_zap_answer(self->zap, self->options.admit, self->options.admit_arg);
+}
+
+/* Asking a socket of ZeroMQ's in vain costs several system calls, asking all descriptors one.
+ * Nothing is sent to the monitor, and it is read until it is empty, so its descriptor tells
+ * the truth; so does that of the keys. Whether there was any. */
+static bool take_news(mpx_link_t *self)
+{
+    struct epoll_event events[DESCRIPTORS];
+    bool any = false;
+    int count = epoll_wait(self->epoll, events, DESCRIPTORS, 0);
+    for (int i = 0; i < count; i++) {
+        int fd = events[i].data.fd;
+        any = any || fd == self->monitor_fd || fd == self->zap_fd;
+        if (fd == self->monitor_fd)
+            take_monitor_events(self);
+        else if (fd == self->zap_fd)
+            mpx_zap_answer(self->zap, self->options.admit, self->options.admit_arg);
+    }
+    return any;
 }
 
 uint64_t mpx_link_failed_handshakes(const mpx_link_t *self)
 {
     return self->failed_handshakes;
+}
+
+/* Whether a socket has a message; what its threads have to tell it is heard meanwhile. */
+static bool readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
 /* On the wire, with what stands before it; encrypted it is a command with a nonce and a seal. */
@@ -364,26 +391,62 @@ static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
     return rc;
 }
 
-static mp_rc_t hub_next(mpx_link_t *self, mpx_link_event_t *out)
+static mp_rc_t ask_socket(mpx_link_t *self, mpx_link_event_t *out)
 {
-    mp_rc_t rc = self->lanes ? mpx_lanes_next(self->lanes, out) : MP_EBUSY;
-    if (rc != MP_EBUSY || !self->socket)
-        return rc;
+    mp_rc_t rc;
     do {
         mpx_link_forget_frames(self);
         *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE};
         rc = hub_message(self, out);
     } while (rc == MP_EOF);
-    if (rc != MP_EBUSY || !self->down) {
-        self->quiet = rc == MP_EBUSY && self->lanes;
-        return rc;
-    }
+    return rc;
+}
+
+static mp_rc_t ask(mpx_link_t *self, mpx_link_event_t *out)
+{
+    self->burst++;
+    return self->on_lanes ? mpx_lanes_next(self->lanes, out) : ask_socket(self, out);
+}
+
+static mp_rc_t change_turn(mpx_link_t *self, mpx_link_event_t *out)
+{
+    self->burst = 0;
+    self->on_lanes = self->lanes && !self->on_lanes;
+    return ask(self, out);
+}
+
+/* What it had sent before was handed out. */
+static mp_rc_t next_down(mpx_link_t *self, mpx_link_event_t *out)
+{
     peer_t *peer = self->down;
+    if (!peer)
+        return MP_EBUSY;
     DL_DELETE(self->down, peer);
     *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .peer = peer->id};
     out->rc = peer->kicked ? MP_EPROTO : MP_EOF;
     free_peer(self, peer);
     return MP_OK;
+}
+
+/* Lanes and ZeroMQ take turns, and between them the news are asked for. Who was empty before these
+ * is asked again only if there were any: else the descriptor tells of what has come since. */
+static mp_rc_t hub_next(mpx_link_t *self, mpx_link_event_t *out)
+{
+    if (!self->socket)
+        return mpx_lanes_next(self->lanes, out);
+    bool is_empty = self->burst < BURST;
+    mp_rc_t rc = is_empty ? ask(self, out) : MP_EBUSY;
+    if (rc != MP_EBUSY)
+        return rc;
+    bool again = take_news(self) || !is_empty;
+    if (self->lanes)
+        rc = change_turn(self, out);
+    if (rc == MP_EBUSY && again)
+        rc = change_turn(self, out);
+    if (rc == MP_EBUSY)
+        rc = next_down(self, out);
+    self->quiet = rc == MP_EBUSY;
+    return rc;
 }
 
 static mp_rc_t dial_message(mpx_link_t *self, mpx_link_event_t *out)
@@ -400,23 +463,39 @@ static mp_rc_t dial_message(mpx_link_t *self, mpx_link_event_t *out)
     return MP_EBUSY;
 }
 
+static mp_rc_t come_up(mpx_link_t *self, mpx_link_event_t *out)
+{
+    self->dial = UP;
+    *out = (mpx_link_event_t){.kind = MPX_LINK_UP};
+    return MP_OK;
+}
+
+static mp_rc_t dial_over_lane(mpx_link_t *self, mpx_link_event_t *out)
+{
+    if (self->dial == GREETED)
+        return come_up(self, out);
+    if (self->dial != UP)
+        return MP_EBUSY;
+    mp_rc_t rc = mpx_lanes_next(self->lanes, out);
+    if (rc == MP_OK && out->kind == MPX_LINK_DOWN)
+        self->dial = TOLD;
+    return rc;
+}
+
+/* As hub_next. */
 static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
 {
-    if (self->dial == GREETED) {
-        self->dial = UP;
-        *out = (mpx_link_event_t){.kind = MPX_LINK_UP};
+    bool is_empty = self->dial == UP && self->burst++ < BURST;
+    if (is_empty && dial_message(self, out) == MP_OK)
         return MP_OK;
-    }
-    if (self->lanes && self->dial == UP) {
-        mp_rc_t rc = mpx_lanes_next(self->lanes, out);
-        if (rc == MP_OK && out->kind == MPX_LINK_DOWN)
-            self->dial = TOLD;
-        return rc;
-    }
-    if (self->lanes)
-        return MP_EBUSY;
+    self->burst = 0;
+    if (self->dial == DIALLING) /* a connection is made only with its help */
+        (void)readable(self->socket);
+    bool again = take_news(self) || !is_empty;
+    if (self->dial == GREETED)
+        return come_up(self, out);
     /* What came before the end still counts. */
-    if (self->dial != DIALLING && self->dial != TOLD && dial_message(self, out) == MP_OK)
+    if (again && self->dial != DIALLING && self->dial != TOLD && dial_message(self, out) == MP_OK)
         return MP_OK;
     if (self->dial == LOST) {
         self->dial = TOLD;
@@ -424,20 +503,19 @@ static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
             .kind = MPX_LINK_DOWN, .rc = self->down_rc, .trouble = self->trouble};
         return MP_OK;
     }
+    self->quiet = true;
     return MP_EBUSY;
 }
 
-/* Asking ZeroMQ costs ten system calls, asking its descriptors one; they tell as long as nothing
- * was sent since it was asked last. */
+/* What is there is told by the descriptors, as long as nothing was sent since. */
 static bool is_still_quiet(mpx_link_t *self)
 {
-    enum { DESCRIPTORS = 4 };
     struct epoll_event events[DESCRIPTORS];
     if (!self->quiet || self->down)
         return false;
     int count = epoll_wait(self->epoll, events, DESCRIPTORS, 0);
     for (int i = 0; i < count; i++)
-        if (events[i].data.fd != mpx_lanes_fd(self->lanes))
+        if (!self->lanes || events[i].data.fd != mpx_lanes_fd(self->lanes))
             return false;
     return count >= 0;
 }
@@ -445,26 +523,20 @@ static bool is_still_quiet(mpx_link_t *self)
 mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out)
 {
     mpx_link_forget_frames(self);
+    if (self->lanes && !self->is_hub)
+        return dial_over_lane(self, out);
     if (self->quiet) {
-        mp_rc_t rc = mpx_lanes_next(self->lanes, out);
+        mp_rc_t rc = self->lanes ? mpx_lanes_next(self->lanes, out) : MP_EBUSY;
         if (rc != MP_EBUSY || is_still_quiet(self))
             return rc;
         self->quiet = false;
     }
-    take_monitor_events(self);
     return self->is_hub ? hub_next(self, out) : dial_next(self, out);
 }
 
 int mpx_link_fd(const mpx_link_t *self)
 {
     return self->lanes && !self->is_hub ? mpx_lanes_fd(self->lanes) : self->epoll;
-}
-
-static bool readable(void *socket)
-{
-    int events = 0;
-    size_t size = sizeof events;
-    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
 bool mpx_link_asleep(const mpx_link_t *self)
@@ -477,16 +549,17 @@ bool mpx_link_linger(mpx_link_t *self, int64_t until)
     return mpx_link_asleep(self) && mpx_lanes_linger(self->lanes, until);
 }
 
+/* Asking the socket brings its descriptor back to the truth. */
 bool mpx_link_ready(mpx_link_t *self)
 {
     if (self->down || self->dial == GREETED || self->dial == LOST)
         return true;
     if (self->lanes && mpx_lanes_ready(self->lanes))
         return true;
-    if (!self->socket || self->quiet)
+    if (!self->socket || self->quiet || self->dial == TOLD)
         return false;
-    return readable(self->monitor) || (self->zap && readable(self->zap)) ||
-           (self->dial != TOLD && readable(self->socket));
+    self->quiet = !readable(self->socket);
+    return !self->quiet;
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
