@@ -46,6 +46,7 @@ struct visits {
 
 /* A wait is over at once: with what is so now, or as if it had been waited for. */
 static bool opening; /* a deposit: it goes on by itself */
+static const mpx_listen_t nobody_listens;
 static bool (*granted)(const void *);
 static bool (*waits_for)(const void *);
 
@@ -119,8 +120,8 @@ static void begin(visits_t *self, keep_t *keep, bool puts)
         return;
     *visit = (visit_t){.keep = keep, .puts = puts, .whole = keep->sure};
     opening = true;
-    mp_rc_t rc = mpx_deposit_new(&self->pool, puts ? &spec : NULL, puts ? &options : NULL, id, 0,
-                                 &visit->deposit);
+    mp_rc_t rc = mpx_deposit_new(&self->pool, puts ? &spec : NULL, puts ? &options : NULL, id,
+                                 &nobody_listens, 0, &visit->deposit);
     opening = false;
     MUST(rc == MP_OK, "a kept job can't be opened: %s (%s)", mp_errname(rc), mp_errmsg());
     trace("%s %s kept job %s, %u calls%s%s", name_of(self->proc), puts ? "makes" : "comes back to",
