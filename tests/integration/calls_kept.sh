@@ -182,7 +182,8 @@ background full "$MP_BROKER_BIN" --listen "$url" --data small
 broker=$pid
 ulimit -S -f unlimited
 wait_for pinged '2 workers'
-head -c 20000000 /dev/zero | tr '\0' x | fold -w 1000000 >large
+# A single line is more than there is room for, however soon others are done.
+head -c 20000000 /dev/zero | tr '\0' x | fold -w 4000000 >large
 status 1 "$MP" map --broker "$url" --task filesum <large
 says err 'disk is full'
 says full.err data_refused

@@ -118,8 +118,8 @@ START_TEST(another_version)
     make_sample();
     char *data = load(&size);
     for (size_t at = 0; at + 7 < size; at++)
-        if (!memcmp(data + at, "format\1", 7)) {
-            data[at + 6] = 2;
+        if (!memcmp(data + at, "format\2", 7)) {
+            data[at + 6] = 1;
             found++;
         }
     ck_assert_uint_ge(found, 1);
