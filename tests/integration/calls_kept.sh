@@ -176,14 +176,14 @@ says moved.err 'broker'
 kill_broker
 
 # -- a disk without room refuses calls; what is there goes on, and so does the broker
-ulimit -S -f 2048
+ulimit -S -f 1024
 generation=$((generation + 1))
 background full "$MP_BROKER_BIN" --listen "$url" --data small
 broker=$pid
 ulimit -S -f unlimited
 wait_for pinged '2 workers'
 # A single line is more than there is room for, however soon others are done.
-head -c 20000000 /dev/zero | tr '\0' x | fold -w 4000000 >large
+head -c 20000000 /dev/zero | tr '\0' x | fold -w 1040000 >large
 status 1 "$MP" map --broker "$url" --task filesum <large
 says err 'disk is full'
 says full.err data_refused

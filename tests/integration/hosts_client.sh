@@ -36,6 +36,12 @@ ok "$h3" "$MP" ping --broker "$url"
 exits $map 0
 once slow
 heal 2 3
+# A line that is under way for four times as long as a silent peer is waited for.
+slow 3 1mbit
+head -c 1000000 /dev/zero | tr '\0' x >long
+status 1 "$h3" "$MP" map --broker "$url" -- true <long
+says err 'Argument list too long'
+heal 3
 
 # -- a broker with a data directory: its client is cut off, comes back, and nothing was run twice
 kill "$broker"

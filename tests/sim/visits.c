@@ -107,7 +107,7 @@ static void begin(visits_t *self, keep_t *keep, bool puts)
     mp_call_options_t options = {.key = *keep->key ? keep->key : NULL,
                                  .keep_ms = keep->keep_ms,
                                  .retry_delay_ms = (int)(keep->terms.retry_delay_ns / MPX_MS),
-                                 .dead_letters = keep->dead_letters,
+                                 .dead_letters = keep->dead_letters ? (int)one_in(2) : -1,
                                  .name = keep->id,
                                  .worker_wait_ms = keep->calls % 2 ? 5000 : 0};
     mpx_job_spec_t spec = spec_of(keep);

@@ -222,6 +222,43 @@ START_TEST(frames_come_whole_and_in_order)
 }
 END_TEST
 
+/* A hub and its dial in one thread: neither may wait for the other to send. */
+static void passes(mpx_link_t *from, uint64_t peer, mpx_link_t *to, size_t size)
+{
+    unsigned char *bytes = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(i * 7 >> 5);
+    ck_assert_int_eq(mpx_link_send(from, peer, (mp_bytes_t){"head", 4}, (mp_bytes_t){bytes, size}),
+                     MP_OK);
+    mpx_link_event_t event = wait_event(to);
+    ck_assert_int_eq(event.kind, MPX_LINK_MESSAGE);
+    ck_assert_uint_eq(event.frames_count, 2);
+    ck_assert_uint_eq(event.frames[0].size, 4);
+    ck_assert_uint_eq(event.frames[1].size, size);
+    ck_assert_mem_eq(event.frames[1].data, bytes, size);
+    free(bytes);
+}
+
+START_TEST(large_payloads_go_in_pieces_and_come_whole)
+{
+    enum { PIECE = 128 << 10 };
+    static const size_t sizes[] = {1,         PIECE - 1,     PIECE,      PIECE + 1,
+                                   2 * PIECE, 3 * PIECE - 1, 40 * PIECE, 40 * PIECE + 17};
+    mpx_link_t *hub = hub_at("tcp://127.0.0.1:*");
+    mpx_link_t *dial = dial_to(mpx_link_endpoint(hub, 0));
+    is_up(dial);
+    say(dial, 0, "hello");
+    mpx_link_event_t event = wait_event(hub);
+    uint64_t peer = event.peer;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        passes(dial, 0, hub, sizes[i]);
+        passes(hub, peer, dial, sizes[i]);
+    }
+    mpx_link_destroy(&dial, 0);
+    mpx_link_destroy(&hub, 0);
+}
+END_TEST
+
 START_TEST(nobody_there)
 {
     make_folder();
@@ -372,6 +409,7 @@ int main(void)
                                   dead_owner_s_path_is_taken_over,
                                   file_that_is_no_socket_stays,
                                   frames_come_whole_and_in_order,
+                                  large_payloads_go_in_pieces_and_come_whole,
                                   nobody_there,
                                   killed_peers_are_told_of,
                                   a_forked_child_does_not_hide_its_parent_s_death,

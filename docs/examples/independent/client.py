@@ -47,11 +47,11 @@ def decode(frames):
     """A message in one frame or two: its header and payload."""
     version, flags, size = struct.unpack_from("<BBH", frames[0])
     apart = bool(flags & APART)
-    if version != VERSION or flags & ~APART or size > MAX_HEADER or len(frames) != 1 + apart:
+    if version != VERSION or flags & ~APART or size > MAX_HEADER or (len(frames) > 1) != apart:
         raise Lost("that is not version 1 of the protocol")
     header = mp.Header.FromString(frames[0][4:4 + size])
     begin = 4 + size + -(4 + size) % 16
-    return header, frames[1] if apart else frames[0][begin:]
+    return header, b"".join(frames[1:]) if apart else frames[0][begin:]
 
 
 def records(payload):

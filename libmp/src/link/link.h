@@ -129,7 +129,8 @@ typedef struct mpx_link_event {
 } mpx_link_event_t;
 
 /* The next event; MP_EBUSY when there is none now; MP_ENOMEM.
- * Messages with more than two frames cost the peer its connection. */
+ * A payload may have come in several frames, each of 128 KiB but the last; other messages with
+ * more than two cost the peer its connection. */
 mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out);
 
 /* A descriptor for poll: readable when mpx_link_next may have something. Edge rule of
@@ -145,10 +146,9 @@ bool mpx_link_asleep(const mpx_link_t *self);
 bool mpx_link_linger(mpx_link_t *self, int64_t until);
 
 /* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
- * data). Both are copied. Never blocks: what the peer doesn't take yet is queued, so the
- * caller must bound what it sends by credit; one that is max_behind is kicked.
- * MP_OK; MP_ECLOSED the peer is gone (its DOWN follows or was there); MP_ETOOLARGE;
- * MP_ENOMEM. */
+ * data or no bytes). Both are copied. Never blocks: what the peer doesn't take yet is queued, so
+ * the caller must bound what it sends by credit; one that is max_behind is kicked. MP_OK;
+ * MP_ECLOSED the peer is gone (its DOWN follows or was there); MP_ETOOLARGE; MP_ENOMEM. */
 mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes_t payload);
 
 /* End a hub's connection with a peer; its DOWN follows. */

@@ -22,6 +22,7 @@ void mpx_link_forget_frames(mpx_link_t *self)
     for (size_t i = 0; i < self->frames_count; i++)
         zmq_msg_close(&self->frames[i]);
     self->frames_count = 0;
+    mpx_buf_free(&self->joined);
 }
 
 static void free_peer(mpx_link_t *self, peer_t *peer)
@@ -261,16 +262,29 @@ static size_t wire_size(const mpx_link_t *self, const zmq_msg_t *frame)
     return size + (size > UINT8_MAX ? 9 : 2);
 }
 
-/* Receive one whole message into frames[0..1], the identity into *identity (hub). Frames
- * beyond the second are dropped. Returns their number; 0: nothing there. */
-static int receive(mpx_link_t *self, zmq_msg_t *identity)
+/* One more piece of a payload; those before it are full. false: it isn't, or it is too much. */
+static bool join(mpx_link_t *self, zmq_msg_t *piece)
 {
-    int count = 0;
-    bool more = true;
+    mpx_buf_t *joined = &self->joined;
+    zmq_msg_t *first = &self->frames[1];
+    size_t before = joined->size ? joined->size : zmq_msg_size(first);
+    if (before == 0 || before % PIECE_BYTES)
+        return false;
+    joined->max = self->options.max_message_bytes;
+    return (joined->size ||
+            mpx_buf_add(joined, zmq_msg_data(first), zmq_msg_size(first)) == MP_OK) &&
+           mpx_buf_add(joined, zmq_msg_data(piece), zmq_msg_size(piece)) == MP_OK;
+}
+
+/* Receive one whole message into frames[0..1], the identity into *identity (hub). MP_EBUSY:
+ * nothing there; MP_EPROTO: frames that nobody of ours would send, which are dropped. */
+static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
+{
+    bool more = true, sound = true;
     self->frames_wire_bytes = 0;
     if (self->is_hub) {
         if (zmq_msg_recv(identity, self->socket, ZMQ_DONTWAIT) < 0)
-            return 0;
+            return MP_EBUSY;
         more = zmq_msg_more(identity);
     }
     while (more) {
@@ -282,15 +296,16 @@ static int receive(mpx_link_t *self, zmq_msg_t *identity)
         }
         more = zmq_msg_more(&frame);
         self->frames_wire_bytes += wire_size(self, &frame);
-        if (count < 2) {
-            self->frames[count] = frame;
-            self->frames_count = (size_t)count + 1;
+        if (self->frames_count < 2) {
+            self->frames[self->frames_count++] = frame;
         } else {
+            sound = sound && join(self, &frame);
             zmq_msg_close(&frame);
         }
-        count++;
     }
-    return count;
+    if (!self->frames_count)
+        return MP_EBUSY;
+    return sound ? MP_OK : MP_EPROTO;
 }
 
 static void describe(mpx_link_t *self, mpx_link_event_t *out)
@@ -299,6 +314,8 @@ static void describe(mpx_link_t *self, mpx_link_event_t *out)
     for (size_t i = 0; i < self->frames_count; i++)
         out->frames[i] =
             (mp_bytes_t){zmq_msg_data(&self->frames[i]), zmq_msg_size(&self->frames[i])};
+    if (self->joined.size)
+        out->frames[1] = mpx_buf_bytes(&self->joined);
 }
 
 /* ipc: "localhost:UID:GID:PID"; tcp: the IP address. */
@@ -372,13 +389,13 @@ static mp_rc_t hub_message(mpx_link_t *self, mpx_link_event_t *out)
 {
     zmq_msg_t identity;
     zmq_msg_init(&identity);
-    int count = receive(self, &identity);
-    mp_rc_t rc = count ? MP_EOF : MP_EBUSY;
-    if (count > 0) {
+    mp_rc_t got = receive(self, &identity);
+    mp_rc_t rc = got == MP_EBUSY ? MP_EBUSY : MP_EOF;
+    if (got != MP_EBUSY) {
         peer_t *peer = sender(self, &identity, out);
         if (peer)
             account(self, peer);
-        if (peer && count > 2)
+        if (peer && got == MP_EPROTO)
             shut(peer);
         if (peer && !peer->kicked) {
             out->kind = MPX_LINK_MESSAGE;
@@ -451,12 +468,12 @@ static mp_rc_t hub_next(mpx_link_t *self, mpx_link_event_t *out)
 
 static mp_rc_t dial_message(mpx_link_t *self, mpx_link_event_t *out)
 {
-    int count = receive(self, NULL);
-    if (count == 0)
+    mp_rc_t got = receive(self, NULL);
+    if (got == MP_EBUSY)
         return MP_EBUSY;
     *out = (mpx_link_event_t){.kind = MPX_LINK_MESSAGE};
     describe(self, out);
-    if (count <= 2)
+    if (got == MP_OK)
         return MP_OK;
     self->dial = LOST;
     self->down_rc = MP_EPROTO;
@@ -582,9 +599,8 @@ static mp_rc_t send_frame(mpx_link_t *self, const void *data, size_t size, int f
     return full ? MP_EBUSY : MP_ECLOSED;
 }
 
-static mp_rc_t address_peer(mpx_link_t *self, uint64_t id)
+static mp_rc_t address_peer(mpx_link_t *self, peer_t *peer)
 {
-    peer_t *peer = find_peer(self, id);
     if (!peer || peer->kicked || peer->gone)
         return MP_ECLOSED;
     mp_rc_t rc = send_frame(self, peer->identity, peer->identity_size, ZMQ_SNDMORE);
@@ -595,22 +611,37 @@ static mp_rc_t address_peer(mpx_link_t *self, uint64_t id)
     return rc;
 }
 
-mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes_t payload)
+/* A frame that is under way is no sign of life to libzmq, and on a slow network it would be late
+ * for one: so tcp has pieces. */
+static mp_rc_t send_payload(mpx_link_t *self, mp_bytes_t payload, bool whole)
+{
+    const unsigned char *bytes = payload.data;
+    mp_rc_t rc = MP_OK;
+    for (size_t at = 0, size; at < payload.size && rc == MP_OK; at += size) {
+        size = payload.size - at;
+        bool more = !whole && size > PIECE_BYTES;
+        size = more ? PIECE_BYTES : size;
+        rc = send_frame(self, bytes + at, size, more ? ZMQ_SNDMORE : 0);
+    }
+    return rc;
+}
+
+mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload)
 {
     if (head.size > self->options.max_message_bytes ||
         payload.size > self->options.max_message_bytes)
         return mpx_fault(MP_ETOOLARGE, "a message of %zu bytes", payload.size);
     if (!self->is_hub && self->dial != UP)
         return MP_ECLOSED;
-    if (self->lanes && (!self->is_hub || mpx_lanes_has(self->lanes, peer)))
-        return mpx_lanes_send(self->lanes, peer, head, payload);
+    if (self->lanes && (!self->is_hub || mpx_lanes_has(self->lanes, id)))
+        return mpx_lanes_send(self->lanes, id, head, payload);
     self->quiet = false;
+    peer_t *peer = self->is_hub ? find_peer(self, id) : NULL;
     mp_rc_t rc = self->is_hub ? address_peer(self, peer) : MP_OK;
-    bool apart = payload.data != NULL;
     if (rc == MP_OK)
-        rc = send_frame(self, head.data, head.size, apart ? ZMQ_SNDMORE : 0);
-    if (rc == MP_OK && apart)
-        rc = send_frame(self, payload.data, payload.size, 0);
+        rc = send_frame(self, head.data, head.size, payload.size ? ZMQ_SNDMORE : 0);
+    if (rc == MP_OK)
+        rc = send_payload(self, payload, peer ? peer->local : mpx_link_is_ipc(self->endpoints[0]));
     return rc == MP_EBUSY ? MP_ECLOSED : rc;
 }
 
