@@ -18,6 +18,7 @@ enum {
     SURVEYS_MAX = 64,        /* open questions of one client */
     SURVEY_MS = 2000,        /* for workers to answer them */
     SLOTS_MAX = 65536,       /* executors of one worker */
+    STATUSES_MAX = 64,       /* that a client is told while it says nothing */
     BURST = 1024,            /* messages before what they changed is stored and answered */
     LOOKS = 8,               /* without anything new, before that */
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
@@ -99,7 +100,8 @@ static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *pe
     return rc;
 }
 
-/* Clients cut their chunks by how many executors there are, and count how those come and go. */
+/* Clients cut their chunks by how many executors there are, and count how those come and go. Who
+ * isn't heard may not read, either, and is told no more than so much. */
 static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
 {
     mp_rc_t rc = MP_OK;
@@ -108,9 +110,13 @@ static mp_rc_t tell_executors(mpx_broker_t *self, int64_t now)
         return rc;
     self->executors_told = self->executors;
     self->turnover_told = self->turnover;
-    for (const mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next)
-        if (peer->state == MPX_PEER_CLIENT)
-            rc = send_status(self, now, peer, 0);
+    for (mpx_peer_t *peer = self->peers; peer && rc == MP_OK; peer = peer->hh.next) {
+        if (peer->state != MPX_PEER_CLIENT)
+            continue;
+        peer->is_behind = peer->statuses >= STATUSES_MAX;
+        peer->statuses += !peer->is_behind;
+        rc = peer->is_behind ? MP_OK : send_status(self, now, peer, 0);
+    }
     return rc;
 }
 
@@ -575,6 +581,10 @@ static mp_rc_t on_message(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         return MP_OK;
     if (!*peer->name)
         mpx_gate_recognise(self->gate, peer, event->user);
+    peer->statuses = 0;
+    if (peer->is_behind && peer->state == MPX_PEER_CLIENT)
+        (void)send_status(self, now, peer, 0);
+    peer->is_behind = false;
     mp_rc_t rc = mpx_head_unpack(event->frames[0], &header, &payload, &apart);
     if (rc == MP_OK && apart != (event->frames_count == 2))
         rc = mpx_fault(MP_EPROTO, "the number of frames is not what the head says");

@@ -36,6 +36,8 @@ typedef struct mpx_peer {
     struct mpx_account *account; /* of a client; NULL: it came back by another connection */
     struct mpx_tenant *tenant;   /* of one of objects; NULL: it is over */
     uint32_t job_handles;        /* on kept jobs */
+    uint32_t statuses;           /* a client was told unasked, since it was heard last */
+    bool is_behind;              /* and that was enough: it is told when it speaks again */
     bool said_bye;
     bool over_network;
     bool joined;        /* a worker that the engine knows */

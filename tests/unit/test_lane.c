@@ -83,6 +83,8 @@ static int some_memory(bool sealed, size_t size, uint64_t ring_bytes)
     return fd;
 }
 
+enum { CONTROL = 8192 }; /* before the rings */
+
 START_TEST(attach_checks_the_memory)
 {
     static const struct {
@@ -91,14 +93,14 @@ START_TEST(attach_checks_the_memory)
         uint64_t ring_bytes;
         mp_rc_t rc;
     } cases[] = {
-        {true, 4096 + 2 * RING, RING, MP_OK},
-        {false, 4096 + 2 * RING, RING, MP_EINVAL},
+        {true, CONTROL + 2 * RING, RING, MP_OK},
+        {false, CONTROL + 2 * RING, RING, MP_EINVAL},
         {true, 0, RING, MP_EINVAL},
-        {true, 4096, RING, MP_EINVAL},
-        {true, 4096 + 2 * RING, 2 * RING, MP_EINVAL},
-        {true, 4096 + 2 * RING, 0, MP_EINVAL},
-        {true, 4096 + 2 * RING, UINT64_MAX, MP_EINVAL},
-        {true, 4096 + 2 * RING + 1, RING, MP_EINVAL},
+        {true, CONTROL, RING, MP_EINVAL},
+        {true, CONTROL + 2 * RING, 2 * RING, MP_EINVAL},
+        {true, CONTROL + 2 * RING, 0, MP_EINVAL},
+        {true, CONTROL + 2 * RING, UINT64_MAX, MP_EINVAL},
+        {true, CONTROL + 2 * RING + 1, RING, MP_EINVAL},
     };
     int pair[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);

@@ -139,8 +139,8 @@ typedef struct mp_call_options {
     int retry_on;        /* MP_RETRY_FAILED | ...: of these only those; 0: all */
     int retry_delay_ms;  /* before the first retry; doubles with each further one, and is up to a
                             quarter longer, by chance; 0: none */
-    int max_crashes;     /* a call that crashed so many workers isn't tried again, however
-                            many retries it has left; 0: 3 */
+    int max_crashes;     /* a call that crashed so many workers, or was too much for their memory,
+                            isn't tried again, however many retries it has left; 0: 3 */
     int priority;        /* -1000 to 1000: calls of a higher one are given out first. Those of
                             one priority share the workers, job by job */
     int unordered;       /* mp_job_next hands out results as they come, not in input order */

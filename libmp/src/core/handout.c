@@ -24,7 +24,7 @@ enum {
     CHUNK_GROWTH = 4, /* at most, over the largest one so far: the first calls may mislead */
     UNKNOWN_NS = 1000000, /* what a call is charged of which nothing is known */
     DEPTH_MIN = 2,
-    DEPTH_MAX = 256
+    DEPTH_MAX = 256 /* half of what a lane can call back */
 };
 
 /* ---- sizes -------------------------------------------------------------------------- */

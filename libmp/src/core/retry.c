@@ -24,17 +24,22 @@ bool mpx_retry_is_free(mp_rc_t rc, uint32_t losses)
     return (cause_of(rc) & (MPX_RETRY_LOST | MPX_RETRY_DRAINED)) && losses < MPX_LOSSES_FREE;
 }
 
+bool mpx_retry_is_death(mp_rc_t rc)
+{
+    return rc == MP_ECRASHED || rc == MP_ENOMEM;
+}
+
 mpx_verdict_t mpx_retry_judge(const chunk_t *chunk, mp_rc_t rc)
 {
     const mpx_policy_t *policy = &chunk->job->policy;
-    uint32_t crashes = chunk->crashes + (rc == MP_ECRASHED);
+    uint32_t crashes = chunk->crashes + mpx_retry_is_death(rc);
     mpx_verdict_t verdict = {0};
     if (rc == MP_ECANCELLED || policy->retries == 0 ||
         (policy->retry_on && !(policy->retry_on & cause_of(rc))))
         return verdict;
     if (!mpx_retry_is_free(rc, chunk->losses) && chunk->attempt - chunk->losses > policy->retries)
         return verdict;
-    if (rc == MP_ECRASHED && policy->crashes_max && crashes >= policy->crashes_max)
+    if (mpx_retry_is_death(rc) && policy->crashes_max && crashes >= policy->crashes_max)
         verdict.crashes = crashes;
     else
         verdict.again = true;

@@ -404,6 +404,8 @@ mp_rc_t mpx_job_queue_changed(mpx_sched_t *self, int64_t now, job_t *job, uint64
 
 /* retry.c */
 mpx_verdict_t mpx_retry_judge(const chunk_t *chunk, mp_rc_t rc);
+/* What a worker is lost by, crash or memory, counts towards crashes_max. */
+bool mpx_retry_is_death(mp_rc_t rc);
 bool mpx_retry_is_free(mp_rc_t rc, uint32_t losses);
 /* When the next attempt may begin; 0: at once. */
 int64_t mpx_retry_at(const mpx_sched_t *self, int64_t now, const chunk_t *chunk);

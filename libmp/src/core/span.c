@@ -183,7 +183,7 @@ mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count
         .first = chunk->first + chunk->done,
         .count = count,
         .attempt = chunk->attempt + (rc != MP_OK),
-        .crashes = chunk->crashes + (rc == MP_ECRASHED),
+        .crashes = chunk->crashes + mpx_retry_is_death(rc),
         .losses = chunk->losses + (rc != MP_OK && mpx_retry_is_free(rc, chunk->losses)),
         .deadline = chunk->deadline,
         .bytes = chunk->bytes / chunk->count * count,

@@ -24,7 +24,7 @@
 enum {
     RING_MIN = 64 * 1024,
     RING_MAX = 1 << 30,
-    CONTROL_BYTES = 4096 /* the rings behind it are page-aligned */
+    CONTROL_BYTES = 8192 /* the rings behind it are page-aligned */
 };
 
 #define MAGIC UINT64_C(0x31656e616c706d00) /* "\0mplane1" */

@@ -121,8 +121,9 @@ void mpx_lane_set_note(mpx_lane_t *self, unsigned which, uint64_t value);
 
 /* Things that were sent can be called back before the peer takes them up. They have numbers, which
  * rise in the order in which they are sent; one side sends, and the other takes up. So many at
- * most are called back and not yet forgotten. */
-enum { MPX_LANE_CALLED_BACK = 128 };
+ * most are called back and not yet forgotten: twice what is ever given to a worker at once, as
+ * those that were called back keep their places until they are met. */
+enum { MPX_LANE_CALLED_BACK = 512 };
 /* true: the peer will not take it up. false: it has, or too many are called back; if it is refused
  * that all the same, it says so. */
 bool mpx_lane_call_back(mpx_lane_t *self, uint64_t number);

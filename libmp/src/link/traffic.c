@@ -262,6 +262,17 @@ static size_t wire_size(const mpx_link_t *self, const zmq_msg_t *frame)
     return size + (size > UINT8_MAX ? 9 : 2);
 }
 
+/* MP_OK; MP_EBUSY nothing is there. A signal doesn't end it, as half a
+ * message would be taken for one; in a forked child libzmq says EINTR for ever. */
+static mp_rc_t receive_frame(const mpx_link_t *self, zmq_msg_t *frame)
+{
+    int n;
+    do
+        n = zmq_msg_recv(frame, self->socket, ZMQ_DONTWAIT);
+    while (n < 0 && errno == EINTR && self->generation == mpx_fork_generation());
+    return n < 0 ? MP_EBUSY : MP_OK;
+}
+
 /* One more piece of a payload; those before it are full. false: it isn't, or it is too much. */
 static bool join(mpx_link_t *self, zmq_msg_t *piece)
 {
@@ -283,14 +294,14 @@ static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
     bool more = true, sound = true;
     self->frames_wire_bytes = 0;
     if (self->is_hub) {
-        if (zmq_msg_recv(identity, self->socket, ZMQ_DONTWAIT) < 0)
+        if (receive_frame(self, identity) != MP_OK)
             return MP_EBUSY;
         more = zmq_msg_more(identity);
     }
     while (more) {
         zmq_msg_t frame;
         zmq_msg_init(&frame);
-        if (zmq_msg_recv(&frame, self->socket, ZMQ_DONTWAIT) < 0) {
+        if (receive_frame(self, &frame) != MP_OK) {
             zmq_msg_close(&frame);
             break;
         }
@@ -543,9 +554,13 @@ mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out)
     if (self->lanes && !self->is_hub)
         return dial_over_lane(self, out);
     if (self->quiet) {
-        mp_rc_t rc = self->lanes ? mpx_lanes_next(self->lanes, out) : MP_EBUSY;
-        if (rc != MP_EBUSY || is_still_quiet(self))
-            return rc;
+        bool is_due = self->burst++ >= BURST; /* for a look, however busy the lanes are */
+        self->burst = is_due ? 0 : self->burst;
+        if (!is_due || is_still_quiet(self)) {
+            mp_rc_t rc = self->lanes ? mpx_lanes_next(self->lanes, out) : MP_EBUSY;
+            if (rc != MP_EBUSY || is_still_quiet(self))
+                return rc;
+        }
         self->quiet = false;
     }
     return self->is_hub ? hub_next(self, out) : dial_next(self, out);
