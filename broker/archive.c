@@ -24,7 +24,7 @@ static uint64_t unix_ms(void)
     return (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
 }
 
-static void say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job)
+void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job)
 {
     char calls[NUMBER_TEXT];
     snprintf(calls, sizeof calls, "%llu", (unsigned long long)job->count);
@@ -148,7 +148,7 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_
         return rc;
     (*out)->created_ms = unix_ms();
     (*out)->head_changed = true;
-    say(self, "job_kept", *out);
+    mpx_archive_say(self, "job_kept", *out);
     return MP_OK;
 }
 
@@ -311,7 +311,10 @@ static mp_rc_t load_letter(void *arg, uint64_t number, mp_bytes_t block)
 static mp_rc_t load_job(void *arg, uint64_t number, mp_bytes_t keep, mpx_kept_job_t **out)
 {
     mpx_archive_t *self = arg;
-    return add_job(self, mpx_now(), keep, JOIN_AGAIN_MS, number, out);
+    mp_rc_t rc = add_job(self, mpx_now(), keep, JOIN_AGAIN_MS, number, out);
+    if (rc == MP_OK)
+        (*out)->maker_is_away = true;
+    return rc;
 }
 
 static mp_rc_t load(mpx_archive_t *self, int64_t now)
@@ -324,7 +327,7 @@ static mp_rc_t load(mpx_archive_t *self, int64_t now)
         if (rc == MP_OK)
             rc = mpx_kept_job_begin(job, now, unix_ms());
         if (rc == MP_OK)
-            say(self, "job_loaded", job);
+            mpx_archive_say(self, "job_loaded", job);
     }
     return rc;
 }
@@ -427,8 +430,10 @@ void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer)
     mpx_handle_t *handle, *next;
     if (peer->job_handles)
         HASH_ITER (hh, self->handles, handle, next)
-            if (handle->peer == peer)
+            if (handle->peer == peer) {
+                handle->job->maker_is_away |= handle->may_put && !peer->said_bye;
                 mpx_archive_handle_drop(self, handle);
+            }
     mpx_reply_t *reply, *next_reply;
     DL_FOREACH_SAFE (self->replies, reply, next_reply)
         if (reply->peer == peer)
@@ -558,55 +563,21 @@ static void let_the_oldest_go(mpx_archive_t *self)
     }
 }
 
-/* Whether nothing is left to come for, or to run. */
-static bool is_used_up(const mpx_kept_job_t *job)
-{
-    return !mpx_kept_job_shared(job) && job->closed && job->freed == job->count;
-}
-
-static void set_expiry(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
-{
-    bool waits = !job->handles && job->ended == job->count;
-    uint64_t most = (uint64_t)self->options.keep_ms;
-    uint64_t keep_ms = job->keep.keep_ms && job->keep.keep_ms < most ? job->keep.keep_ms : most;
-    if (!waits)
-        job->until = MPX_NEVER;
-    else if (job->until == MPX_NEVER)
-        job->until = now + (int64_t)keep_ms * MPX_MS;
-    self->next_expiry = mpx_earlier(self->next_expiry, job->until);
-}
-
-static void expire(mpx_archive_t *self, int64_t now)
-{
-    mpx_kept_job_t *job, *next;
-    if (self->next_expiry > now)
-        return;
-    self->next_expiry = MPX_NEVER;
-    DL_FOREACH_SAFE (self->jobs, job, next) {
-        if (job->until <= now) {
-            say(self, "job_expired", job);
-            mpx_archive_drop(self, now, job);
-        } else {
-            self->next_expiry = mpx_earlier(self->next_expiry, job->until);
-        }
-    }
-}
-
 mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
 {
     mpx_kept_job_t *job, *next;
     DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
     {
         note_trouble(self, job->trouble);
-        set_expiry(self, now, job);
-        if (is_used_up(job) && !job->handles) {
+        mpx_archive_set_times(self, now, job);
+        if (mpx_archive_is_used_up(job) && !job->handles) {
             mpx_archive_drop(self, now, job);
         } else if (job->head_changed && mpx_archive_is_put_down(self)) {
             note_trouble(self, mpx_archive_put_job(self->options.store, job));
             job->head_changed = false;
         }
     }
-    expire(self, now);
+    mpx_archive_expire(self, now);
     let_the_oldest_go(self);
     mp_rc_t rc = balance(self, now);
     return rc == MP_OK ? self->trouble : rc;
@@ -660,16 +631,6 @@ static void give_code(const mpx_archive_t *self, mpx_handle_t *handle, mp_rc_t c
     (void)self->options.send(handle->peer, &header, (mp_bytes_t){0});
 }
 
-/* Nobody can put further calls. */
-static bool is_complete(const mpx_kept_job_t *job)
-{
-    const mpx_handle_t *handle;
-    DL_FOREACH (job->handles, handle)
-        if (handle->may_put && !job->closed)
-            return false;
-    return true;
-}
-
 static mp_rc_t give(mpx_archive_t *self, mpx_handle_t *handle)
 {
     const mpx_kept_job_t *job = handle->job;
@@ -684,7 +645,7 @@ static mp_rc_t give(mpx_archive_t *self, mpx_handle_t *handle)
     if (rc != MP_OK)
         return rc;
     if (count == 0) {
-        if (handle->want_first >= job->count && is_complete(job))
+        if (handle->want_first >= job->count && mpx_archive_is_complete(job))
             give_code(self, handle, MP_EOF);
         return MP_OK;
     }
@@ -701,7 +662,7 @@ static mp_rc_t serve(mpx_archive_t *self, mpx_kept_job_t *job)
 {
     mpx_handle_t *handle;
     mp_rc_t rc = MP_OK;
-    bool over = job->ended == job->count && is_complete(job);
+    bool over = job->ended == job->count && mpx_archive_is_complete(job);
     DL_FOREACH (job->handles, handle) {
         if (rc == MP_OK && handle->wants)
             rc = give(self, handle);
@@ -732,7 +693,8 @@ static mp_rc_t serve_touched(mpx_archive_t *self)
         self->starved = false;
         if (rc == MP_OK)
             rc = serve(self, job);
-        bool again = self->starved || (is_used_up(job) && !job->handles) || job->head_changed;
+        bool again =
+            self->starved || (mpx_archive_is_used_up(job) && !job->handles) || job->head_changed;
         if (!again)
             untouch(self, job);
     }

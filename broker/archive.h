@@ -27,6 +27,7 @@ typedef struct mpx_archive_options {
     uint64_t kept_bytes; /* of all kept jobs */
     int keep_ms;         /* the most, and what a job has that doesn't ask */
     uint64_t dead_bytes; /* of dead letters; above it the oldest go */
+    int return_ms;       /* how long a maker that was lost is waited for */
     mpx_log_t *log;
     mp_rc_t (*send)(mpx_peer_t *peer, const mpx_header_t *header, mp_bytes_t payload);
     /* The same at the cost of its credit for results; false: it has none left. */

@@ -81,6 +81,16 @@ bool mpx_archive_is_put_down(mpx_archive_t *self);
 
 mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *id);
 mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *key);
+void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job);
+
+/* Whether nothing is left to come for, or to run. */
+bool mpx_archive_is_used_up(const mpx_kept_job_t *job);
+/* Nobody can put further calls. */
+bool mpx_archive_is_complete(const mpx_kept_job_t *job);
+/* Of one that was touched: from when on it is forgotten, and not waited for its maker. */
+void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
+void mpx_archive_expire(mpx_archive_t *self, int64_t now);
+
 /* The body of a Keep that was checked. `until` is now. MP_OK; MP_ENOMEM; MP_EPROTO. */
 mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_kept_job_t **out);
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);

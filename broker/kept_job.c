@@ -263,7 +263,7 @@ mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
     self->engine = engine;
     self->hooks = hooks;
     self->totals = totals;
-    self->until = MPX_NEVER;
+    self->until = self->maker_until = MPX_NEVER;
     count_bytes(self, MPX_KEPT_JOB_COST + (int64_t)body.size);
     mp_rc_t rc = mpx_keep_unpack(body, &self->keep, &self->keep_arena);
     if (rc == MP_OK)

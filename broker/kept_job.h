@@ -86,6 +86,8 @@ struct mpx_kept_job {
     struct mpx_handle *taker; /* who takes outcomes, of a job without a key */
     uint64_t unheard_bytes;   /* of its calls' output, since somebody heard of it */
     int64_t until;            /* then it is forgotten */
+    bool maker_is_away;       /* it isn't closed, and who can put more may come back */
+    int64_t maker_until;      /* until then */
     bool head_changed;        /* since it was put down */
     bool touched;
     bool unlisted;

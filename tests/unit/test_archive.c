@@ -9,7 +9,7 @@
 
 #define OK(call) ck_assert_int_eq((call), MP_OK)
 
-enum { SENT_MAX = 64, WORKER = 1, KEEP_MS = 1000, MS = 1000000 };
+enum { SENT_MAX = 64, WORKER = 1, KEEP_MS = 1000, RETURN_MS = 500, MS = 1000000 };
 
 typedef struct sent {
     mpx_header_t header;
@@ -80,6 +80,7 @@ static void begin(uint64_t kept_bytes, uint64_t dead_bytes)
                                      .kept_bytes = kept_bytes,
                                      .keep_ms = KEEP_MS,
                                      .dead_bytes = dead_bytes,
+                                     .return_ms = RETURN_MS,
                                      .log = &quiet,
                                      .send = send_client,
                                      .tell = tell_client};
@@ -291,6 +292,59 @@ START_TEST(test_one_takes_at_a_time)
     has_credit = true;
     turn(0);
     gives(only(MPX_OP_JOB_GIVE), 0, "a");
+    end();
+}
+END_TEST
+
+START_TEST(test_a_lost_maker_is_waited_for)
+{
+    mpx_keep_t reader = keep_of("j", "", 8);
+    reader.attach = true;
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", false));
+    OK(keep(&two, 1, reader, "t"));
+    work_off(0, MP_OK);
+    sent_count = 0;
+    OK(take(&two, 1, 0));
+    gives(only(MPX_OP_JOB_GIVE), 0, "a");
+    OK(take(&two, 1, 1));
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    turn(RETURN_MS * MS - 1);
+    ck_assert_uint_eq(sent_count, 0);
+    OK(keep(&one, 2, keep_of("j", "", 7), "t"));
+    turn(RETURN_MS * MS);
+    only(MPX_OP_JOB_INFO);
+    OK(put(&one, 2, 1, "b", false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    work_off(0, MP_OK);
+    turn(0);
+    gives(only(MPX_OP_JOB_GIVE), 1, "b");
+    OK(take(&two, 1, 2));
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    ck_assert_uint_eq(sent_count, 0);
+    turn(RETURN_MS * MS);
+    ck_assert_int_eq(only(MPX_OP_JOB_GIVE)->header.code, MP_EOF);
+    end();
+}
+END_TEST
+
+START_TEST(test_a_maker_that_leaves_is_not_waited_for)
+{
+    mpx_keep_t reader = keep_of("j", "", 8);
+    reader.attach = true;
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    OK(keep(&two, 1, reader, "t"));
+    sent_count = 0;
+    OK(take(&two, 1, 0));
+    one.said_bye = true;
+    mpx_archive_gone(archive, &one);
+    one.said_bye = false;
+    turn(0);
+    ck_assert_int_eq(only(MPX_OP_JOB_GIVE)->header.code, MP_EOF);
     end();
 }
 END_TEST
@@ -579,6 +633,8 @@ int main(void)
     const TTest *const tests[] = {test_outcomes_until_they_are_had,
                                   test_inputs_that_come_again,
                                   test_one_takes_at_a_time,
+                                  test_a_lost_maker_is_waited_for,
+                                  test_a_maker_that_leaves_is_not_waited_for,
                                   test_time_and_bytes,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
