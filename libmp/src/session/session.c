@@ -253,11 +253,11 @@ static mp_rc_t on_time(mpx_session_t *self, int64_t now)
     if (self->state == READY || self->state == FAILED)
         return MP_OK;
     if (now >= self->give_up_at) {
-        if (self->state == CONNECTING && !*self->problem)
-            explain(self, "no answer; is it the address of a running mp-broker?");
-        else if (!*self->problem || self->state == GREETING)
+        if (self->state == GREETING)
             explain(self, "something is there, but it does not answer as a broker of libmp; check "
                           "the address");
+        else if (!*self->problem)
+            explain(self, "no answer; is it the address of a running mp-broker?");
         give_up(self, MP_ECONNECT);
     } else if (self->state == WAITING && now >= self->retry_at) {
         return connect_now(self, now);
