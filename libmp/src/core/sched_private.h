@@ -216,28 +216,28 @@ typedef struct kind {
 typedef struct worker {
     uint64_t id;
     kind_t *kind;
-    uint32_t slots;
     int64_t horizon_ns;
     uint64_t credit_bytes;
+    uint32_t slots;
+    bool returns;
+    bool shares;
     bool draining; /* for good or for now: */
     bool paused;
+    bool stalled; /* since it was asked for chunks: nothing is put behind others */
+    bool unlisted;
     bool excused;    /* was to be ended for a call that ended after all: its loss is our doing */
     chunk_t *chunks; /* oldest first */
     uint32_t chunks_count;
-    uint32_t slow_count; /* of those, the slow ones */
-    uint32_t waiting;    /* of those, the ones that it hasn't started */
-    bool returns;
+    uint32_t slow_count;   /* of those, the slow ones */
+    uint32_t waiting;      /* of those, the ones that it hasn't started */
     int64_t moved_at;      /* when it last started or ended something, or had nothing */
-    bool stalled;          /* since then it was asked for chunks: nothing is put behind others */
     int64_t patience_ns;   /* how long it may do neither before it is asked for chunks */
     mpx_heap_node_t stall; /* in sched.stalls, with an earlier time, if it may have waiting ones */
-    bool shares;
-    uint64_t *used;               /* of its kind's capacities: sched.used if it shares them, or */
+    uint64_t *used;        /* of its kind's capacities: sched.used if it shares them, or */
     uint64_t own[MPX_TRAITS_MAX]; /* these */
     uint64_t bytes;
     struct worker **list; /* the one that it waits in for work: hungry, short or cramped; or NULL */
     struct worker *list_prev, *list_next;
-    bool unlisted;
     UT_hash_handle hh;
 } worker_t;
 
