@@ -32,13 +32,6 @@ void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept
             "calls", calls, NULL);
 }
 
-bool mpx_archive_permits(const mpx_peer_t *peer, mpx_op_t op)
-{
-    (void)peer;
-    (void)op;
-    return true;
-}
-
 bool mpx_archive_is_put_down(mpx_archive_t *self)
 {
     if (!self->options.store)
@@ -540,12 +533,14 @@ static mp_rc_t hold_all(mpx_archive_t *self, int64_t now, bool held)
     return rc;
 }
 
+/* Calls wait only for what fetching can give back: were jobs and their inputs alone too much,
+ * nothing would ever run, or end. */
 static mp_rc_t balance(mpx_archive_t *self, int64_t now)
 {
     uint64_t limit = self->options.kept_bytes;
-    if (!self->held && self->totals.bytes > limit)
+    if (!self->held && self->totals.bytes > limit && self->totals.records > limit / 4)
         return hold_all(self, now, true);
-    if (self->held && self->totals.bytes <= limit / 4 * 3)
+    if (self->held && (self->totals.bytes <= limit / 4 * 3 || self->totals.records <= limit / 8))
         return hold_all(self, now, false);
     return MP_OK;
 }

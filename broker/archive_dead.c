@@ -229,10 +229,7 @@ mp_rc_t mpx_archive_dead(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     mp_rc_t rc = mpx_dead_order_unpack(payload, &order, &arena);
     if (rc != MP_OK)
         return rc;
-    if (!mpx_archive_permits(peer, header->op))
-        rc = mpx_archive_refuse(self, peer, header->op, header->nonce,
-                                mpx_fault(MP_EPERM, "this client may not use dead letters"));
-    else if (order.what == MPX_DEAD_LIST)
+    if (order.what == MPX_DEAD_LIST)
         rc = list(self, peer, header->nonce, &order);
     else if (order.what == MPX_DEAD_SHOW)
         rc = show(self, peer, header->nonce, &order);

@@ -115,13 +115,10 @@ static mpx_handle_t *handle_of(mpx_archive_t *self, mpx_peer_t *peer, const mpx_
                                mp_rc_t *rc)
 {
     mpx_handle_t *handle = mpx_archive_handle(self, peer, header->nonce);
-    if (handle && mpx_archive_permits(peer, header->op))
-        return handle;
-    mp_rc_t why =
-        handle ? mpx_fault(MP_EPERM, "this client may not do that to job %s", handle->job->keep.id)
-               : mpx_fault(MP_ENOTFOUND, "the job is not kept any more");
-    *rc = mpx_archive_refuse(self, peer, header->op, header->nonce, why);
-    return NULL;
+    if (!handle)
+        *rc = mpx_archive_refuse(self, peer, header->op, header->nonce,
+                                 mpx_fault(MP_ENOTFOUND, "the job is not kept any more"));
+    return handle;
 }
 
 static mp_rc_t check_put(const mpx_archive_t *self, const mpx_handle_t *handle,

@@ -69,10 +69,6 @@ enum {
     MPX_GIVE_BYTES = 4 << 20
 };
 
-/* May this client do that with a job or a letter of somebody's? Here roles will be looked at: as
- * yet, whoever gets in is the same user. */
-bool mpx_archive_permits(const mpx_peer_t *peer, mpx_op_t op);
-
 /* From now on it is told what calls write, if it `hears`. */
 void mpx_archive_listen(mpx_handle_t *handle, bool hears);
 

@@ -24,6 +24,12 @@ static void count_inputs(mpx_kept_job_t *self, int64_t bytes)
     self->totals->inputs += (uint64_t)bytes;
 }
 
+static void count_record(mpx_kept_job_t *self, int64_t bytes)
+{
+    count_bytes(self, bytes);
+    self->totals->records += (uint64_t)bytes;
+}
+
 /* FNV-1a: to tell inputs of honest programs apart. */
 static uint64_t hash_of(mp_bytes_t input)
 {
@@ -146,7 +152,7 @@ static mp_rc_t keep_record(mpx_kept_job_t *self, uint64_t index, mp_bytes_t pack
     call->record_size = (uint32_t)packed.size;
     call->ended = true;
     self->ended++;
-    count_bytes(self, (int64_t)packed.size + MPX_KEPT_RECORD_COST);
+    count_record(self, (int64_t)packed.size + MPX_KEPT_RECORD_COST);
     return MP_OK;
 }
 
@@ -216,7 +222,7 @@ static void record_drop(mpx_kept_job_t *self, mpx_kept_call_t *call)
 {
     if (!call->record)
         return;
-    count_bytes(self, -(int64_t)(call->record_size + MPX_KEPT_RECORD_COST));
+    count_record(self, -(int64_t)(call->record_size + MPX_KEPT_RECORD_COST));
     free(call->record);
     call->record = NULL;
 }

@@ -20,8 +20,9 @@ typedef struct mpx_kept_job mpx_kept_job_t;
 
 /* Bytes of all kept jobs together. */
 typedef struct mpx_kept_totals {
-    uint64_t bytes;  /* all */
-    uint64_t inputs; /* of these: inputs whose calls have not all ended */
+    uint64_t bytes;   /* all */
+    uint64_t inputs;  /* of these: inputs whose calls have not all ended */
+    uint64_t records; /* of these: outcomes, which can be fetched */
 } mpx_kept_totals_t;
 
 typedef struct mpx_kept_batch {

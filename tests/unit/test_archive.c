@@ -9,7 +9,7 @@
 
 #define OK(call) ck_assert_int_eq((call), MP_OK)
 
-enum { SENT_MAX = 64, WORKER = 1, KEEP_MS = 1000, RETURN_MS = 500, MS = 1000000 };
+enum { SENT_MAX = 2048, WORKER = 1, KEEP_MS = 1000, RETURN_MS = 500, MS = 1000000 };
 
 typedef struct sent {
     mpx_header_t header;
@@ -390,6 +390,35 @@ START_TEST(test_time_and_bytes)
 }
 END_TEST
 
+/* What is kept of so many calls is more than the limit before one of them has run. */
+START_TEST(test_jobs_alone_are_too_much)
+{
+    enum { LIMIT = 65536, CALLS = 1025 };
+    char letters[CALLS] = {0};
+    uint64_t had = 0;
+    begin(LIMIT, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    memset(letters, 'x', CALLS - 1);
+    sent_count = 0;
+    letters[900] = 0;
+    OK(put(&one, 1, 0, letters, false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    letters[900] = 'x';
+    OK(put(&one, 1, 900, letters + 900, false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(put(&one, 1, CALLS - 1, "x", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    for (int i = 0; i < 4 * CALLS && had < CALLS; i++) {
+        mpx_header_t wanted = {.op = MPX_OP_JOB_TAKE, .nonce = 1, .first = had, .bytes = 100};
+        work_off(0, MP_OK);
+        OK(ask(&one, 0, wanted, NULL, 0));
+        had += sent_count ? only(MPX_OP_JOB_GIVE)->header.count : 0;
+    }
+    ck_assert_uint_eq(had, CALLS);
+    end();
+}
+END_TEST
+
 START_TEST(test_delays_and_deadlines)
 {
     begin(1 << 20, 0);
@@ -636,6 +665,7 @@ int main(void)
                                   test_a_lost_maker_is_waited_for,
                                   test_a_maker_that_leaves_is_not_waited_for,
                                   test_time_and_bytes,
+                                  test_jobs_alone_are_too_much,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
                                   test_output_is_told_to_who_hears,
