@@ -62,10 +62,17 @@ void mpx_identity_explain(const mpx_identity_t *self, mpx_link_trouble_t trouble
                  self->name, self->file);
         break;
     case MPX_TROUBLE_HANDSHAKE:
-        snprintf(
-            out, size,
-            "it hangs up while keys are exchanged; is the server-key in %s that of this broker?",
-            self->file);
+        if (self->has)
+            snprintf(out, size,
+                     "it hangs up while keys are exchanged; is the server-key in %s that of this "
+                     "broker?",
+                     self->file);
+        else
+            snprintf(
+                out, size,
+                "something is there, but it doesn't answer as a broker of libmp; is it another "
+                "program, or has it keys, so that MP_KEY_FILE must name a certificate that mp "
+                "keygen has made for it?");
         break;
     }
 }

@@ -112,7 +112,8 @@ typedef enum mpx_link_trouble {
     MPX_TROUBLE_NO_KEY,      /* the hub wants a key */
     MPX_TROUBLE_UNASKED_KEY, /* the hub has no keys */
     MPX_TROUBLE_REFUSED_KEY, /* the hub doesn't admit this one */
-    MPX_TROUBLE_HANDSHAKE    /* it hung up while keys were exchanged: it may be another one */
+    MPX_TROUBLE_HANDSHAKE /* it hung up meanwhile: it may be another one, or no hub at all, or have
+                             been the first to see that only one side has keys */
 } mpx_link_trouble_t;
 
 typedef struct mpx_link_event {

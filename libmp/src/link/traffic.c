@@ -161,7 +161,6 @@ static void lose_dial(mpx_link_t *self, mp_rc_t rc, mpx_link_trouble_t trouble)
 
 static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
 {
-    bool in_handshake = self->has_curve && self->connected;
     switch (event->kind) {
     case MPX_MONITOR_CONNECTED:
         self->connected = true;
@@ -175,7 +174,7 @@ static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
         break;
     case MPX_MONITOR_GONE:
     case MPX_MONITOR_FOREIGN:
-        lose_dial(self, MP_ECONNECT, in_handshake ? MPX_TROUBLE_HANDSHAKE : MPX_TROUBLE_NONE);
+        lose_dial(self, MP_ECONNECT, self->connected ? MPX_TROUBLE_HANDSHAKE : MPX_TROUBLE_NONE);
         break;
     case MPX_MONITOR_MISMATCH:
         lose_dial(self, MP_EAUTH, self->has_curve ? MPX_TROUBLE_UNASKED_KEY : MPX_TROUBLE_NO_KEY);

@@ -419,7 +419,8 @@ static bool drain(mpx_channel_t *self)
             knock(self);
         else if (event.kind == MPX_LINK_MESSAGE)
             on_message(self, &event);
-        else if (event.kind == MPX_LINK_DOWN && event.trouble)
+        else if (event.kind == MPX_LINK_DOWN && event.trouble &&
+                 (self->identity.has || event.trouble != MPX_TROUBLE_HANDSHAKE))
             on_trouble(self, &event);
         else if (event.kind == MPX_LINK_DOWN)
             on_down(self, event.rc);
