@@ -76,7 +76,7 @@ compose up -d --no-build --scale worker=2 broker worker >up.log 2>&1 </dev/null 
 patiently 30 workers 2
 ok compose run --rm mp ping --timeout-ms 30000 </dev/null >ping 2>&1
 status 1 compose run --rm -e MP_KEY_FILE= mp ping --timeout-ms 30000 </dev/null
-grep -q 'wants a key' out err || fail "without a key: $(cat out err)"
+grep -q 'MP_KEY_FILE' out err || fail "without a key: $(cat out err)"
 # From outside, by the port.
 cp keys/client.key .
 ok nsenter "--net=/run/netns/$namespace" "$MP" ping --broker tcp://127.0.0.1:$MP_PORT --key-file client.key
