@@ -429,6 +429,37 @@ START_TEST(what_waits_behind_a_long_call_goes_to_another_worker)
 }
 END_TEST
 
+MP_TASK(pid_after_ms, int, int)
+{
+    static pid_t pid; /* to ask each time would take longer than anything else here */
+    if (!pid)
+        pid = getpid();
+    if (*in)
+        usleep((useconds_t)*in * 1000);
+    *out = (int)pid;
+    return MP_OK;
+}
+
+/* That of earlier calls was short, so all of them fit into one chunk, as far as anybody knows. */
+START_TEST(calls_that_take_longer_than_earlier_ones_are_shared)
+{
+    enum { SHORT_CALLS = 20000, CALLS = 60, SLOW_MS = 15, LEAST = CALLS / 4 };
+    static int in[SHORT_CALLS], pids[SHORT_CALLS];
+    mp_pool_t *pool = new_pool(2);
+    for (int round = 0; round < 5; round++)
+        OK(mp_pool_map(pool, &pid_after_ms, in, SHORT_CALLS, pids, LONG_MS));
+    for (int i = 0; i < CALLS; i++)
+        in[i] = SLOW_MS;
+    OK(mp_pool_map(pool, &pid_after_ms, in, CALLS, pids, LONG_MS));
+    int same = 0;
+    for (int i = 0; i < CALLS; i++)
+        same += pids[i] == pids[0];
+    ck_assert_int_ge(same, LEAST);
+    ck_assert_int_le(same, CALLS - LEAST);
+    end(&pool);
+}
+END_TEST
+
 START_TEST(a_call_says_how_far_it_is)
 {
     mp_pool_t *pool = new_pool(1);
@@ -549,6 +580,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, what_is_urgent_overtakes_what_waits);
     tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_executor);
     tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_worker);
+    tcase_add_test(all, calls_that_take_longer_than_earlier_ones_are_shared);
     tcase_add_test(all, a_call_says_how_far_it_is);
     tcase_add_test(all, a_map_tells_how_far_it_is);
     tcase_add_test(all, an_outcome_says_what_it_is_of);

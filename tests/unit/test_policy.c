@@ -258,6 +258,37 @@ START_TEST(a_guess_is_believed_as_far_as_it_does_no_harm)
 }
 END_TEST
 
+START_TEST(a_guess_is_believed_where_a_mistake_is_given_back)
+{
+    enum { CALLS = 100 };
+    mpx_sched_t *sched = make();
+    mpx_worker_spec_t spec = any(1);
+    spec.yields = true;
+    open_job(sched, 1, (mpx_policy_t){.guess_ns = 100});
+    mpx_sched_worker_join(sched, 0, 1, &spec);
+    mpx_sched_worker_join(sched, 0, 2, &spec);
+    mpx_sched_put(sched, 0, 1, 0, CALLS, 4 * CALLS, 0);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    ck_assert_uint_eq(run.count, CALLS); /* 10 us: not worth a second worker */
+    ck_assert_int_gt(run.time_ns, 0);
+    expect_nothing(sched);
+    mpx_sched_started(sched, 0, run.chunk);
+    mpx_sched_done(sched, 20 * MS, run.chunk, 1, 20 * MS);
+    expect_nothing(sched);
+    ck_assert_int_eq(mpx_sched_returned(sched, 20 * MS, run.chunk), MP_OK);
+    for (uint64_t i = 0; i < 2; i++) {
+        mpx_effect_t next = expect(sched, MPX_RUN);
+        ck_assert_uint_eq(next.worker, i ? run.worker : 3 - run.worker);
+        ck_assert_uint_eq(next.first, 1 + i);
+        ck_assert_uint_eq(next.count, 1);
+        ck_assert_uint_eq(next.attempt, 1); /* nothing was held against it */
+        ck_assert_int_eq(next.time_ns, 0);  /* one call isn't divided */
+    }
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -272,6 +303,7 @@ int main(void)
         a_call_that_crashes_each_worker_is_given_up,
         higher_priorities_go_first_and_equal_ones_share,
         a_guess_is_believed_as_far_as_it_does_no_harm,
+        a_guess_is_believed_where_a_mistake_is_given_back,
         NULL,
     };
     return suite_run("policy", tests, 30);

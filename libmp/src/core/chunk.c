@@ -262,9 +262,9 @@ static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t 
     if (chunk->killed || chunk->stage == MPX_STOP_TERMINATE)
         chunk->worker->excused = true;
     mpx_recall_moved(chunk->worker, now);
+    if (!chunk->orphan && chunk->done > chunk->job->largest)
+        chunk->job->largest = chunk->done;
     if (rest_of(chunk) == 0) {
-        if (!chunk->orphan && chunk->count > chunk->job->largest)
-            chunk->job->largest = chunk->count;
         mpx_chunk_free(self, chunk);
         return MP_OK;
     }
@@ -341,6 +341,7 @@ bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t id, mpx_chunk_info_t *out
         .attempt = chunk->attempt,
         .orphan = chunk->orphan,
         .started = chunk->started,
+        .timed = chunk->time_ns != 0,
     };
     return true;
 }

@@ -53,6 +53,7 @@ mp_rc_t mpx_effects_run(effects_t *self, const chunk_t *chunk)
 {
     mpx_effect_t effect = of_chunk(MPX_RUN, chunk);
     effect.since = chunk->since;
+    effect.time_ns = chunk->time_ns;
     return mpx_effects_add(self, &effect);
 }
 

@@ -19,10 +19,15 @@
 
 enum {
     CHUNK_TARGET_NS = 1000000, /* run time that makes the cost of a chunk vanish */
+    CHUNK_LEAST_NS = 50000,    /* two workers need longer to share less than one to do it all */
+    CHUNK_TIME_NS = 10000000,  /* what takes longer than was thought is given back then */
     CHUNK_BYTES = 64 * 1024,
-    GUESS_CALLS = 32, /* at most in a chunk whose run time is a guess: they may be slow after all */
+    GUESS_CALLS = 32, /* at most in a chunk whose run time is a guess, if its worker doesn't yield:
+                         they may be slow after all */
     CHUNK_GROWTH = 4, /* at most, over the largest one so far: the first calls may mislead */
     UNKNOWN_NS = 1000000, /* what a call is charged of which nothing is known */
+    AHEAD_PART =
+        8, /* of a worker's credit is for what waits there: memory in use is quick memory */
     DEPTH_MIN = 2,
     DEPTH_MAX = 256 /* half of what a lane can call back */
 };
@@ -34,24 +39,40 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Calls that take about CHUNK_TARGET_NS, but no straggler near the job's end. */
-static uint64_t adapted_size(const job_t *job)
+/* Part of what is queued, so that none is a straggler near the job's end. */
+static uint64_t portion(const job_t *job, int64_t service_ns)
 {
-    bool guessed = job->service_ns == 0 || job->largest == 0;
+    uint64_t portions = 2 * (job->need->slots ? job->need->slots : 1);
+    uint64_t size = (job->queued + portions - 1) / portions;
+    uint64_t least = CHUNK_LEAST_NS / (uint64_t)service_ns;
+    return size > least ? size : least;
+}
+
+/* Calls that take about CHUNK_TARGET_NS, or less near the job's end. */
+static uint64_t adapted_size(const worker_t *worker, const job_t *job)
+{
+    bool guessed = job->service_ns == 0;
     int64_t service_ns = guessed ? job->policy.guess_ns : job->service_ns;
     if (service_ns == 0)
         return 1;
     uint64_t size = CHUNK_TARGET_NS / (uint64_t)service_ns;
-    size = smaller(size, guessed ? GUESS_CALLS : (uint64_t)job->largest * CHUNK_GROWTH);
-    uint64_t portions = 2 * (job->need->slots ? job->need->slots : 1);
-    size = smaller(size, (job->queued + portions - 1) / portions);
+    if (!guessed)
+        size = smaller(size, (job->largest ? (uint64_t)job->largest : 1) * CHUNK_GROWTH);
+    else if (!worker->yields)
+        size = smaller(size, GUESS_CALLS);
+    size = smaller(size, portion(job, service_ns));
     uint64_t call_bytes = job->spans->bytes / job->spans->count;
     if (call_bytes > 0)
         size = smaller(size, CHUNK_BYTES / call_bytes);
     return size ? size : 1;
 }
 
-static uint32_t chunk_size(const job_t *job)
+static bool adapts(const job_t *job)
+{
+    return job->policy.chunk_calls == 0;
+}
+
+static uint32_t chunk_size(const worker_t *worker, const job_t *job)
 {
     const span_t *span = job->spans;
     uint64_t size = job->policy.chunk_calls;
@@ -59,8 +80,8 @@ static uint32_t chunk_size(const job_t *job)
         (job->policy.call_limit_ns || job->policy.soft_limit_ns) && size != MPX_CHUNK_WHOLE;
     if (limited || span->attempt > 1)
         size = 1; /* a call that failed before must not take others along */
-    else if (size == 0)
-        size = adapted_size(job);
+    else if (adapts(job))
+        size = adapted_size(worker, job);
     return (uint32_t)smaller(size, span->count);
 }
 
@@ -72,8 +93,11 @@ static uint64_t depth(const worker_t *worker, const job_t *job, uint32_t size)
     int64_t chunk_ns = job->service_ns * size;
     if (chunk_ns / 5 > worker->horizon_ns / 2 || chunk_ns * 2 > worker->horizon_ns * 5)
         return 1; /* it would strand behind the one before */
-    int64_t chunks = worker->horizon_ns / chunk_ns;
-    return chunks < DEPTH_MIN ? DEPTH_MIN : smaller((uint64_t)chunks, DEPTH_MAX);
+    uint64_t chunks = smaller((uint64_t)(worker->horizon_ns / chunk_ns), DEPTH_MAX);
+    uint64_t chunk_bytes = job->spans->call_bytes * size;
+    if (chunk_bytes)
+        chunks = smaller(chunks, worker->credit_bytes / AHEAD_PART / chunk_bytes);
+    return chunks < DEPTH_MIN ? DEPTH_MIN : chunks;
 }
 
 /* A slot that is busy with a slow chunk gets nothing put behind it. */
@@ -178,6 +202,7 @@ static mp_rc_t give(mpx_sched_t *self, worker_t *worker, job_t *job, uint32_t si
     if (!chunk)
         return MP_ENOMEM;
     chunk->slow = slow;
+    chunk->time_ns = worker->yields && adapts(job) && size > 1 ? CHUNK_TIME_NS : 0;
     chunk->call_ns = call_ns(job, size);
     worker->slow_count += slow;
     mpx_share_charge(self, job, chunk->call_ns * size);
@@ -198,7 +223,7 @@ static mp_rc_t give_one(mpx_sched_t *self, worker_t *worker, bool *gave)
         wait_in(self, lacks ? &kind->shorts : &kind->hungry[worker->chunks_count == 0], worker);
         return MP_OK;
     }
-    uint32_t size = chunk_size(job);
+    uint32_t size = chunk_size(worker, job);
     if (has_room(worker, job, size)) {
         *gave = true;
         return give(self, worker, job, size);

@@ -124,7 +124,7 @@ static void take_away(mpx_sched_t *self, chunk_t *chunk)
 mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t id)
 {
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
-    if (!chunk || chunk->started)
+    if (!chunk || (chunk->started && !chunk->time_ns))
         return MP_EINVAL;
     worker_t *worker = chunk->worker;
     worker->patience_ns = first_patience(worker); /* it is worth asking */

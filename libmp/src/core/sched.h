@@ -83,7 +83,8 @@ typedef struct mpx_policy {
     int64_t wait_ns;           /* end queued calls when there was no worker for so long; 0: never */
     int64_t absent_ns;         /* the same when there are workers, but none with the task */
     int64_t guess_ns; /* run time that a call took in earlier jobs; 0: unknown. Believed only
-                         as far as a mistake doesn't hurt, until calls of this job are over */
+                         as far as a mistake doesn't hurt, until calls of this job are over:
+                         little of it does where workers yield */
 } mpx_policy_t;
 
 typedef struct mpx_worker_spec {
@@ -96,6 +97,7 @@ typedef struct mpx_worker_spec {
     const mpx_traits_t *have; /* what it has (copied); NULL: nothing */
     bool shares;  /* it has that together with all other workers that share, which say the same */
     bool returns; /* it can be asked to give chunks back, by MPX_RECALL */
+    bool yields;  /* it gives back by itself what it hasn't begun of a chunk when time_ns is over */
 } mpx_worker_spec_t;
 
 typedef enum mpx_effect_kind {
@@ -127,6 +129,7 @@ typedef struct mpx_effect {
     bool lapsed;            /* END: with MP_ETIMEDOUT, since its deadline has passed */
     int64_t deadline;       /* RUN: of its calls; MPX_NEVER: none */
     int64_t since;          /* RUN: when the oldest of its calls was put */
+    int64_t time_ns;        /* RUN: see yields; 0: the chunk is to be run to its end */
 } mpx_effect_t;
 
 /* When a worker is lost, which of its unfinished calls are held against it: they end
@@ -212,8 +215,8 @@ mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t
 /* Its worker gives back the chunk's calls that it has not begun, of its own accord: they are queued
  * again, in front, and not charged. MP_EINVAL: no such chunk. */
 mp_rc_t mpx_sched_give_back(mpx_sched_t *self, int64_t now, uint64_t chunk);
-/* As it was asked to: it will never run any of it: it is queued again, uncharged.
- * MP_EINVAL: no such chunk, or it was started. */
+/* The same, as it was asked to, or as its time was over. MP_EINVAL: no such chunk, or it was
+ * started and had no time. */
 mp_rc_t mpx_sched_returned(mpx_sched_t *self, int64_t now, uint64_t chunk);
 /* It hasn't, since it was too late or for reasons of its own. MP_EINVAL: no such chunk. */
 mp_rc_t mpx_sched_kept(mpx_sched_t *self, int64_t now, uint64_t chunk);
@@ -236,6 +239,7 @@ typedef struct mpx_chunk_info {
     uint32_t attempt;
     bool orphan; /* its results are to be counted (done) but not handed on */
     bool started;
+    bool timed; /* its worker may give back what it hasn't begun of it */
 } mpx_chunk_info_t;
 /* false: no such chunk, its message is stale. */
 bool mpx_sched_chunk(const mpx_sched_t *self, uint64_t chunk, mpx_chunk_info_t *out);

@@ -135,7 +135,7 @@ typedef struct job {
     int64_t refund;
     uint64_t turn;
     int64_t service_ns;          /* measured run time of a call; 0: unknown */
-    uint32_t largest;            /* calls of the largest chunk finished so far */
+    uint32_t largest;            /* the most calls of a chunk that are over */
     starving_t starving;         /* FED also while nothing is queued */
     int64_t since[STARVING_END]; /* first time of each state since it was FED */
     mpx_heap_node_t patience;    /* in sched.patience while starving with a limit */
@@ -186,6 +186,7 @@ typedef struct chunk {
     int64_t grace_ns;
     int64_t began;    /* its running call */
     int64_t limit_at; /* of that call, or of an orphan's next step; MPX_NEVER: none */
+    int64_t time_ns;  /* then its worker gives the rest of it back; 0: it doesn't */
     bool slow;        /* of a job whose chunks take long, or nobody knows how long */
     bool started;
     bool recalled; /* its worker was asked for it, and hasn't answered */
@@ -220,6 +221,7 @@ typedef struct worker {
     uint64_t credit_bytes;
     uint32_t slots;
     bool returns;
+    bool yields;
     bool shares;
     bool draining; /* for good or for now: */
     bool paused;

@@ -23,6 +23,7 @@ static worker_t *worker_make(mpx_sched_t *self, uint64_t id, const mpx_worker_sp
     worker->horizon_ns = spec->horizon_ns;
     worker->credit_bytes = spec->credit_bytes;
     worker->returns = spec->returns;
+    worker->yields = spec->yields;
     worker->shares = spec->shares;
     worker->used = spec->shares ? self->used : worker->own;
     worker->kind = mpx_kind_join(self, spec);

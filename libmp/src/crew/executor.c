@@ -63,6 +63,7 @@ typedef struct work {
     const mpx_header_t *header;
     mp_bytes_t rest; /* items not yet run */
     uint32_t done;
+    int64_t yield_at;       /* then what has not begun is for others, too; MPX_NEVER: it isn't */
     unsigned char *results; /* where the values go, if their owner placed them; else NULL */
 } work_t;
 
@@ -194,10 +195,12 @@ static bool gives_back(const executor_t *self, const job_t *job)
     return !job->nested && mpx_lane_note(self->lane, MPX_NOTE_GIVE_BACK);
 }
 
-/* Between two calls. */
-static bool is_to_end(const executor_t *self)
+/* Between two calls. Each turn at a chunk does one at least. */
+static bool is_to_end(const executor_t *self, int64_t now)
 {
-    return is_cancelled(self) || gives_back(self, self->running->job);
+    const work_t *work = self->running;
+    return is_cancelled(self) || gives_back(self, work->job) ||
+           (now >= work->yield_at && work->done > 0);
 }
 
 static bool is_late(const executor_t *self)
@@ -322,7 +325,7 @@ static int run_task(executor_t *self, const work_t *work, mp_bytes_t in, void *o
 static void run_bytes(executor_t *self, work_t *work)
 {
     int64_t before = mpx_now();
-    for (; work->done < work->header->count && !is_to_end(self); work->done++) {
+    for (; work->done < work->header->count && !is_to_end(self, before); work->done++) {
         mp_bytes_t item;
         if (mpx_item_next(&work->rest, work->header->item_bytes, &item) != MP_OK)
             _exit(MPX_EXECUTOR_NO_LANE);
@@ -419,7 +422,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
     batch_t batch = {0};
     uint32_t most = 1;
     int64_t now = mpx_now();
-    while (work->done < work->header->count && !is_to_end(self)) {
+    while (work->done < work->header->count && !is_to_end(self, now)) {
         if (!batch.values)
             batch_open(self, work, &batch, now);
         uint32_t left = batch.room - batch.count;
@@ -444,14 +447,15 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
 static void run_large(executor_t *self, work_t *work, void *in_copy, void *out_copy)
 {
     const mp_task_t *task = work->job->task;
-    for (; work->done < work->header->count && !is_to_end(self); work->done++) {
+    int64_t now = mpx_now();
+    for (; work->done < work->header->count && !is_to_end(self, now); work->done++) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
-        int64_t before = mpx_now();
+        int64_t before = now;
         begin_call(self, work, false);
         if (!task->fills)
             memset(out_copy, 0, task->out.bytes);
         int code = run_task(self, work, in, out_copy);
-        int64_t now = mpx_now();
+        now = mpx_now();
         mp_bytes_t value = {out_copy, code == MP_OK ? task->out.bytes : 0};
         send_record(self, work, code, value, now - before);
         wrote(self, now, work->job->limited);
@@ -463,18 +467,19 @@ static void run_placed(executor_t *self, work_t *work, void *in_copy, void *out_
 {
     const mp_task_t *task = work->job->task;
     unsigned char *place = work->results;
-    for (; work->done < work->header->count && !is_to_end(self);
+    int64_t now = mpx_now();
+    for (; work->done < work->header->count && !is_to_end(self, now);
          work->done++, place += task->out.bytes) {
         mp_bytes_t in = {next_input(work, in_copy), task->in.bytes};
         void *out = out_copy ? out_copy : place;
-        int64_t before = mpx_now();
+        int64_t before = now;
         begin_call(self, work, false);
         if (!task->fills)
             memset(out, 0, task->out.bytes);
         int code = run_task(self, work, in, out);
         if (out_copy)
             memcpy(place, out_copy, task->out.bytes);
-        int64_t now = mpx_now();
+        now = mpx_now();
         mpx_header_t header = {
             .op = MPX_OP_RESULT,
             .kind = MPX_POST_PLACED,
@@ -593,15 +598,6 @@ static void answer_with_code(executor_t *self, const mpx_header_t *header, mp_rc
     send(self, &answer, NULL, 0);
 }
 
-/* Nobody wants the rest of a cancelled chunk; that of another one is for other workers. */
-static void give_up(executor_t *self, const work_t *work)
-{
-    mpx_header_t rest = *work->header;
-    rest.first += work->done;
-    rest.count -= work->done;
-    answer_with_code(self, &rest, is_cancelled(self) ? MP_ECANCELLED : MP_EDRAINING);
-}
-
 /* Find the inputs and the place of the results of a chunk that lies in shared memory. */
 static mp_rc_t find_placed(executor_t *self, mp_bytes_t payload, work_t *work)
 {
@@ -623,7 +619,7 @@ static mp_rc_t find_placed(executor_t *self, mp_bytes_t payload, work_t *work)
 }
 
 /* It is no longer ours: not to be looked at any further. */
-static void refuse(executor_t *self, const mpx_header_t *header)
+static void hand_back(executor_t *self, const mpx_header_t *header)
 {
     mpx_header_t answer = {.op = MPX_OP_RETURNED,
                            .chunk = header->chunk,
@@ -633,13 +629,30 @@ static void refuse(executor_t *self, const mpx_header_t *header)
     wrote(self, mpx_now(), true);
 }
 
+/* Nobody wants the rest of a cancelled chunk; that of another one is for other workers. */
+static void give_up(executor_t *self, const work_t *work)
+{
+    mpx_header_t rest = *work->header;
+    rest.first += work->done;
+    rest.count -= work->done;
+    if (is_cancelled(self))
+        answer_with_code(self, &rest, MP_ECANCELLED);
+    else if (gives_back(self, work->job))
+        answer_with_code(self, &rest, MP_EDRAINING);
+    else
+        hand_back(self, &rest);
+}
+
 static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t payload)
 {
     if (!mpx_lane_take_up(self->lane, header->chunk)) {
-        refuse(self, header);
+        hand_back(self, header);
         return;
     }
-    work_t work = {.job = find_job(self, header->job), .header = header, .rest = payload};
+    work_t work = {.job = find_job(self, header->job),
+                   .header = header,
+                   .rest = payload,
+                   .yield_at = header->busy_ns ? mpx_now() + (int64_t)header->busy_ns : MPX_NEVER};
     if (!work.job) { /* it was refused: the ERROR is on its way and says why */
         answer_with_code(self, header, MP_ECANCELLED);
         return;
@@ -675,7 +688,7 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     if (work.done < begun.count)
         give_up(self, &work);
     self->running = NULL;
-    bool spent = self->left && !(self->left -= begun.count);
+    bool spent = self->left && !(self->left -= work.done);
     if (spent || has_grown_too_large(self))
         retire(self);
 }

@@ -208,6 +208,7 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
         .attempt = attempt_of(job, effect),
         .item_bytes = inputs.item_bytes,
         .deadline_ms = left_ms(self->now, effect->deadline),
+        .busy_ns = (uint64_t)effect->time_ns,
     };
     if (self->watcher.self)
         self->watcher.given(self->watcher.self, job->watched, header.count, header.attempt,
@@ -559,9 +560,8 @@ mp_rc_t mpx_engine_job_close(mpx_engine_t *self, int64_t now, uint64_t id)
     if (!job)
         return MP_EINVAL;
     mpx_header_t header = {.op = MPX_OP_CLOSE, .job = id};
-    int64_t service_ns = mpx_sched_job_service_ns(self->sched, id);
-    if (job->tally && service_ns)
-        job->tally->service_ns = service_ns;
+    if (job->tally)
+        mpx_tally_learn(job->tally, mpx_sched_job_service_ns(self->sched, id));
     mp_rc_t rc = mpx_sched_job_cancel(self->sched, now, id, MP_ECANCELLED);
     if (rc == MP_OK)
         rc = mpx_sched_job_close(self->sched, now, id);

@@ -133,7 +133,7 @@ static mp_rc_t on_returned(mpx_engine_t *self, int64_t now, uint64_t worker,
     mpx_chunk_info_t chunk;
     if (!mpx_sched_chunk(self->sched, header->chunk, &chunk))
         return MP_OK;
-    if (chunk.worker != worker || (header->count && chunk.started))
+    if (chunk.worker != worker || (header->count && chunk.started && !chunk.timed))
         return mpx_fault(MP_EPROTO, "a RETURNED of a chunk that was begun, or is another's");
     if (header->count == 0)
         return mpx_engine_settle(self, mpx_sched_kept(self->sched, now, header->chunk));

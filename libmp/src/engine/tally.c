@@ -41,6 +41,14 @@ void mpx_tally_count(mpx_tally_t *self, mp_rc_t rc, uint32_t n, int64_t busy_ns)
     self->busy_ns += busy_ns;
 }
 
+void mpx_tally_learn(mpx_tally_t *self, int64_t service_ns)
+{
+    if (self->service_ns == 0 || (service_ns && service_ns < self->service_ns))
+        self->service_ns = service_ns;
+    else if (service_ns)
+        self->service_ns += (service_ns - self->service_ns + 3) / 4;
+}
+
 mpx_tally_t *mpx_tallies_of(mpx_tallies_t **self, const char *task)
 {
     mpx_tallies_t *found = NULL;

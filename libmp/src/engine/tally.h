@@ -15,11 +15,15 @@ typedef struct mpx_tally {
     uint64_t cancelled;
     uint64_t other;
     int64_t busy_ns;
-    int64_t service_ns; /* of a task: what a call took in the job that ended last; 0: unknown */
+    int64_t service_ns; /* of a task: about what a call took in the latest jobs; 0: unknown */
 } mpx_tally_t;
 
 /* n more calls ended with rc, and took so long together. */
 void mpx_tally_count(mpx_tally_t *self, mp_rc_t rc, uint32_t n, int64_t busy_ns);
+
+/* A call of a job that ended took so long (0: it isn't known). What disturbs a processor makes
+ * calls longer, never shorter: so what is lower counts at once, and what is higher by and by. */
+void mpx_tally_learn(mpx_tally_t *self, int64_t service_ns);
 
 /* Those of tasks, by name, in the order of their coming. Never forgotten, so there are not more
  * than 1024: others aren't counted. */

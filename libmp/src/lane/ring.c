@@ -7,7 +7,9 @@
 
 enum {
     ALIGN = MPX_RING_ALIGN,
-    KEEP_MAX = 1 << 20 /* memory of a fragmented record that is kept for the next one */
+    KEEP_MAX = 1 << 20, /* memory of a fragmented record that is kept for the next one */
+    WARM_BYTES = 16384, /* beyond them an empty ring starts over */
+    PAGE_BYTES = 4096
 };
 
 /* Not 0: zeroed memory is no record. */
@@ -117,6 +119,21 @@ static mp_rc_t claim(mpx_ring_writer_t *self, size_t length, size_t *skip, unsig
     return MP_OK;
 }
 
+/* Let a whole record lie at the beginning of an empty ring, whose pages are in use, rather than go
+ * on to the next page. Done once a page, as the look at the reader's position costs a cache miss.
+ */
+static void start_over(mpx_ring_writer_t *self, size_t length)
+{
+    size_t offset = (size_t)(self->head & (self->size - 1));
+    size_t page = offset % PAGE_BYTES, span = span_of(length);
+    if (offset < WARM_BYTES || span > offset || (page && page + span <= PAGE_BYTES) ||
+        reload_tail(self) != MP_OK || self->tail != self->head)
+        return;
+    size_t gap = self->size - offset;
+    set_head(self->bytes + offset, SKIP, gap - sizeof(record_head_t), 0);
+    publish(self, gap);
+}
+
 /* Where a walk over the parts of a record stands. */
 typedef struct gather {
     const mp_bytes_t *part;
@@ -145,6 +162,7 @@ static mp_rc_t write_whole(mpx_ring_writer_t *self, const mp_bytes_t *parts, siz
 {
     size_t skip;
     unsigned char *at;
+    start_over(self, length);
     mp_rc_t rc = claim(self, length, &skip, &at);
     if (rc)
         return rc;
@@ -281,6 +299,8 @@ void *mpx_ring_open(mpx_ring_writer_t *self, size_t size)
     assert(!self->open && !mpx_ring_cut(self) && size <= mpx_ring_whole_max(self->size));
     size_t skip;
     unsigned char *at;
+    if (!self->broken)
+        start_over(self, size);
     if (self->broken || claim(self, size, &skip, &at))
         return NULL;
     if (skip)

@@ -7,7 +7,8 @@
  *     | ... free ... |tail  record  record  skip| record  head| ... free ... |
  *
  * A record is a 16-byte head and its payload, padded to 16, never wrapped: what doesn't
- * fit before the ring's end starts over, and a skip record fills the gap.
+ * fit before the ring's end starts over, and a skip record fills the gap. An empty ring starts over
+ * early: pages that nobody has touched yet cost more than all that is done with them.
  *
  * Each end believes only its own private copies. Of what the other end wrote it takes a
  * copy, checks it, and uses nothing but the copy; once a check fails the ring answers

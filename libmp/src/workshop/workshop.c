@@ -241,7 +241,8 @@ static mp_rc_t on_up(mpx_workshop_t *self, int64_t now, const mpx_crew_event_t *
                               .credit_bytes = CREDIT_BYTES,
                               .have = &self->options.have,
                               .shares = true,
-                              .returns = true};
+                              .returns = true,
+                              .yields = true};
     mp_rc_t rc = MP_OK;
     mpx_bench_t *bench = calloc(1, sizeof *bench);
     if (!bench)
