@@ -8,7 +8,7 @@ command -v curl >/dev/null || {
 reads=$MP_SOURCE/tests/integration/exposition.py
 
 # get PATH: its body in body, its status in $code.
-get() { code=$(curl -s -m 4 -o body -w '%{http_code}' "http://$http$1" || true); }
+get() { code=$(curl -s -m 20 -o body -w '%{http_code}' "http://$http$1" || true); }
 # answers PATH STATUS
 answers() {
     get "$1"
