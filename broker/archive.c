@@ -206,6 +206,19 @@ void mpx_archive_release(mpx_archive_t *self, mpx_kept_job_t *job, uint64_t firs
 
 /* ---- what ends on the engine ---------------------------------------------------------- */
 
+static void let_the_oldest_go(mpx_archive_t *self)
+{
+    mpx_letter_t *letter;
+    while ((letter = mpx_morgue_excess(&self->morgue))) {
+        if (self->morgue.dropped++ == 0)
+            mpx_log(self->options.log, MP_LOG_WARNING, "dead_letters_dropped", "why",
+                    "--dead-bytes is reached, so that the oldest go", NULL);
+        if (mpx_archive_is_put_down(self))
+            mpx_archive_del_letter(self->options.store, letter->number);
+        mpx_morgue_drop(&self->morgue, letter);
+    }
+}
+
 static void bury(mpx_archive_t *self, const mpx_kept_batch_t *batch, uint64_t index,
                  mp_bytes_t input, mp_bytes_t record)
 {
@@ -228,6 +241,7 @@ static void bury(mpx_archive_t *self, const mpx_kept_batch_t *batch, uint64_t in
     if (rc == MP_OK && mpx_archive_is_put_down(self))
         mpx_archive_put_letter(self->options.store, added);
     note_trouble(self, rc);
+    let_the_oldest_go(self);
     mpx_buf_free(&keep);
     mpx_buf_free(&block);
 }
@@ -322,6 +336,7 @@ static mp_rc_t load(mpx_archive_t *self, int64_t now)
         if (rc == MP_OK)
             mpx_archive_say(self, "job_loaded", job);
     }
+    let_the_oldest_go(self);
     return rc;
 }
 
@@ -400,6 +415,7 @@ mp_rc_t mpx_archive_handle_add(mpx_archive_t *self, mpx_peer_t *peer, uint64_t n
     }
     peer->job_handles++;
     DL_APPEND(job->handles, handle);
+    job->waits = MPX_WAITS_NOT;
     job->until = MPX_NEVER;
     mpx_archive_touch(self, job);
     *out = handle;
@@ -518,46 +534,6 @@ mp_rc_t mpx_archive_inform(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked
 
 /* ---- turns -------------------------------------------------------------------------- */
 
-static mp_rc_t hold_all(mpx_archive_t *self, int64_t now, bool held)
-{
-    mp_rc_t rc = MP_OK;
-    mpx_kept_job_t *job;
-    self->held = held;
-    mpx_log(self->options.log, held ? MP_LOG_WARNING : MP_LOG_INFO,
-            held ? "kept_jobs_wait" : "kept_jobs_go_on", "why",
-            held ? "--kept-bytes is reached: outcomes must be fetched, or expire" : "there is room",
-            NULL);
-    DL_FOREACH (self->jobs, job)
-        if (rc == MP_OK)
-            rc = mpx_engine_job_hold(self->options.engine, now, job->engine_id, held);
-    return rc;
-}
-
-/* Calls wait only for what fetching can give back: were jobs and their inputs alone too much,
- * nothing would ever run, or end. */
-static mp_rc_t balance(mpx_archive_t *self, int64_t now)
-{
-    uint64_t limit = self->options.kept_bytes;
-    if (!self->held && self->totals.bytes > limit && self->totals.records > limit / 4)
-        return hold_all(self, now, true);
-    if (self->held && (self->totals.bytes <= limit / 4 * 3 || self->totals.records <= limit / 8))
-        return hold_all(self, now, false);
-    return MP_OK;
-}
-
-static void let_the_oldest_go(mpx_archive_t *self)
-{
-    mpx_letter_t *letter;
-    while ((letter = mpx_morgue_excess(&self->morgue))) {
-        if (self->morgue.dropped++ == 0)
-            mpx_log(self->options.log, MP_LOG_WARNING, "dead_letters_dropped", "why",
-                    "--dead-bytes is reached, so that the oldest go", NULL);
-        if (mpx_archive_is_put_down(self))
-            mpx_archive_del_letter(self->options.store, letter->number);
-        mpx_morgue_drop(&self->morgue, letter);
-    }
-}
-
 mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
 {
     mpx_kept_job_t *job, *next;
@@ -572,9 +548,9 @@ mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
             job->head_changed = false;
         }
     }
-    mpx_archive_expire(self, now);
-    let_the_oldest_go(self);
-    mp_rc_t rc = balance(self, now);
+    mp_rc_t rc = mpx_archive_expire(self, now);
+    if (rc == MP_OK)
+        rc = mpx_archive_balance(self, now);
     return rc == MP_OK ? self->trouble : rc;
 }
 

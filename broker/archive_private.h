@@ -85,7 +85,11 @@ bool mpx_archive_is_used_up(const mpx_kept_job_t *job);
 bool mpx_archive_is_complete(const mpx_kept_job_t *job);
 /* Of one that was touched: from when on it is forgotten, and not waited for its maker. */
 void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
-void mpx_archive_expire(mpx_archive_t *self, int64_t now);
+/* What nobody has come for is forgotten, and while calls wait for room one job at a time is given
+ * up. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now);
+/* At --kept-bytes calls wait until there is room. MP_OK; MP_ENOMEM. */
+mp_rc_t mpx_archive_balance(mpx_archive_t *self, int64_t now);
 
 /* The body of a Keep that was checked. `until` is now. MP_OK; MP_ENOMEM; MP_EPROTO. */
 mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_kept_job_t **out);

@@ -1,4 +1,4 @@
-/* When a job is forgotten, and when it is whole without its maker. */
+/* When a job is forgotten, or given up for want of room, and when it is whole without its maker. */
 #include "archive_private.h"
 
 #include "clock.h"
@@ -36,24 +36,105 @@ static void set_return(const mpx_archive_t *self, int64_t now, mpx_kept_job_t *j
         job->maker_until = now + self->options.return_ms * MPX_MS;
 }
 
-void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
+/* ---- room --------------------------------------------------------------------------- */
+
+static mp_rc_t hold_all(mpx_archive_t *self, int64_t now, bool held)
 {
-    bool waits = !job->handles && job->ended == job->count;
+    mp_rc_t rc = MP_OK;
+    mpx_kept_job_t *job;
+    self->held = held;
+    mpx_log(self->options.log, held ? MP_LOG_WARNING : MP_LOG_INFO,
+            held ? "kept_jobs_wait" : "kept_jobs_go_on", "why",
+            held ? "--kept-bytes is reached: outcomes must be fetched, or expire" : "there is room",
+            NULL);
+    DL_FOREACH (self->jobs, job) {
+        if (rc == MP_OK)
+            rc = mpx_engine_job_hold(self->options.engine, now, job->engine_id, held);
+        mpx_archive_set_times(self, now, job);
+    }
+    return rc;
+}
+
+/* Calls wait only for what fetching can give back: were jobs and their inputs alone too much,
+ * nothing would ever run, or end. */
+static bool is_short_of_room(const mpx_archive_t *self)
+{
+    uint64_t limit = self->options.kept_bytes;
+    uint64_t bytes = self->held ? limit / 4 * 3 : limit;
+    uint64_t records = self->held ? limit / 8 : limit / 4;
+    return self->totals.bytes > bytes && self->totals.records > records;
+}
+
+mp_rc_t mpx_archive_balance(mpx_archive_t *self, int64_t now)
+{
+    bool held = is_short_of_room(self);
+    return held == self->held ? MP_OK : hold_all(self, now, held);
+}
+
+/* ---- time --------------------------------------------------------------------------- */
+
+static int64_t keep_ns(const mpx_archive_t *self, const mpx_kept_job_t *job)
+{
     uint64_t most = (uint64_t)self->options.keep_ms;
     uint64_t keep_ms = job->keep.keep_ms && job->keep.keep_ms < most ? job->keep.keep_ms : most;
+    return (int64_t)keep_ms * MPX_MS;
+}
+
+/* Who is there may fetch, and so make room; but not of a job with a key, whose outcomes stay. What
+ * has no outcomes takes none of the room that others wait for. */
+static mpx_kept_wait_t waits_for(const mpx_archive_t *self, const mpx_kept_job_t *job)
+{
+    if (job->ended == job->count)
+        return job->handles ? MPX_WAITS_NOT : MPX_WAITS_FOR_CLIENT;
+    bool can_make_room = job->handles && !mpx_kept_job_shared(job);
+    bool takes_room = self->held && job->ended > job->freed;
+    return takes_room && !can_make_room ? MPX_WAITS_FOR_ROOM : MPX_WAITS_NOT;
+}
+
+void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
+{
+    mpx_kept_wait_t waits = waits_for(self, job);
     set_return(self, now, job);
-    if (!waits)
-        job->until = MPX_NEVER;
-    else if (job->until == MPX_NEVER)
-        job->until = now + (int64_t)keep_ms * MPX_MS;
+    if (waits != job->waits)
+        job->until = waits ? now + keep_ns(self, job) : MPX_NEVER;
+    job->waits = waits;
     self->next_expiry = mpx_earlier(self->next_expiry, mpx_earlier(job->until, job->maker_until));
 }
 
-void mpx_archive_expire(mpx_archive_t *self, int64_t now)
+/* What would have been its outcomes may be dead letters. */
+static mp_rc_t give_up(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
-    mpx_kept_job_t *job, *next;
+    mpx_log(self->options.log, MP_LOG_WARNING, "job_given_up", "job", job->keep.id, "why",
+            "--kept-bytes is reached, and nobody has come for its outcomes", NULL);
+    job->head_changed = true;
+    mpx_archive_touch(self, job);
+    mp_rc_t rc =
+        mpx_kept_job_fail(job, now, MP_ELIMIT,
+                          "not run: the broker has no room for its outcome (--kept-bytes), "
+                          "and those of its job were not taken within keep_ms");
+    if (job->handles)
+        mpx_archive_set_times(self, now, job);
+    else
+        mpx_archive_drop(self, now, job);
+    return rc;
+}
+
+/* The one of two whose time is over that takes more. What still runs has another time. */
+static mpx_kept_job_t *larger(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,
+                              mpx_kept_job_t *other)
+{
+    if (mpx_kept_job_runs(job)) {
+        job->until = now + keep_ns(self, job);
+        return other;
+    }
+    return other && other->bytes >= job->bytes ? other : job;
+}
+
+mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now)
+{
+    mpx_kept_job_t *job, *next, *largest = NULL;
     if (self->next_expiry > now)
-        return;
+        return MP_OK;
     self->next_expiry = MPX_NEVER;
     DL_FOREACH_SAFE (self->jobs, job, next) {
         if (job->maker_until <= now) {
@@ -61,12 +142,15 @@ void mpx_archive_expire(mpx_archive_t *self, int64_t now)
             job->maker_until = MPX_NEVER;
             mpx_archive_touch(self, job);
         }
-        if (job->until <= now) {
+        if (job->until <= now && job->waits == MPX_WAITS_FOR_CLIENT) {
             mpx_archive_say(self, "job_expired", job);
             mpx_archive_drop(self, now, job);
-        } else {
-            self->next_expiry =
-                mpx_earlier(self->next_expiry, mpx_earlier(job->until, job->maker_until));
+            continue;
         }
+        if (job->until <= now)
+            largest = larger(self, now, job, largest);
+        self->next_expiry =
+            mpx_earlier(self->next_expiry, mpx_earlier(job->until, job->maker_until));
     }
+    return largest && is_short_of_room(self) ? give_up(self, now, largest) : MP_OK;
 }

@@ -1,6 +1,7 @@
 #include "kept_job.h"
 
 #include "clock.h"
+#include "explain.h"
 #include "fault.h"
 
 #include <stdlib.h>
@@ -377,11 +378,23 @@ mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count)
     return MP_OK;
 }
 
-mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now)
+mp_rc_t mpx_kept_job_fail(mpx_kept_job_t *self, int64_t now, mp_rc_t rc, const char *words)
 {
     self->closed = true;
+    return mpx_engine_job_fail(self->engine, now, self->engine_id, rc, words);
+}
+
+mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now)
+{
     self->cancelled = self->cancelled || self->ended < self->count;
-    return mpx_engine_job_fail(self->engine, now, self->engine_id, MP_ECANCELLED, "cancelled");
+    return mpx_kept_job_fail(self, now, MP_ECANCELLED, "cancelled");
+}
+
+bool mpx_kept_job_runs(const mpx_kept_job_t *self)
+{
+    mpx_job_view_t view;
+    const mpx_sched_t *sched = mpx_engine_view(self->engine, self->engine_id).sched;
+    return mpx_sched_view_job(sched, self->engine_id, &view) && view.given > 0;
 }
 
 /* ---- from a disk -------------------------------------------------------------------- */

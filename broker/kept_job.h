@@ -59,6 +59,13 @@ typedef struct mpx_kept_hooks {
     void (*emptied)(void *self, const mpx_kept_batch_t *batch);
 } mpx_kept_hooks_t;
 
+/* What for, while its time runs. */
+typedef enum mpx_kept_wait {
+    MPX_WAITS_NOT,
+    MPX_WAITS_FOR_CLIENT, /* all calls have ended, and outcomes may be fetched */
+    MPX_WAITS_FOR_ROOM    /* calls are held, and nobody is there who could make room */
+} mpx_kept_wait_t;
+
 struct mpx_kept_job {
     uint64_t number;
     uint64_t created_ms; /* of the Unix epoch */
@@ -86,10 +93,11 @@ struct mpx_kept_job {
     struct mpx_handle *handles;
     struct mpx_handle *taker; /* who takes outcomes, of a job without a key */
     uint64_t unheard_bytes;   /* of its calls' output, since somebody heard of it */
-    int64_t until;            /* then it is forgotten */
-    bool maker_is_away;       /* it isn't closed, and who can put more may come back */
-    int64_t maker_until;      /* until then */
-    bool head_changed;        /* since it was put down */
+    mpx_kept_wait_t waits;
+    int64_t until;       /* then it is forgotten, or given up for want of room */
+    bool maker_is_away;  /* it isn't closed, and who can put more may come back */
+    int64_t maker_until; /* until then */
+    bool head_changed;   /* since it was put down */
     bool touched;
     bool unlisted;
     UT_hash_handle by_id;
@@ -123,6 +131,10 @@ mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
 /* It has so many calls, and no more will come. MP_OK; MP_EEXIST it has others. */
 mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count);
 mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now);
+/* Its open calls end with that, and no more can come. */
+mp_rc_t mpx_kept_job_fail(mpx_kept_job_t *self, int64_t now, mp_rc_t rc, const char *words);
+/* Whether a worker has calls of it. */
+bool mpx_kept_job_runs(const mpx_kept_job_t *self);
 
 /* Append records of outcomes from `first` on that are there, one after another, at least one and up
  * to so many bytes; *count may be 0. MP_OK; MP_ENOMEM. */

@@ -34,6 +34,22 @@ says err '(--kept-bytes), .*fetch or drop some'
 status 0 "$MP" job fetch small
 same out five
 
+# -- dead letters: the oldest go
+seq 60 | sed "s/\$/ $(head -c 1000 line)/" >many
+status 1 "$MP" map --dead-letters -- false <many
+status 0 "$MP" dead list --json
+count=$(wc -l <out)
+[ "$count" -gt 5 ] && [ "$count" -lt 60 ] || fail "$count letters are left"
+says out '"index":59,'
+says broker.err dead_letters_dropped
+
+# -- a broker that has no room waits for somebody to fetch
+kill "$worker" "$broker"
+exits "$broker" 0
+start_broker --keep-ms 3600000 --kept-bytes 400000
+export MP_BROKER=$url
+start_worker two --procs 2 --allow-exec
+
 # -- results over it make calls wait, until somebody comes for those that there are
 status 0 "$MP" map --detach --id output --shell -- 'cat line; echo {}' < <(seq 12)
 wait_for grep -q kept_jobs_wait broker.err
@@ -45,14 +61,23 @@ seq 12 >twelve
 same numbers twelve
 says broker.err kept_jobs_go_on
 
-# -- dead letters: the oldest go
-seq 60 | sed "s/\$/ $(head -c 1000 line)/" >many
-status 1 "$MP" map --dead-letters -- false <many
-status 0 "$MP" dead list --json
-count=$(wc -l <out)
-[ "$count" -gt 5 ] && [ "$count" -lt 60 ] || fail "$count letters are left"
-says out '"index":59,'
-says broker.err dead_letters_dropped
+# -- nobody comes: who takes the room is given up, not who waits for it, and the rest can be run again
+status 0 "$MP" map --detach --id patient --delay-ms $((slower * 2000)) -- echo <five
+status 0 "$MP" map --detach --id hog --keep-ms $((slower * 3000)) --shell -- 'cat line; echo {}' < <(seq 12)
+wait_for gone_job hog
+says broker.err 'job_given_up.*hog'
+status 1 "$MP" job fetch hog
+says err 'no job hog is kept'
+status 0 "$MP" job fetch patient
+same out five
+status 0 "$MP" dead list
+says out 'job hog, call 11: MP_ELIMIT: not run: .*--kept-bytes'
+status 0 "$MP" dead drop --all
+# What has a key stays when it is fetched, so that its client waits in vain for room.
+status 1 "$MP" map --key large --id large --keep-ms $((slower * 1000)) --shell -- 'cat line; echo {}' < <(seq 12)
+says err 'MP_ELIMIT\|--kept-bytes'
+[ "$(wc -l <out)" -ge 2 ] || fail "what has run of it is not given"
+wait_for gone_job large
 
 # -- what was only in memory is gone with the broker, and its clients are told so
 status 0 "$MP" map --detach --id lost -- echo <five

@@ -11,7 +11,10 @@
  * it has acknowledged survives its own death if it has a data directory. A job is kept until all of
  * its outcomes have been taken, or until nobody has come for keep_ms since its last call ended and
  * its last client left. All jobs together are bounded by the broker's --kept-bytes: at the limit
- * inputs are refused with MP_ELIMIT.
+ * inputs are refused with MP_ELIMIT, and calls wait until outcomes are taken or expire. A job that
+ * has outcomes then, and for which nobody comes for keep_ms, is given up: the rest of its calls end
+ * with MP_ELIMIT, not run, and leave dead letters if its calls do, and it is forgotten. So does the
+ * rest of a job with a key, which frees nothing when it is fetched; who has it open is told.
  *
  * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
  * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and

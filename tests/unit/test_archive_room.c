@@ -1,0 +1,241 @@
+/* Kept jobs: how long they stay, and how much room they have. */
+#include "archive_kit.h"
+
+START_TEST(test_time_and_bytes)
+{
+    begin(65536, 0);
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.keep_ms = 100;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "a", true));
+    work_off(0, MP_OK);
+    turn(5 * MS);
+    ck_assert_int_eq(mpx_archive_deadline(archive), INT64_MAX);
+    mpx_archive_gone(archive, &one);
+    turn(10 * MS);
+    ck_assert_int_eq(mpx_archive_deadline(archive), 110 * (int64_t)MS);
+    turn(109 * MS);
+    wanted = keep_of("j", "", 8);
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(&one, 1, wanted, "t"));
+    only(MPX_OP_JOB_INFO);
+    turn(1000 * (int64_t)MS);
+    mpx_archive_gone(archive, &one);
+    turn(1000 * (int64_t)MS);
+    turn(1100 * (int64_t)MS);
+    OK(keep(&one, 1, wanted, "t"));
+    answered(MPX_OP_JOB_KEEP, MP_ENOTFOUND);
+    char id[] = "a";
+    for (mp_rc_t code = MP_OK; code == MP_OK; id[0]++) {
+        ck_assert_int_le(id[0], 'z' + 30);
+        OK(keep(&one, (uint64_t)id[0], keep_of(id, "", 7), "t"));
+        code = (mp_rc_t)sent[0].header.code;
+        ck_assert(code == MP_OK || code == MP_ELIMIT);
+        sent_count = 0;
+        if (id[0] == 'z')
+            id[0] = 'A' - 1;
+        if (id[0] == 'Z')
+            break;
+    }
+    end();
+}
+END_TEST
+
+/* What is kept of so many calls is more than the limit before one of them has run. */
+START_TEST(test_jobs_alone_are_too_much)
+{
+    enum { LIMIT = 65536, CALLS = 1025 };
+    char letters[CALLS] = {0};
+    uint64_t had = 0;
+    begin(LIMIT, 0);
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    memset(letters, 'x', CALLS - 1);
+    sent_count = 0;
+    letters[900] = 0;
+    OK(put(&one, 1, 0, letters, false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    letters[900] = 'x';
+    OK(put(&one, 1, 900, letters + 900, false));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(put(&one, 1, CALLS - 1, "x", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    for (int i = 0; i < 4 * CALLS && had < CALLS; i++) {
+        mpx_header_t wanted = {.op = MPX_OP_JOB_TAKE, .nonce = 1, .first = had, .bytes = 100};
+        work_off(0, MP_OK);
+        OK(ask(&one, 0, wanted, NULL, 0));
+        had += sent_count ? only(MPX_OP_JOB_GIVE)->header.count : 0;
+    }
+    ck_assert_uint_eq(had, CALLS);
+    end();
+}
+END_TEST
+
+/* So many calls that the outcomes of some are all the room that there is. */
+enum { TIGHT_BYTES = 65536, MANY_CALLS = 900, LARGE_BYTES = 200 };
+
+/* The worker has few of its calls at a time. */
+static mpx_keep_t large_of(const char *key)
+{
+    mpx_keep_t wanted = keep_of("large", key, 7);
+    wanted.keep_ms = 100;
+    wanted.chunk_calls = 1;
+    return wanted;
+}
+
+static void put_many(mpx_peer_t *peer, uint64_t nonce)
+{
+    char letters[MANY_CALLS + 1] = {0};
+    memset(letters, 'x', MANY_CALLS);
+    OK(put(peer, nonce, 0, letters, true));
+}
+
+/* The worker does a chunk, with large outcomes. How many calls. */
+static uint32_t enlarge(int64_t now)
+{
+    static const unsigned char values[MANY_CALLS * LARGE_BYTES];
+    const mpx_header_t *given = &work[0].header;
+    ck_assert_uint_gt(work_count, 0);
+    mpx_header_t header = {.op = MPX_OP_RESULT,
+                           .chunk = given->chunk,
+                           .first = given->first,
+                           .count = given->count,
+                           .item_bytes = LARGE_BYTES,
+                           .busy_ns = given->count * (uint64_t)MS};
+    memmove(work, work + 1, --work_count * sizeof *work);
+    OK(mpx_engine_message(engine, now, WORKER, &header,
+                          (mp_bytes_t){values, header.count * (size_t)LARGE_BYTES}));
+    turn(now);
+    return header.count;
+}
+
+/* Until it is given no more. How many calls. */
+static size_t enlarge_all(int64_t now)
+{
+    size_t calls = 0;
+    while (work_count)
+        calls += enlarge(now);
+    return calls;
+}
+
+static bool is_there(mpx_peer_t *peer, const char *id)
+{
+    mpx_keep_t wanted = keep_of(id, "", 99);
+    mpx_header_t leave = {.op = MPX_OP_JOB_FREE, .nonce = 99, .kind = MPX_JOB_LEAVE};
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(peer, 99, wanted, "t"));
+    bool there = sent[0].header.op == MPX_OP_JOB_INFO;
+    if (there)
+        OK(ask(peer, 0, leave, NULL, 0));
+    sent_count = 0;
+    return there;
+}
+
+static size_t count_letters(mpx_peer_t *peer)
+{
+    mpx_dead_order_t order = {.what = MPX_DEAD_LIST};
+    mpx_buf_t body = {0};
+    OK(mpx_dead_order_pack(&order, &body));
+    sent_count = 0;
+    OK(ask(peer, 0, (mpx_header_t){.op = MPX_OP_JOB_DEAD, .nonce = 98}, body.data, body.size));
+    mpx_buf_free(&body);
+    size_t count = sent_count - 1;
+    sent_count = 0;
+    return count;
+}
+
+START_TEST(test_who_takes_the_room_and_is_abandoned_is_given_up)
+{
+    const int64_t held_at = 1000 * (int64_t)MS;
+    begin(TIGHT_BYTES, 40000);
+    mpx_keep_t wanted = keep_of("waits", "", 7);
+    wanted.delay_ms = 500;
+    OK(keep(&two, 1, wanted, "t"));
+    OK(put(&two, 1, 0, "abc", true));
+    mpx_archive_gone(archive, &two);
+    wanted = large_of("");
+    wanted.dead_letters = true;
+    OK(keep(&one, 1, wanted, "t"));
+    put_many(&one, 1);
+    mpx_archive_gone(archive, &one);
+    size_t ended = enlarge_all(held_at);
+    ck_assert_uint_gt(ended, 0);
+    ck_assert_uint_lt(ended, MANY_CALLS);
+    OK(mpx_engine_tick(engine, held_at)); /* the delay of the other one is over; it is held */
+    ck_assert_uint_eq(work_count, 0);
+    turn(held_at + 99 * MS);
+    ck_assert_uint_eq(count_letters(&one), 0);
+    turn(held_at + 100 * MS);
+    ck_assert_uint_gt(count_letters(&one), 0); /* what was not run can be */
+    ck_assert(!is_there(&one, "large"));
+    ck_assert_uint_eq(work_off(held_at, MP_OK), 3);
+    ck_assert(is_there(&two, "waits"));
+    end();
+}
+END_TEST
+
+START_TEST(test_what_runs_is_not_given_up)
+{
+    begin(TIGHT_BYTES, 0);
+    mpx_keep_t wanted = large_of("");
+    OK(keep(&one, 1, wanted, "t"));
+    put_many(&one, 1);
+    mpx_archive_gone(archive, &one);
+    while (mpx_archive_deadline(archive) == INT64_MAX)
+        enlarge(0);
+    ck_assert_uint_gt(work_count, 0); /* the worker has some yet */
+    turn(100 * MS);
+    turn(199 * MS);
+    ck_assert(is_there(&one, "large"));
+    enlarge_all(199 * MS);
+    turn(298 * MS);
+    ck_assert(is_there(&one, "large"));
+    turn(298 * MS); /* who looked has gone */
+    turn(398 * MS);
+    ck_assert(!is_there(&one, "large"));
+    end();
+}
+END_TEST
+
+/* Outcomes of a job with a key are not freed by fetching them. */
+START_TEST(test_a_job_with_a_key_that_is_too_large_ends)
+{
+    uint64_t had = 0;
+    begin(TIGHT_BYTES, 0);
+    mpx_keep_t wanted = large_of("key");
+    OK(keep(&one, 1, wanted, "t"));
+    put_many(&one, 1);
+    size_t ended = enlarge_all(0);
+    ck_assert_uint_lt(ended, MANY_CALLS);
+    sent_count = 0;
+    turn(99 * MS);
+    OK(mpx_archive_flush(archive, 100 * MS));
+    OK(mpx_archive_settle(archive, 100 * MS, MP_OK));
+    for (bool over = false; !over;) {
+        mpx_header_t next = {.op = MPX_OP_JOB_TAKE, .nonce = 1, .first = had, .bytes = 1};
+        OK(ask(&one, 100 * MS, next, NULL, 0));
+        const sent_t *given = only(MPX_OP_JOB_GIVE);
+        mp_bytes_t rest = {given->payload, given->size};
+        mpx_record_t record;
+        over = given->header.code == MP_EOF;
+        for (uint32_t i = 0; i < given->header.count; i++) {
+            OK(mpx_record_next(&rest, &record));
+            ck_assert_int_eq(record.rc, had++ < ended ? MP_OK : MP_ELIMIT);
+        }
+    }
+    ck_assert_uint_eq(had, MANY_CALLS);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {test_time_and_bytes,
+                                  test_jobs_alone_are_too_much,
+                                  test_who_takes_the_room_and_is_abandoned_is_given_up,
+                                  test_what_runs_is_not_given_up,
+                                  test_a_job_with_a_key_that_is_too_large_ends,
+                                  NULL};
+    return suite_run("archive_room", tests, 20);
+}
