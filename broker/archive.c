@@ -142,7 +142,9 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_
     (*out)->created_ms = unix_ms();
     (*out)->head_changed = true;
     mpx_archive_say(self, "job_kept", *out);
-    return MP_OK;
+    return self->options.store
+               ? mpx_engine_job_hold(self->options.engine, now, (*out)->engine_id, true)
+               : MP_OK;
 }
 
 static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
@@ -337,6 +339,7 @@ static mp_rc_t load(mpx_archive_t *self, int64_t now)
             mpx_archive_say(self, "job_loaded", job);
     }
     let_the_oldest_go(self);
+    self->sure_number = self->last_number;
     return rc;
 }
 
@@ -524,7 +527,8 @@ mp_rc_t mpx_archive_inform(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked
     mpx_kept_info_t info;
     mpx_archive_describe(job, mpx_now(), &info);
     info.fresh = fresh;
-    mpx_header_t header = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = (uint32_t)asked};
+    mpx_op_t kind = asked == MPX_OP_JOB_DEAD ? MPX_OP_JOB_KEEP : asked; /* it was requeued */
+    mpx_header_t header = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = (uint32_t)kind};
     mpx_buf_clear(&self->scratch);
     mp_rc_t rc = mpx_kept_info_pack(&info, &self->scratch);
     return rc == MP_OK
@@ -572,17 +576,30 @@ static void rewrite(mpx_archive_t *self, int64_t now)
         mpx_archive_touch(self, job);
     }
     DL_FOREACH (self->morgue.letters, letter)
-        mpx_archive_put_letter(store, letter);
+        if (!letter->leaves)
+            mpx_archive_put_letter(store, letter);
     self->stale = mpx_store_commit(store) != MP_OK;
     self->changed = self->stale;
     self->retry_at = now + RETRY_MS * MPX_MS;
 }
 
-static void send_reply(const mpx_archive_t *self, const mpx_reply_t *reply, mp_rc_t rc)
+/* A JOB_KEEP is refused after all. */
+static void take_back_handle(mpx_archive_t *self, const mpx_reply_t *reply)
+{
+    mpx_handle_t *handle = mpx_archive_handle(self, reply->peer, reply->header.nonce);
+    if (!handle)
+        return;
+    handle->job->maker_is_away |= handle->may_put;
+    mpx_archive_handle_drop(self, handle);
+}
+
+static void send_reply(mpx_archive_t *self, const mpx_reply_t *reply, mp_rc_t rc)
 {
     mpx_header_t header = reply->header;
     mp_bytes_t payload = {reply->payload, reply->size};
     if (rc != MP_OK && header.code == 0) {
+        if (reply->asked == MPX_OP_JOB_KEEP)
+            take_back_handle(self, reply);
         header = (mpx_header_t){.op = MPX_OP_JOB_DONE,
                                 .nonce = header.nonce,
                                 .kind = (uint32_t)reply->asked,
@@ -654,6 +671,25 @@ static void answer(mpx_archive_t *self, mp_rc_t rc)
     }
 }
 
+/* What was asked since the last commit is done, and new jobs may run; or it is as if these, and
+ * letters that leave, had not been asked for: what is refused can be asked again. */
+static mp_rc_t conclude(mpx_archive_t *self, int64_t now, bool done)
+{
+    mp_rc_t rc = MP_OK;
+    mpx_kept_job_t *job = self->jobs ? self->jobs->prev : NULL;
+    while (job && job->number > self->sure_number && rc == MP_OK) {
+        mpx_kept_job_t *before = job == self->jobs ? NULL : job->prev;
+        if (done)
+            rc = mpx_engine_job_hold(self->options.engine, now, job->engine_id, self->held);
+        else
+            mpx_archive_drop(self, now, job);
+        job = before;
+    }
+    self->sure_number = self->last_number;
+    mpx_morgue_settle(&self->morgue, done);
+    return rc;
+}
+
 /* Those without credit stay to be looked at. */
 static mp_rc_t serve_touched(mpx_archive_t *self)
 {
@@ -680,9 +716,10 @@ mp_rc_t mpx_archive_settle(mpx_archive_t *self, int64_t now, mp_rc_t rc)
         rewrite(self, now);
     if (!self->stale)
         self->changed = false;
+    mp_rc_t ours = conclude(self, now, !self->stale);
     answer(self, self->stale ? (rc != MP_OK ? rc : MP_ENOSPACE) : MP_OK);
-    if (self->stale)
-        return MP_OK; /* what isn't on the disk isn't given */
+    if (self->stale || ours != MP_OK)
+        return ours; /* what isn't on the disk isn't given */
     rc = serve_touched(self);
     answer(self, MP_OK);
     return rc;

@@ -98,7 +98,7 @@ static void letter_drop(mpx_archive_t *self, mpx_letter_t *letter)
 {
     if (mpx_archive_is_put_down(self))
         mpx_archive_del_letter(self->options.store, letter->number);
-    mpx_morgue_drop(&self->morgue, letter);
+    mpx_morgue_leave(&self->morgue, letter);
 }
 
 /* How many there were. */
@@ -204,7 +204,7 @@ static mp_rc_t requeue(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint6
     choice_t choice = {.order = order, .morgue = &self->morgue};
     const mpx_kept_job_t *made = mpx_archive_find_id(self, order->id);
     if (made && made->keep.token == order->token) /* it was asked before, and the answer was lost */
-        return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, made, false);
+        return mpx_archive_inform(self, peer, MPX_OP_JOB_DEAD, nonce, made, false);
     mp_rc_t rc = check_requeue(self, order, &count);
     if (rc == MP_OK)
         rc = make_job(self, now, choose(&choice), order, &job);
@@ -218,7 +218,7 @@ static mp_rc_t requeue(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint6
         return mpx_archive_refuse(self, peer, MPX_OP_JOB_DEAD, nonce, rc);
     }
     (void)drop_all(self, order);
-    return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, job, true);
+    return mpx_archive_inform(self, peer, MPX_OP_JOB_DEAD, nonce, job, true);
 }
 
 mp_rc_t mpx_archive_dead(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,

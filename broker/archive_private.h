@@ -49,6 +49,7 @@ struct mpx_archive {
     mpx_kept_job_t *keys;  /* by key, those that have one */
     mpx_kept_job_t *found; /* while records are read: the last one's */
     uint64_t last_number;
+    uint64_t sure_number; /* of the last one that is not refused any more */
     mpx_handle_t *handles;
     mpx_morgue_t morgue;
     mpx_reply_t *replies;

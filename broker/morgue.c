@@ -78,19 +78,26 @@ mpx_letter_t *mpx_morgue_excess(mpx_morgue_t *self)
     return self->bytes > self->max_bytes ? self->letters : NULL;
 }
 
-mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number)
+static mpx_letter_t *look_up(const mpx_morgue_t *self, uint64_t number)
 {
     mpx_letter_t *letter = NULL;
     HASH_FIND(hh, self->by_number, &number, sizeof number, letter);
     return letter;
 }
 
+mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number)
+{
+    mpx_letter_t *letter = look_up(self, number);
+    return letter && !letter->leaves ? letter : NULL;
+}
+
 mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const char *task)
 {
-    mpx_letter_t *letter = mpx_morgue_find(self, after);
+    mpx_letter_t *letter = look_up(self, after);
     letter = letter ? letter->next : self->letters;
     for (; letter; letter = letter->next)
-        if (letter->number > after && (!*task || strcmp(letter->task, task) == 0))
+        if (letter->number > after && !letter->leaves &&
+            (!*task || strcmp(letter->task, task) == 0))
             return letter;
     return NULL;
 }
@@ -100,7 +107,28 @@ void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter)
     HASH_DEL(self->by_number, letter);
     DL_DELETE(self->letters, letter);
     self->bytes -= letter->size + LETTER_COST;
+    self->leaving -= letter->leaves;
     free(letter);
+}
+
+void mpx_morgue_leave(mpx_morgue_t *self, mpx_letter_t *letter)
+{
+    self->leaving += !letter->leaves;
+    letter->leaves = true;
+}
+
+void mpx_morgue_settle(mpx_morgue_t *self, bool gone)
+{
+    mpx_letter_t *letter, *next;
+    if (self->leaving == 0)
+        return;
+    DL_FOREACH_SAFE (self->letters, letter, next) {
+        if (letter->leaves && gone)
+            mpx_morgue_drop(self, letter);
+        else
+            letter->leaves = false;
+    }
+    self->leaving = 0;
 }
 
 void mpx_morgue_free(mpx_morgue_t *self)

@@ -1,6 +1,7 @@
 /* morgue.h: dead letters: calls that ended badly, with what they were to do and how they ended.
  *
  * Only a list, the oldest first, bounded by bytes. A letter is one block, as it lies on the disk.
+ * One that leaves isn't found any more, but comes back if the disk doesn't let it go.
  */
 #ifndef MPX_MORGUE_H
 #define MPX_MORGUE_H
@@ -21,6 +22,7 @@ typedef struct mpx_letter {
     mp_bytes_t keep;     /* a Keep: how its job was run */
     mp_bytes_t input;
     mp_bytes_t record; /* packed */
+    bool leaves;
     bool unlisted;
     UT_hash_handle hh;
     size_t size;
@@ -32,6 +34,7 @@ typedef struct mpx_morgue {
     uint64_t bytes;
     uint64_t last_number;
     uint64_t dropped; /* for want of room, since the start */
+    size_t leaving;   /* so many */
     mpx_letter_t *letters;
     mpx_letter_t *by_number;
 } mpx_morgue_t;
@@ -46,6 +49,10 @@ mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number);
 /* The first one behind a number, of that task ("": of any); or NULL. */
 mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const char *task);
 void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter);
+/* To be dropped by mpx_morgue_settle. */
+void mpx_morgue_leave(mpx_morgue_t *self, mpx_letter_t *letter);
+/* Those that leave are gone, or they stay. */
+void mpx_morgue_settle(mpx_morgue_t *self, bool gone);
 void mpx_morgue_free(mpx_morgue_t *self);
 
 /* What is told of it. Strings are valid until both arenas are freed. MP_OK; MP_EPROTO; MP_ENOMEM.

@@ -8,6 +8,7 @@
 #include "suite.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define OK(call) ck_assert_int_eq((call), MP_OK)
@@ -23,6 +24,8 @@ typedef struct sent {
 
 static mpx_engine_t *engine;
 static mpx_archive_t *archive;
+static mpx_store_t *store; /* NULL: in memory */
+static bool disk_is_full;
 static mpx_log_t quiet;
 static mpx_peer_t one = {.id = 11}, two = {.id = 12};
 static sent_t sent[SENT_MAX]; /* to clients */
@@ -80,6 +83,7 @@ static inline void begin(uint64_t kept_bytes, uint64_t dead_bytes)
     mpx_log_init(&quiet, MP_LOG_ERROR, STDERR_FILENO);
     OK(mpx_engine_new(&transport, "here", &engine));
     mpx_archive_options_t options = {.engine = engine,
+                                     .store = store,
                                      .kept_bytes = kept_bytes,
                                      .keep_ms = KEEP_MS,
                                      .dead_bytes = dead_bytes,
@@ -98,10 +102,24 @@ static inline void end(void)
     mpx_engine_destroy(&engine);
 }
 
+/* While it is set no file can become longer. */
+static inline void limit_disk(bool is_full)
+{
+    struct rlimit limit;
+    OK(getrlimit(RLIMIT_FSIZE, &limit));
+    limit.rlim_cur = is_full ? 0 : limit.rlim_max;
+    OK(setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+/* The disk is full for a moment only: Check's messages need one, too. */
 static inline void turn(int64_t now)
 {
-    OK(mpx_archive_flush(archive, now));
-    OK(mpx_archive_settle(archive, now, MP_OK));
+    limit_disk(disk_is_full);
+    mp_rc_t flushed = mpx_archive_flush(archive, now);
+    mp_rc_t settled = mpx_archive_settle(archive, now, store ? mpx_store_commit(store) : MP_OK);
+    limit_disk(false);
+    OK(flushed);
+    OK(settled);
 }
 
 /* What has been sent since; the only one. */
@@ -201,6 +219,34 @@ static inline void gives(const sent_t *message, uint64_t first, const char *lett
         ck_assert_mem_eq(record.value.data, letters, 1);
     }
     ck_assert_uint_eq(rest.size, 0);
+}
+
+/* A moment's look. */
+static inline bool is_there(mpx_peer_t *peer, const char *id)
+{
+    mpx_keep_t wanted = keep_of(id, "", 99);
+    mpx_header_t leave = {.op = MPX_OP_JOB_FREE, .nonce = 99, .kind = MPX_JOB_LEAVE};
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(peer, 99, wanted, "t"));
+    bool there = sent[0].header.op == MPX_OP_JOB_INFO;
+    if (there)
+        OK(ask(peer, 0, leave, NULL, 0));
+    sent_count = 0;
+    return there;
+}
+
+static inline size_t count_letters(mpx_peer_t *peer)
+{
+    mpx_dead_order_t order = {.what = MPX_DEAD_LIST};
+    mpx_buf_t body = {0};
+    OK(mpx_dead_order_pack(&order, &body));
+    sent_count = 0;
+    OK(ask(peer, 0, (mpx_header_t){.op = MPX_OP_JOB_DEAD, .nonce = 98}, body.data, body.size));
+    mpx_buf_free(&body);
+    size_t count = sent_count - 1;
+    sent_count = 0;
+    return count;
 }
 
 #endif

@@ -118,33 +118,6 @@ static size_t enlarge_all(int64_t now)
     return calls;
 }
 
-static bool is_there(mpx_peer_t *peer, const char *id)
-{
-    mpx_keep_t wanted = keep_of(id, "", 99);
-    mpx_header_t leave = {.op = MPX_OP_JOB_FREE, .nonce = 99, .kind = MPX_JOB_LEAVE};
-    wanted.attach = true;
-    sent_count = 0;
-    OK(keep(peer, 99, wanted, "t"));
-    bool there = sent[0].header.op == MPX_OP_JOB_INFO;
-    if (there)
-        OK(ask(peer, 0, leave, NULL, 0));
-    sent_count = 0;
-    return there;
-}
-
-static size_t count_letters(mpx_peer_t *peer)
-{
-    mpx_dead_order_t order = {.what = MPX_DEAD_LIST};
-    mpx_buf_t body = {0};
-    OK(mpx_dead_order_pack(&order, &body));
-    sent_count = 0;
-    OK(ask(peer, 0, (mpx_header_t){.op = MPX_OP_JOB_DEAD, .nonce = 98}, body.data, body.size));
-    mpx_buf_free(&body);
-    size_t count = sent_count - 1;
-    sent_count = 0;
-    return count;
-}
-
 START_TEST(test_who_takes_the_room_and_is_abandoned_is_given_up)
 {
     const int64_t held_at = 1000 * (int64_t)MS;

@@ -16,6 +16,10 @@
  * with MP_ELIMIT, not run, and leave dead letters if its calls do, and it is forgotten. So does the
  * rest of a job with a key, which frees nothing when it is fetched; who has it open is told.
  *
+ * mp_job_new waits for the broker then, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT, MP_ENOSPACE,
+ * MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the broker; but
+ * if the connection was lost in these 10 s, an empty one may be there until it expires.
+ *
  * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
  * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and
  * some when it is called again; what doesn't when a client ends, or is killed, is given again, to

@@ -471,6 +471,28 @@ static mp_rc_t fill(mpx_deposit_t *self, const mpx_job_spec_t *spec,
     return rc == MP_OK && spec ? take_options(self, spec, options) : rc;
 }
 
+/* Also of a handle that isn't granted yet: the broker reads what is sent in order. */
+static void let_go(mpx_deposit_t *self, bool forget)
+{
+    static const mpx_header_t cancel = {.op = MPX_OP_JOB_CANCEL, .kind = MPX_JOB_FORGET};
+    if (forget)
+        send(self, cancel, (mp_bytes_t){0});
+    else
+        send_free(self, 0, MPX_JOB_LEAVE);
+}
+
+/* Nobody will ask for it. A job that has no key is ours alone if we have a handle on it, and has no
+ * calls; of one with a key we don't know whose it is, and who repeats the submit finds it. */
+static void give_up(mpx_deposit_t *self)
+{
+    mpx_backend_t *backend = self->pool->backend;
+    bool is_refused = self->trouble != MP_OK && !self->had;
+    if (backend && !is_refused)
+        let_go(self, !self->attached && !*self->key);
+    if (backend)
+        backend->ops->errand_end(backend, &self->errand);
+}
+
 static void free_memory(mpx_deposit_t *self)
 {
     mpx_buf_free(&self->open);
@@ -502,8 +524,7 @@ mp_rc_t mpx_deposit_new(mp_pool_t *pool, const mpx_job_spec_t *spec,
     pool->backend->ops->errand_begin(pool->backend, &self->errand);
     rc = wait_for(self, is_known, deadline, self->id);
     if (rc != MP_OK) {
-        if (pool->backend)
-            pool->backend->ops->errand_end(pool->backend, &self->errand);
+        give_up(self);
         free_memory(self);
         return rc;
     }
@@ -515,12 +536,8 @@ void mpx_deposit_free(mpx_deposit_t *self)
 {
     mpx_backend_t *backend = self->pool->backend;
     if (backend) {
-        bool drop = self->transient && self->known;
-        if (drop)
-            send(self, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .kind = MPX_JOB_FORGET},
-                 (mp_bytes_t){0});
-        else if (self->known)
-            send_free(self, 0, MPX_JOB_LEAVE);
+        if (self->known)
+            let_go(self, self->transient);
         backend->ops->errand_end(backend, &self->errand);
     }
     free_memory(self);
