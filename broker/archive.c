@@ -14,7 +14,8 @@ enum {
     RETRY_MS = 500,        /* a full disk is tried again after that */
     ABSENT_MS = 2000,      /* workers of a task may be about to join */
     JOIN_AGAIN_MS = 10000, /* for the workers of what was loaded, until they have found us */
-    NUMBER_TEXT = 24
+    NUMBER_TEXT = 24,
+    OWNED_MAX = MPX_KEY_NAME_MAX + 1 + MPX_JOB_KEY_MAX + 1
 };
 
 static uint64_t unix_ms(void)
@@ -27,9 +28,10 @@ static uint64_t unix_ms(void)
 void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job)
 {
     char calls[NUMBER_TEXT];
+    const char *owner = *job->owner ? "owner" : NULL; /* which ends the list */
     snprintf(calls, sizeof calls, "%llu", (unsigned long long)job->count);
     mpx_log(self->options.log, MP_LOG_INFO, what, "job", job->keep.id, "task", job->open.task,
-            "calls", calls, NULL);
+            "calls", calls, owner, job->owner, NULL);
 }
 
 bool mpx_archive_is_put_down(mpx_archive_t *self)
@@ -59,28 +61,37 @@ static mpx_kept_job_t *find_number(void *arg, uint64_t number)
     return self->found;
 }
 
-mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *id)
+bool mpx_archive_shows(const mpx_peer_t *peer, const char *owner)
+{
+    return strcmp(peer->key_name, owner) == 0 || mpx_peer_may(peer, MPX_MAY_ADMIN);
+}
+
+mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *owner, const char *id)
 {
     mpx_kept_job_t *job = NULL;
-    HASH_FIND(by_id, self->ids, id, strlen(id), job);
+    char name[OWNED_MAX];
+    int size = snprintf(name, sizeof name, "%s/%s", owner, id);
+    HASH_FIND(by_id, self->ids, name, (size_t)size, job);
     return job;
 }
 
-mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *key)
+mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *owner, const char *key)
 {
     mpx_kept_job_t *job = NULL;
-    HASH_FIND(by_key, self->keys, key, strlen(key), job);
+    char name[OWNED_MAX];
+    int size = snprintf(name, sizeof name, "%s/%s", owner, key);
+    HASH_FIND(by_key, self->keys, name, (size_t)size, job);
     return job;
 }
 
 /* false: no memory. */
 static bool enlist(mpx_archive_t *self, mpx_kept_job_t *job)
 {
-    HASH_ADD_KEYPTR(by_id, self->ids, job->keep.id, strlen(job->keep.id), job);
+    HASH_ADD_KEYPTR(by_id, self->ids, job->owned_id, strlen(job->owned_id), job);
     if (job->unlisted)
         return false;
     if (mpx_kept_job_shared(job))
-        HASH_ADD_KEYPTR(by_key, self->keys, job->keep.key, strlen(job->keep.key), job);
+        HASH_ADD_KEYPTR(by_key, self->keys, job->owned_key, strlen(job->owned_key), job);
     if (job->unlisted) {
         HASH_DELETE(by_id, self->ids, job);
         return false;
@@ -113,12 +124,12 @@ static void untouch(mpx_archive_t *self, mpx_kept_job_t *job)
     DL_DELETE2(self->touched, job, touched_prev, touched_next);
 }
 
-static mp_rc_t add_job(mpx_archive_t *self, int64_t now, mp_bytes_t body, int64_t absent_ms,
-                       uint64_t number, mpx_kept_job_t **out)
+static mp_rc_t add_job(mpx_archive_t *self, int64_t now, const char *owner, mp_bytes_t body,
+                       int64_t absent_ms, uint64_t number, mpx_kept_job_t **out)
 {
     mpx_kept_job_t *job = NULL;
-    mp_rc_t rc = mpx_kept_job_new(self->options.engine, &self->hooks, &self->totals, body, now,
-                                  absent_ms * MPX_MS, &job);
+    mp_rc_t rc = mpx_kept_job_new(self->options.engine, &self->hooks, &self->totals, owner, body,
+                                  now, absent_ms * MPX_MS, &job);
     if (rc != MP_OK)
         return rc;
     job->number = number;
@@ -134,9 +145,10 @@ static mp_rc_t add_job(mpx_archive_t *self, int64_t now, mp_bytes_t body, int64_
                       : MP_OK;
 }
 
-mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_kept_job_t **out)
+mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, const char *owner, mp_bytes_t body,
+                         mpx_kept_job_t **out)
 {
-    mp_rc_t rc = add_job(self, now, body, ABSENT_MS, self->last_number + 1, out);
+    mp_rc_t rc = add_job(self, now, owner, body, ABSENT_MS, self->last_number + 1, out);
     if (rc != MP_OK)
         return rc;
     (*out)->created_ms = unix_ms();
@@ -147,8 +159,11 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_
                : MP_OK;
 }
 
+/* If it waits for something. */
 static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
 {
+    if (!handle->wants && !handle->wants_end)
+        return;
     mpx_fault(MP_ENOTFOUND, "job %s is not kept any more", handle->job->keep.id);
     note_trouble(self, mpx_archive_refuse(self, handle->peer, MPX_NOT_ASKED, handle->name.nonce,
                                           MP_ENOTFOUND));
@@ -157,8 +172,7 @@ static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
     while (job->handles) {
-        if (job->handles->wants || job->handles->wants_end)
-            tell_lost(self, job->handles);
+        tell_lost(self, job->handles);
         mpx_archive_handle_drop(self, job->handles);
     }
     untouch(self, job);
@@ -232,6 +246,7 @@ static void bury(mpx_archive_t *self, const mpx_kept_batch_t *batch, uint64_t in
                            .index = index,
                            .item_bytes = batch->item_bytes,
                            .task = job->open.task,
+                           .owner = job->owner,
                            .keep = mpx_buf_bytes(&keep),
                            .input = input,
                            .record = record};
@@ -317,10 +332,11 @@ static mp_rc_t load_letter(void *arg, uint64_t number, mp_bytes_t block)
     return mpx_morgue_add(&self->morgue, number, block, &letter);
 }
 
-static mp_rc_t load_job(void *arg, uint64_t number, mp_bytes_t keep, mpx_kept_job_t **out)
+static mp_rc_t load_job(void *arg, uint64_t number, const char *owner, mp_bytes_t keep,
+                        mpx_kept_job_t **out)
 {
     mpx_archive_t *self = arg;
-    mp_rc_t rc = add_job(self, mpx_now(), keep, JOIN_AGAIN_MS, number, out);
+    mp_rc_t rc = add_job(self, mpx_now(), owner, keep, JOIN_AGAIN_MS, number, out);
     if (rc == MP_OK)
         (*out)->maker_is_away = true;
     return rc;
@@ -452,6 +468,18 @@ void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer)
             reply_drop(self, reply);
 }
 
+void mpx_archive_review(mpx_archive_t *self, mpx_peer_t *peer)
+{
+    mpx_handle_t *handle, *next;
+    if (peer->job_handles == 0)
+        return;
+    HASH_ITER (hh, self->handles, handle, next)
+        if (handle->peer == peer && !mpx_archive_shows(peer, handle->job->owner)) {
+            tell_lost(self, handle);
+            mpx_archive_handle_drop(self, handle);
+        }
+}
+
 /* ---- answers ------------------------------------------------------------------------ */
 
 mp_rc_t mpx_archive_reply(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked,
@@ -501,6 +529,7 @@ void mpx_archive_describe(const mpx_kept_job_t *job, int64_t now, mpx_kept_info_
         handles++;
     *out = (mpx_kept_info_t){
         .number = job->number,
+        .owner = job->owner,
         .id = job->keep.id,
         .key = job->keep.key,
         .task = job->open.task,

@@ -8,6 +8,9 @@
  *
  *     messages ... mpx_archive_flush, commit, mpx_archive_settle
  *
+ * A job is its maker's: of the name of the key by which that came. Ids and keys are an owner's own,
+ * and so are dead letters. For others there is no such thing, but for those with the role admin.
+ *
  * Kept bytes are bounded: at the limit new jobs and inputs are refused, and the calls that were
  * accepted wait until outcomes have been fetched or have expired. Nothing is dropped but by time.
  */
@@ -44,6 +47,8 @@ bool mpx_archive_wants(mpx_op_t op);
 /* MP_OK; a mistake that costs it the connection; MP_ENOMEM. */
 mp_rc_t mpx_archive_message(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
                             const mpx_header_t *header, mp_bytes_t payload);
+/* Its roles have changed: handles on jobs that it may not see any more end. */
+void mpx_archive_review(mpx_archive_t *self, mpx_peer_t *peer);
 /* Its connection has ended, and so do its handles. */
 void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer);
 

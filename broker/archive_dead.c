@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum { BATCH_ITEMS = 4096, BATCH_BYTES = 4 << 20 };
 
@@ -13,21 +14,35 @@ enum { BATCH_ITEMS = 4096, BATCH_BYTES = 4 << 20 };
 typedef struct choice {
     const mpx_dead_order_t *order;
     const mpx_morgue_t *morgue;
+    const mpx_peer_t *peer; /* who gives the order */
     uint64_t last;
     size_t at;
 } choice_t;
 
+static bool is_meant(const choice_t *self, const mpx_letter_t *letter)
+{
+    const mpx_dead_order_t *order = self->order;
+    bool of_task = order->numbers_count || !*order->task || strcmp(letter->task, order->task) == 0;
+    return of_task && mpx_archive_shows(self->peer, letter->owner);
+}
+
 static mpx_letter_t *choose(choice_t *self)
 {
     const mpx_dead_order_t *order = self->order;
-    mpx_letter_t *letter = NULL;
-    if (order->numbers_count == 0)
-        letter = mpx_morgue_next(self->morgue, self->last, order->task);
-    while (!letter && self->at < order->numbers_count)
+    mpx_letter_t *letter;
+    if (order->numbers_count == 0) {
+        do {
+            letter = mpx_morgue_next(self->morgue, self->last);
+            self->last = letter ? letter->number : self->last;
+        } while (letter && !is_meant(self, letter));
+        return letter;
+    }
+    while (self->at < order->numbers_count) {
         letter = mpx_morgue_find(self->morgue, order->numbers[self->at++]);
-    if (letter)
-        self->last = letter->number;
-    return letter;
+        if (letter && is_meant(self, letter))
+            return letter;
+    }
+    return NULL;
 }
 
 /* ---- to be looked at ------------------------------------------------------------------ */
@@ -53,7 +68,7 @@ static mp_rc_t list(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
                     const mpx_dead_order_t *order)
 {
     uint32_t most = order->count && order->count < MPX_LIST_MAX ? order->count : MPX_LIST_MAX;
-    choice_t choice = {.order = order, .morgue = &self->morgue, .last = order->after};
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer, .last = order->after};
     const mpx_letter_t *letter = choose(&choice);
     mpx_header_t end = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = MPX_OP_JOB_DEAD};
     mp_rc_t rc = MP_OK;
@@ -74,7 +89,7 @@ static mp_rc_t list(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
 static mp_rc_t show(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
                     const mpx_dead_order_t *order)
 {
-    choice_t choice = {.order = order, .morgue = &self->morgue};
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer};
     const mpx_letter_t *letter = choose(&choice);
     mpx_record_t record;
     mp_bytes_t rest = letter ? letter->record : (mp_bytes_t){0};
@@ -102,10 +117,10 @@ static void letter_drop(mpx_archive_t *self, mpx_letter_t *letter)
 }
 
 /* How many there were. */
-static uint64_t drop_all(mpx_archive_t *self, const mpx_dead_order_t *order)
+static uint64_t drop_all(mpx_archive_t *self, const mpx_peer_t *peer, const mpx_dead_order_t *order)
 {
     uint64_t count = 0;
-    choice_t choice = {.order = order, .morgue = &self->morgue};
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer};
     mpx_letter_t *letter = choose(&choice);
     for (; letter; count++) {
         mpx_letter_t *next = choose(&choice);
@@ -115,15 +130,19 @@ static uint64_t drop_all(mpx_archive_t *self, const mpx_dead_order_t *order)
     return count;
 }
 
-/* All of one task and signature, and room for them. */
-static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_dead_order_t *order, uint64_t *count)
+/* All of one task, signature and owner, and room for them. */
+static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_peer_t *peer,
+                             const mpx_dead_order_t *order)
 {
-    choice_t choice = {.order = order, .morgue = &self->morgue};
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer};
     const mpx_letter_t *letter, *first = NULL;
     uint64_t bytes = MPX_KEPT_JOB_COST;
-    for (*count = 0; (letter = choose(&choice)); ++*count) {
+    while ((letter = choose(&choice))) {
         if (!first)
             first = letter;
+        if (strcmp(first->owner, letter->owner) != 0)
+            return mpx_fault(MP_EINVAL, "these dead letters are of several keys (%s, %s): choose",
+                             first->owner, letter->owner);
         if (strcmp(first->task, letter->task) != 0 || first->item_bytes != letter->item_bytes)
             return mpx_fault(MP_EINVAL,
                              "these dead letters are of several tasks (%s, %s): choose one",
@@ -132,7 +151,10 @@ static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_dead_order_t *order,
     }
     if (!first)
         return mpx_fault(MP_ENOTFOUND, "there are no such dead letters");
-    if (!mpx_job_id_valid(order->id) || mpx_archive_find_id(self, order->id))
+    mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_job_id_valid(order->id) || mpx_archive_find_id(self, first->owner, order->id))
         return mpx_fault(MP_EEXIST, "'%s' can't be a new job's id", order->id);
     if (self->draining)
         return mpx_fault(MP_EDRAINING, "the broker is shutting down");
@@ -154,11 +176,11 @@ static mp_rc_t make_job(mpx_archive_t *self, int64_t now, const mpx_letter_t *le
     keep.id = order->id;
     keep.key = "";
     keep.token = order->token;
-    keep.attach = false;
+    keep.attach = keep.names_owner = false;
     keep.delay_ms = 0; /* whoever asks for it wants it now */
     rc = mpx_keep_pack(&keep, &body);
     if (rc == MP_OK)
-        rc = mpx_archive_make(self, now, mpx_buf_bytes(&body), out);
+        rc = mpx_archive_make(self, now, letter->owner, mpx_buf_bytes(&body), out);
     mpx_buf_free(&body);
     free(arena);
     return rc;
@@ -173,10 +195,10 @@ static mp_rc_t put_batch(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job, 
     return rc;
 }
 
-static mp_rc_t put_letters(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,
-                           const mpx_dead_order_t *order)
+static mp_rc_t put_letters(mpx_archive_t *self, int64_t now, const mpx_peer_t *peer,
+                           mpx_kept_job_t *job, const mpx_dead_order_t *order)
 {
-    choice_t choice = {.order = order, .morgue = &self->morgue};
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer};
     const mpx_letter_t *letter;
     mpx_buf_t items = {0};
     uint32_t count = 0, item_bytes = 0;
@@ -196,20 +218,31 @@ static mp_rc_t put_letters(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job
     return rc;
 }
 
+/* It was asked before, and the answer was lost; the letters are gone. */
+static const mpx_kept_job_t *find_made(const mpx_archive_t *self, const mpx_peer_t *peer,
+                                       const mpx_dead_order_t *order)
+{
+    const mpx_kept_job_t *job;
+    DL_FOREACH (self->jobs, job)
+        if (job->keep.token == order->token && strcmp(job->keep.id, order->id) == 0 &&
+            mpx_archive_shows(peer, job->owner))
+            return job;
+    return NULL;
+}
+
 static mp_rc_t requeue(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint64_t nonce,
                        const mpx_dead_order_t *order)
 {
-    uint64_t count;
     mpx_kept_job_t *job = NULL;
-    choice_t choice = {.order = order, .morgue = &self->morgue};
-    const mpx_kept_job_t *made = mpx_archive_find_id(self, order->id);
-    if (made && made->keep.token == order->token) /* it was asked before, and the answer was lost */
+    choice_t choice = {.order = order, .morgue = &self->morgue, .peer = peer};
+    const mpx_kept_job_t *made = find_made(self, peer, order);
+    if (made)
         return mpx_archive_inform(self, peer, MPX_OP_JOB_DEAD, nonce, made, false);
-    mp_rc_t rc = check_requeue(self, order, &count);
+    mp_rc_t rc = check_requeue(self, peer, order);
     if (rc == MP_OK)
         rc = make_job(self, now, choose(&choice), order, &job);
     if (rc == MP_OK)
-        rc = put_letters(self, now, job, order);
+        rc = put_letters(self, now, peer, job, order);
     if (rc == MP_OK)
         rc = mpx_kept_job_close(job, job->count);
     if (rc != MP_OK) {
@@ -217,7 +250,7 @@ static mp_rc_t requeue(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint6
             mpx_archive_drop(self, now, job);
         return mpx_archive_refuse(self, peer, MPX_OP_JOB_DEAD, nonce, rc);
     }
-    (void)drop_all(self, order);
+    (void)drop_all(self, peer, order);
     return mpx_archive_inform(self, peer, MPX_OP_JOB_DEAD, nonce, job, true);
 }
 
@@ -236,7 +269,7 @@ mp_rc_t mpx_archive_dead(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     else if (order.what == MPX_DEAD_REQUEUE)
         rc = requeue(self, now, peer, header->nonce, &order);
     else
-        rc = mpx_archive_done(self, peer, header->op, header->nonce, drop_all(self, &order));
+        rc = mpx_archive_done(self, peer, header->op, header->nonce, drop_all(self, peer, &order));
     free(arena);
     return rc;
 }

@@ -10,7 +10,7 @@ enum {
     NUMBER = KIND + 1,
     PART = NUMBER + 8,
     KEY_MAX = PART + 8,
-    HEAD_BYTES = 8 + 1 + 8 + 8, /* made, state, calls, freed */
+    HEAD_BYTES = 8 + 1 + 8 + 8 + 1, /* made, state, calls, freed, size of the owner */
     BATCH_HEAD = 16,
     OUTCOME_HEAD = 12,
     CLOSED = 1,
@@ -71,7 +71,10 @@ mp_rc_t mpx_archive_put_job(mpx_store_t *store, const mpx_kept_job_t *job)
     head[8] = (unsigned char)((job->closed ? CLOSED : 0) | (job->cancelled ? CANCELLED : 0));
     put_number(head + 9, job->count);
     put_number(head + 17, job->freed);
+    head[25] = (unsigned char)strlen(job->owner);
     mp_rc_t rc = mpx_buf_add(&value, head, sizeof head);
+    if (rc == MP_OK)
+        rc = mpx_buf_add(&value, job->owner, head[25]);
     if (rc == MP_OK)
         rc = mpx_keep_pack(&job->keep, &value);
     if (rc == MP_OK)
@@ -168,11 +171,13 @@ static mp_rc_t corrupt(void)
 static mp_rc_t read_job(const mpx_archive_reader_t *reader, uint64_t number, mp_bytes_t value)
 {
     const unsigned char *at = value.data;
+    char owner[MPX_KEY_NAME_MAX + 1] = {0};
     mpx_kept_job_t *job;
-    if (value.size < HEAD_BYTES)
+    if (value.size < HEAD_BYTES || at[25] > MPX_KEY_NAME_MAX || value.size - HEAD_BYTES < at[25])
         return corrupt();
-    mp_bytes_t keep = {at + HEAD_BYTES, value.size - HEAD_BYTES};
-    mp_rc_t rc = reader->job(reader->self, number, keep, &job);
+    memcpy(owner, at + HEAD_BYTES, at[25]);
+    mp_bytes_t keep = {at + HEAD_BYTES + at[25], value.size - HEAD_BYTES - at[25]};
+    mp_rc_t rc = reader->job(reader->self, number, owner, keep, &job);
     if (rc != MP_OK)
         return rc == MP_EPROTO ? corrupt() : rc;
     job->created_ms = get_number(at);

@@ -4,7 +4,7 @@
  * with eight zeros; numbers have the highest byte first:
  *
  *     0, 'd', letter              its block
- *     0, 'j', job                 when it was made, state, counts, the Keep
+ *     0, 'j', job                 when it was made, state, counts, whose it is, the Keep
  *     0, 'k', job, first call     the batch: count, item_bytes, when it came, items
  *     0, 'o', job, call           the outcome: hash and size of the input, the record
  *
@@ -36,7 +36,8 @@ void mpx_archive_del_all(mpx_store_t *store);
 typedef struct mpx_archive_reader {
     void *self;
     mp_rc_t (*letter)(void *self, uint64_t number, mp_bytes_t block);
-    mp_rc_t (*job)(void *self, uint64_t number, mp_bytes_t keep, mpx_kept_job_t **out);
+    mp_rc_t (*job)(void *self, uint64_t number, const char *owner, mp_bytes_t keep,
+                   mpx_kept_job_t **out);
     mpx_kept_job_t *(*find)(void *self, uint64_t number);
 } mpx_archive_reader_t;
 mp_rc_t mpx_archive_read(mpx_store_t *store, const mpx_archive_reader_t *reader);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 /* ---- JOB_KEEP ----------------------------------------------------------------------- */
 
@@ -18,6 +19,8 @@ static mp_rc_t check_keep(const mpx_keep_t *keep)
                          MPX_JOB_ID_MAX);
     if (strlen(keep->key) > MPX_JOB_KEY_MAX)
         return mpx_fault(MP_EINVAL, "a key has at most %d bytes", MPX_JOB_KEY_MAX);
+    if (strlen(keep->owner) > MPX_KEY_NAME_MAX || (keep->names_owner && !keep->attach))
+        return mpx_fault(MP_EINVAL, "no other job than one that is there has an owner to be named");
     return MP_OK;
 }
 
@@ -36,10 +39,14 @@ static mp_rc_t check_same(const mpx_kept_job_t *job, const mpx_keep_t *keep)
     return rc;
 }
 
-static mp_rc_t check_new(const mpx_archive_t *self, const mpx_keep_t *keep, size_t body_bytes)
+static mp_rc_t check_new(const mpx_archive_t *self, const mpx_peer_t *peer, const mpx_keep_t *keep,
+                         size_t body_bytes)
 {
     if (keep->attach)
         return mpx_fault(MP_ENOTFOUND, "no job %s is kept here (any more)", keep->id);
+    mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+    if (rc != MP_OK)
+        return rc;
     if (self->draining)
         return mpx_fault(MP_EDRAINING, "the broker is shutting down");
     if (self->stale)
@@ -47,24 +54,50 @@ static mp_rc_t check_new(const mpx_archive_t *self, const mpx_keep_t *keep, size
     return mpx_archive_check_room(self, MPX_KEPT_JOB_COST + body_bytes);
 }
 
-/* An existing job, or NULL; or why it can't be had. */
-static mp_rc_t find(const mpx_archive_t *self, const mpx_keep_t *keep, mpx_kept_job_t **out,
-                    bool *may_put)
+/* Of those that aren't its own, for who sees them all, the one with that id. */
+static mp_rc_t find_others(const mpx_archive_t *self, const mpx_peer_t *peer,
+                           const mpx_keep_t *keep, mpx_kept_job_t **out)
 {
-    mpx_kept_job_t *job = *keep->key ? mpx_archive_find_key(self, keep->key) : NULL;
+    mpx_kept_job_t *job;
+    if (!keep->attach || keep->names_owner || !mpx_peer_may(peer, MPX_MAY_ADMIN))
+        return MP_OK;
+    DL_FOREACH (self->jobs, job) {
+        if (strcmp(job->keep.id, keep->id) != 0)
+            continue;
+        if (*out)
+            return mpx_fault(MP_EINVAL, "more than one has a job %s: say which, %s or %s", keep->id,
+                             (*out)->owned_id, job->owned_id);
+        *out = job;
+    }
+    return MP_OK;
+}
+
+/* An existing job, or NULL; or why it can't be had. */
+static mp_rc_t find(const mpx_archive_t *self, const mpx_peer_t *peer, const mpx_keep_t *keep,
+                    mpx_kept_job_t **out, bool *may_put)
+{
+    const char *owner = keep->names_owner ? keep->owner : peer->key_name;
+    mpx_kept_job_t *job = NULL;
+    mp_rc_t rc = MP_OK;
+    if (!mpx_archive_shows(peer, owner))
+        return MP_OK;
+    if (*keep->key)
+        job = mpx_archive_find_key(self, owner, keep->key);
     if (job) {
         *may_put = true;
         *out = job;
         return check_same(job, keep);
     }
     if (!*keep->key || !keep->attach)
-        job = mpx_archive_find_id(self, keep->id);
+        job = mpx_archive_find_id(self, owner, keep->id);
+    if (!job && !*keep->key)
+        rc = find_others(self, peer, keep, &job);
     *may_put = !job || job->keep.token == keep->token;
     *out = job;
     if (job && !keep->attach && !*may_put)
         return mpx_fault(MP_EEXIST, "there is a job %s already; attach to it, or take another id",
                          keep->id);
-    return MP_OK;
+    return rc;
 }
 
 static mp_rc_t keep_job(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint64_t nonce,
@@ -75,12 +108,12 @@ static mp_rc_t keep_job(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint
     bool may_put = true;
     mp_rc_t rc = check_keep(keep);
     if (rc == MP_OK)
-        rc = find(self, keep, &job, &may_put);
+        rc = find(self, peer, keep, &job, &may_put);
     bool fresh = !job;
     if (rc == MP_OK && fresh)
-        rc = check_new(self, keep, body.size);
+        rc = check_new(self, peer, keep, body.size);
     if (rc == MP_OK && fresh)
-        rc = mpx_archive_make(self, now, body, &job);
+        rc = mpx_archive_make(self, now, peer->key_name, body, &job);
     if (rc == MP_OK)
         rc = mpx_archive_handle_add(self, peer, nonce, job, &handle);
     if (rc == MP_EPROTO)
@@ -127,6 +160,9 @@ static mp_rc_t check_put(const mpx_archive_t *self, const mpx_handle_t *handle,
     const mpx_kept_job_t *job = handle->job;
     if (!handle->may_put)
         return mpx_fault(MP_EPERM, "only who has made job %s gives it inputs", job->keep.id);
+    mp_rc_t rc = mpx_peer_require(handle->peer, MPX_MAY_SUBMIT);
+    if (rc != MP_OK)
+        return rc;
     if (header->first + header->count <= job->count)
         return MP_OK; /* nothing of it is new */
     if (self->draining)
@@ -256,6 +292,15 @@ static mp_rc_t list_one(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
     return rc;
 }
 
+/* It, or the first one behind it that the client sees. */
+static const mpx_kept_job_t *next_shown(const mpx_kept_job_t *job, const mpx_peer_t *peer,
+                                        uint64_t after)
+{
+    while (job && (job->number <= after || !mpx_archive_shows(peer, job->owner)))
+        job = job->next;
+    return job;
+}
+
 static mp_rc_t on_list(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
                        const mpx_header_t *header, mp_bytes_t payload)
 {
@@ -263,15 +308,14 @@ static mp_rc_t on_list(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     uint32_t most = header->count && header->count < MPX_LIST_MAX ? header->count : MPX_LIST_MAX;
     uint32_t count = 0;
     mpx_header_t end = {.op = MPX_OP_JOB_INFO, .nonce = header->nonce, .kind = MPX_OP_JOB_LIST};
-    const mpx_kept_job_t *job = self->jobs;
+    const mpx_kept_job_t *job = next_shown(self->jobs, peer, header->first);
     mp_rc_t rc = MP_OK;
     bool cut = false;
-    for (; job && rc == MP_OK && !cut && count < most; job = job->next) {
-        if (job->number <= header->first)
-            continue;
+    while (job && rc == MP_OK && !cut && count < most) {
         rc = list_one(self, peer, header->nonce, job, now, &cut);
         end.first = job->number;
         count++;
+        job = next_shown(job->next, peer, header->first);
     }
     end.count = job != NULL; /* there are more */
     end.code = cut ? MP_ELIMIT : MP_OK;

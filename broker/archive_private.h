@@ -45,8 +45,8 @@ struct mpx_archive {
     mpx_kept_totals_t totals;
     mpx_kept_job_t *jobs; /* by number, which rises */
     mpx_kept_job_t *touched;
-    mpx_kept_job_t *ids;   /* by id */
-    mpx_kept_job_t *keys;  /* by key, those that have one */
+    mpx_kept_job_t *ids;   /* by owner and id */
+    mpx_kept_job_t *keys;  /* by owner and key, those that have one */
     mpx_kept_job_t *found; /* while records are read: the last one's */
     uint64_t last_number;
     uint64_t sure_number; /* of the last one that is not refused any more */
@@ -76,8 +76,11 @@ void mpx_archive_listen(mpx_handle_t *handle, bool hears);
 /* What is put down, if it is just now. */
 bool mpx_archive_is_put_down(mpx_archive_t *self);
 
-mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *id);
-mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *key);
+/* Whether that is its own, or it may see what is others': else there is nothing, for it. */
+bool mpx_archive_shows(const mpx_peer_t *peer, const char *owner);
+/* An owner's. */
+mpx_kept_job_t *mpx_archive_find_id(const mpx_archive_t *self, const char *owner, const char *id);
+mpx_kept_job_t *mpx_archive_find_key(const mpx_archive_t *self, const char *owner, const char *key);
 void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept_job_t *job);
 
 /* Whether nothing is left to come for, or to run. */
@@ -92,8 +95,9 @@ mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now);
 /* At --kept-bytes calls wait until there is room. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_archive_balance(mpx_archive_t *self, int64_t now);
 
-/* The body of a Keep that was checked. `until` is now. MP_OK; MP_ENOMEM; MP_EPROTO. */
-mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, mp_bytes_t body, mpx_kept_job_t **out);
+/* The body of a Keep that was checked. MP_OK; MP_ENOMEM; MP_EPROTO. */
+mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, const char *owner, mp_bytes_t body,
+                         mpx_kept_job_t **out);
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
 void mpx_archive_touch(mpx_archive_t *self, mpx_kept_job_t *job);
 

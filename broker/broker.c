@@ -482,7 +482,7 @@ static mp_rc_t in_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
     if (header->op == MPX_OP_OPEN && mpx_peer_require(peer, MPX_MAY_SUBMIT) != MP_OK)
         return judge(self, now, peer, MP_EPERM);
     if (mpx_archive_wants(header->op)) {
-        mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT);
+        mp_rc_t rc = mpx_peer_require(peer, MPX_MAY_SUBMIT | MPX_MAY_ADMIN);
         if (rc == MP_OK)
             rc = mpx_archive_message(self->archive, now, peer, header, payload);
         return judge(self, now, peer, rc);
@@ -627,6 +627,7 @@ static mp_rc_t reload_keys(mpx_broker_t *self, int64_t now)
         if (peer->state == MPX_PEER_LEAVING)
             continue;
         rc = judge(self, now, peer, mpx_gate_review(self->gate, peer));
+        mpx_archive_review(self->archive, peer);
         if (peer->state == MPX_PEER_TENANT)
             mpx_keeper_restrict(self->keeper, peer);
     }

@@ -4,9 +4,13 @@
 #include "explain.h"
 #include "fault.h"
 
+#include <mp/kept.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
+
+_Static_assert((int)MP_JOB_OWNER_MAX == (int)MPX_KEY_NAME_MAX, "an owner is a key's name");
 
 enum { CALLS_ROOM = 64 };
 #define CALLS_MAX (UINT64_C(1) << 32) /* of one job */
@@ -260,9 +264,26 @@ static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, int64_t absent_
     return mpx_engine_job_open(self->engine, now, &spec, &engine_hooks, self, &self->engine_id);
 }
 
+static char *join(const char *owner, const char *text)
+{
+    size_t size = strlen(owner) + strlen(text) + 2;
+    char *out = malloc(size);
+    if (out)
+        snprintf(out, size, "%s/%s", owner, text);
+    return out;
+}
+
+static mp_rc_t name_job(mpx_kept_job_t *self, const char *owner)
+{
+    snprintf(self->owner, sizeof self->owner, "%s", owner);
+    self->owned_id = join(owner, self->keep.id);
+    self->owned_key = join(owner, self->keep.key);
+    return self->owned_id && self->owned_key ? MP_OK : mpx_fault(MP_ENOMEM, "a kept job");
+}
+
 mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
-                         mpx_kept_totals_t *totals, mp_bytes_t body, int64_t now, int64_t absent_ns,
-                         mpx_kept_job_t **out)
+                         mpx_kept_totals_t *totals, const char *owner, mp_bytes_t body, int64_t now,
+                         int64_t absent_ns, mpx_kept_job_t **out)
 {
     mpx_kept_job_t *self = calloc(1, sizeof *self);
     if (!self)
@@ -275,6 +296,8 @@ mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
     mp_rc_t rc = mpx_keep_unpack(body, &self->keep, &self->keep_arena);
     if (rc == MP_OK)
         rc = mpx_open_unpack(self->keep.open, &self->open, &self->open_arena);
+    if (rc == MP_OK)
+        rc = name_job(self, owner);
     if (rc == MP_OK)
         rc = open_on_engine(self, now, absent_ns);
     if (rc != MP_OK) {
@@ -297,6 +320,8 @@ void mpx_kept_job_free(mpx_kept_job_t *self, int64_t now)
     free(self->calls);
     free(self->keep_arena);
     free(self->open_arena);
+    free(self->owned_id);
+    free(self->owned_key);
     free(self);
 }
 

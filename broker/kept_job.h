@@ -9,6 +9,7 @@
 #ifndef MPX_KEPT_JOB_H
 #define MPX_KEPT_JOB_H
 
+#include "cert.h"
 #include "engine.h"
 #include "job_body.h"
 
@@ -68,8 +69,11 @@ typedef enum mpx_kept_wait {
 
 struct mpx_kept_job {
     uint64_t number;
-    uint64_t created_ms; /* of the Unix epoch */
-    mpx_keep_t keep;     /* how it was asked for; strings and bytes are its own */
+    uint64_t created_ms;              /* of the Unix epoch */
+    char owner[MPX_KEY_NAME_MAX + 1]; /* the name of the key that made it; "": it had none */
+    char *owned_id;                   /* its owner's: OWNER/ID, as others may have one of that id */
+    char *owned_key;
+    mpx_keep_t keep; /* how it was asked for; strings and bytes are its own */
     void *keep_arena;
     mpx_open_t open;
     void *open_arena;
@@ -109,12 +113,13 @@ struct mpx_kept_job {
 /* How many bytes a job, a batch and a call cost beyond what is in them. */
 enum { MPX_KEPT_JOB_COST = 2048, MPX_KEPT_BATCH_COST = 128, MPX_KEPT_RECORD_COST = 16 };
 
-/* body       a Keep
+/* owner      the name of the key by which its maker came; "": it had none
+ * body       a Keep
  * absent_ns  how long its task may have no worker while there are some
  * MP_OK; MP_EPROTO; MP_ENOMEM; MP_EINVAL the engine's. */
 mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
-                         mpx_kept_totals_t *totals, mp_bytes_t body, int64_t now, int64_t absent_ns,
-                         mpx_kept_job_t **out);
+                         mpx_kept_totals_t *totals, const char *owner, mp_bytes_t body, int64_t now,
+                         int64_t absent_ns, mpx_kept_job_t **out);
 /* Its calls on the engine are dropped. */
 void mpx_kept_job_free(mpx_kept_job_t *self, int64_t now);
 

@@ -6,47 +6,63 @@
 #include <string.h>
 #include <utlist.h>
 
-/* time, index, and the sizes of item, task, keep, input, record: little-endian words. */
-enum { HEAD_WORDS = 9, HEAD_BYTES = HEAD_WORDS * 4, LETTER_COST = 192 };
+/* time, index, and the sizes of item, task, owner, keep, input, record: little-endian words. */
+enum { PARTS = 5, HEAD_WORDS = 5 + PARTS, HEAD_BYTES = HEAD_WORDS * 4, LETTER_COST = 192 };
 
 mp_rc_t mpx_letter_pack(const mpx_letter_t *letter, mpx_buf_t *out)
 {
-    size_t task_size = strlen(letter->task) + 1;
-    uint32_t words[HEAD_WORDS] = {(uint32_t)letter->time_ms,    (uint32_t)(letter->time_ms >> 32),
-                                  (uint32_t)letter->index,      (uint32_t)(letter->index >> 32),
-                                  letter->item_bytes,           (uint32_t)task_size,
-                                  (uint32_t)letter->keep.size,  (uint32_t)letter->input.size,
-                                  (uint32_t)letter->record.size};
+    mp_bytes_t parts[] = {{letter->task, strlen(letter->task) + 1},
+                          {letter->owner, strlen(letter->owner) + 1},
+                          letter->keep,
+                          letter->input,
+                          letter->record};
+    uint32_t words[HEAD_WORDS] = {(uint32_t)letter->time_ms, (uint32_t)(letter->time_ms >> 32),
+                                  (uint32_t)letter->index, (uint32_t)(letter->index >> 32),
+                                  letter->item_bytes};
+    for (size_t i = 0; i < PARTS; i++)
+        words[HEAD_WORDS - PARTS + i] = (uint32_t)parts[i].size;
     mp_rc_t rc = MP_OK;
     for (size_t i = 0; i < HEAD_WORDS && rc == MP_OK; i++)
         rc = mpx_buf_add_u32(out, words[i]);
-    mp_bytes_t parts[] = {{letter->task, task_size}, letter->keep, letter->input, letter->record};
-    for (size_t i = 0; i < 4 && rc == MP_OK; i++)
+    for (size_t i = 0; i < PARTS && rc == MP_OK; i++)
         if (parts[i].size)
             rc = mpx_buf_add(out, parts[i].data, parts[i].size);
     return rc;
+}
+
+static bool is_string(mp_bytes_t bytes)
+{
+    const char *text = bytes.data;
+    return bytes.size > 0 && memchr(text, '\0', bytes.size) == text + bytes.size - 1;
 }
 
 /* Fills what lies in the block. */
 static bool parse(mpx_letter_t *letter)
 {
     uint32_t words[HEAD_WORDS];
+    mp_bytes_t parts[PARTS];
     if (letter->size < HEAD_BYTES)
         return false;
     for (size_t i = 0; i < HEAD_WORDS; i++)
         words[i] = mpx_load_u32(letter->block + 4 * i);
-    uint64_t task_size = words[5];
-    if (task_size == 0 || HEAD_BYTES + task_size + words[6] + words[7] + words[8] != letter->size)
+    size_t at = HEAD_BYTES;
+    for (size_t i = 0; i < PARTS; i++) {
+        parts[i] = (mp_bytes_t){letter->block + at, words[HEAD_WORDS - PARTS + i]};
+        if (parts[i].size > letter->size - at)
+            return false;
+        at += parts[i].size;
+    }
+    if (at != letter->size || !is_string(parts[0]) || !is_string(parts[1]))
         return false;
     letter->time_ms = words[0] | (uint64_t)words[1] << 32;
     letter->index = words[2] | (uint64_t)words[3] << 32;
     letter->item_bytes = words[4];
-    letter->task = (const char *)letter->block + HEAD_BYTES;
-    const unsigned char *at = letter->block + HEAD_BYTES + task_size;
-    letter->keep = (mp_bytes_t){at, words[6]};
-    letter->input = (mp_bytes_t){at + words[6], words[7]};
-    letter->record = (mp_bytes_t){at + words[6] + words[7], words[8]};
-    return memchr(letter->task, '\0', task_size) == letter->task + task_size - 1;
+    letter->task = parts[0].data;
+    letter->owner = parts[1].data;
+    letter->keep = parts[2];
+    letter->input = parts[3];
+    letter->record = parts[4];
+    return true;
 }
 
 mp_rc_t mpx_morgue_add(mpx_morgue_t *self, uint64_t number, mp_bytes_t block, mpx_letter_t **out)
@@ -91,15 +107,13 @@ mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number)
     return letter && !letter->leaves ? letter : NULL;
 }
 
-mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const char *task)
+mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after)
 {
     mpx_letter_t *letter = look_up(self, after);
     letter = letter ? letter->next : self->letters;
-    for (; letter; letter = letter->next)
-        if (letter->number > after && !letter->leaves &&
-            (!*task || strcmp(letter->task, task) == 0))
-            return letter;
-    return NULL;
+    while (letter && (letter->number <= after || letter->leaves))
+        letter = letter->next;
+    return letter;
 }
 
 void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter)
@@ -164,6 +178,7 @@ mp_rc_t mpx_letter_describe(const mpx_letter_t *letter, mpx_dead_letter_t *out,
     if (rc != MP_OK)
         return rc == MP_EOF ? MP_EPROTO : rc;
     *out = (mpx_dead_letter_t){.number = letter->number,
+                               .owner = letter->owner,
                                .job = keep.id,
                                .label = open.label,
                                .task = open.task,

@@ -19,6 +19,7 @@ typedef struct mpx_letter {
     uint64_t index;      /* of the call in its job */
     uint32_t item_bytes; /* 0: inputs of any size */
     const char *task;    /* this and what follows: in the block */
+    const char *owner;   /* of its job */
     mp_bytes_t keep;     /* a Keep: how its job was run */
     mp_bytes_t input;
     mp_bytes_t record; /* packed */
@@ -46,8 +47,8 @@ mp_rc_t mpx_morgue_add(mpx_morgue_t *self, uint64_t number, mp_bytes_t block, mp
 /* The oldest, while there are more bytes than there may be; or NULL. */
 mpx_letter_t *mpx_morgue_excess(mpx_morgue_t *self);
 mpx_letter_t *mpx_morgue_find(const mpx_morgue_t *self, uint64_t number);
-/* The first one behind a number, of that task ("": of any); or NULL. */
-mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after, const char *task);
+/* The first one behind a number; or NULL. */
+mpx_letter_t *mpx_morgue_next(const mpx_morgue_t *self, uint64_t after);
 void mpx_morgue_drop(mpx_morgue_t *self, mpx_letter_t *letter);
 /* To be dropped by mpx_morgue_settle. */
 void mpx_morgue_leave(mpx_morgue_t *self, mpx_letter_t *letter);

@@ -45,6 +45,8 @@ void dead_help(void)
            "  show     one of them, with its input\n"
            "  requeue  run them again, as a job whose id is printed: see mp job fetch\n"
            "  drop     forget them\n\n"
+           "Of a broker with keys they are the key's whose job it was, and all are those of a key\n"
+           "with the role admin.\n\n"
            "Exit status 0: done; 1: there are none such; 2: wrong usage; 3: no broker;\n"
            "4: stdout could not be written.\n\nOptions:\n");
     options_print(specs, SPECS);
@@ -56,6 +58,8 @@ static void print_fields(output_t *out, const mp_dead_letter_t *letter)
 {
     output_printf(out, "{\"number\":%llu,\"job\":", letter->number);
     output_json(out, letter->job, strlen(letter->job));
+    output_text(out, ",\"owner\":");
+    output_json(out, letter->owner, strlen(letter->owner));
     output_text(out, ",\"label\":");
     output_json(out, letter->label, strlen(letter->label));
     output_text(out, ",\"task\":");
@@ -79,8 +83,9 @@ static void print_row(dead_t *self, const mp_dead_letter_t *letter)
         return;
     }
     text_show(letter->message, strlen(letter->message), words, sizeof words);
-    output_printf(&self->out, "%llu  %s  job %s, call %llu: %s: %s\n", letter->number, letter->task,
-                  letter->job, letter->index, mp_errname(letter->rc), words);
+    output_printf(&self->out, "%llu  %s  job %s%s%s, call %llu: %s: %s\n", letter->number,
+                  letter->task, letter->job, *letter->owner ? " of " : "", letter->owner,
+                  letter->index, mp_errname(letter->rc), words);
 }
 
 static mp_rc_t list(dead_t *self)

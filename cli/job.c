@@ -40,6 +40,8 @@ void job_help(void)
         "          kept any longer, unless the job has a key\n"
         "  cancel  end the calls that have not ended; results stay\n"
         "  drop    cancel, and forget the job\n\n"
+        "A broker with keys keeps apart whose they are; a key with the role admin has all of\n"
+        "them, by ID or OWNER/ID.\n\n"
         "Exit status 0: done; 1: calls failed, or not in time, or there is no such job;\n"
         "2: wrong usage; 3: no broker; 4: results could not be written, and stay.\n\nOptions:\n");
     options_print(specs, SPECS);
@@ -62,6 +64,8 @@ static void print_json(output_t *out, const mp_job_info_t *info)
     output_json(out, info->id, strlen(info->id));
     output_text(out, ",\"key\":");
     output_json(out, info->key, strlen(info->key));
+    output_text(out, ",\"owner\":");
+    output_json(out, info->owner, strlen(info->owner));
     output_text(out, ",\"task\":");
     output_json(out, info->task, strlen(info->task));
     output_text(out, ",\"label\":");
@@ -79,9 +83,9 @@ static void print_row(job_t *self, const mp_job_info_t *info)
     if (self->asking.json)
         print_json(out, info);
     else
-        output_printf(out, "%s  %s  %s, %llu of %llu ended, %llu failed, %llu taken\n", info->id,
-                      info->task, state_of(info), info->ended, info->calls, info->failed,
-                      info->taken);
+        output_printf(out, "%s  %s  %s, %llu of %llu ended, %llu failed, %llu taken%s%s\n",
+                      info->id, info->task, state_of(info), info->ended, info->calls, info->failed,
+                      info->taken, *info->owner ? ", made by " : "", info->owner);
 }
 
 static int list(job_t *self)

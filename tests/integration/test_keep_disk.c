@@ -455,7 +455,7 @@ START_TEST(damage_is_told)
     is_refused(REFUSED, "data.mdb");
     memcpy(part.bytes, whole.bytes, whole.size);
     for (char *at = part.bytes;
-         (at = memmem(at, (size_t)(part.bytes + part.size - at), "format\2", 7)); at++)
+         (at = memmem(at, (size_t)(part.bytes + part.size - at), "format\3", 7)); at++)
         at[6] = 1;
     write_data(part);
     is_refused(REFUSED, "another version");

@@ -7,6 +7,9 @@
 #include "kept_job.h"
 #include "suite.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -27,7 +30,8 @@ static mpx_archive_t *archive;
 static mpx_store_t *store; /* NULL: in memory */
 static bool disk_is_full;
 static mpx_log_t quiet;
-static mpx_peer_t one = {.id = 11}, two = {.id = 12};
+static mpx_peer_t one = {.id = 11, .roles = MPX_MAY_SUBMIT};
+static mpx_peer_t two = {.id = 12, .roles = MPX_MAY_SUBMIT};
 static sent_t sent[SENT_MAX]; /* to clients */
 static size_t sent_count;
 static sent_t work[SENT_MAX]; /* to the worker */
@@ -247,6 +251,44 @@ static inline size_t count_letters(mpx_peer_t *peer)
     size_t count = sent_count - 1;
     sent_count = 0;
     return count;
+}
+
+/* ---- with a disk -------------------------------------------------------------------- */
+
+static char folder[64];
+
+static inline void open_store(void)
+{
+    mpx_store_options_t options = {.directory = folder, .max_bytes = 1 << 22};
+    signal(SIGXFSZ, SIG_IGN);
+    OK(mpx_store_open(&options, &store));
+}
+
+static inline void close_store(void)
+{
+    char path[128];
+    mpx_store_close(&store);
+    static const char *const files[] = {"data.mdb", "lock"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+        ck_assert_int_eq(remove(path), 0);
+    }
+    ck_assert_int_eq(remove(folder), 0);
+}
+
+static inline void begin_with_disk(void)
+{
+    const char *where = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%.32s/mp-archive-XXXXXX", where && *where ? where : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    open_store();
+    begin(1 << 20, 1 << 20);
+}
+
+static inline void end_with_disk(void)
+{
+    end();
+    close_store();
 }
 
 #endif

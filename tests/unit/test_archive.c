@@ -214,7 +214,7 @@ static mpx_kept_job_t *load_at(const mpx_kept_hooks_t *hooks, uint64_t unix_ms)
     wanted.delay_ms = 10;
     wanted.deadline_ms = 25;
     OK(mpx_keep_pack(&wanted, &body));
-    OK(mpx_kept_job_new(engine, hooks, &totals, mpx_buf_bytes(&body), 0, 0, &job));
+    OK(mpx_kept_job_new(engine, hooks, &totals, "", mpx_buf_bytes(&body), 0, 0, &job));
     OK(mpx_kept_job_load_counts(job, 2, 0));
     OK(mpx_kept_job_load_batch(job, 1000, &header, (mp_bytes_t){"ab", 2}));
     OK(mpx_kept_job_begin(job, 0, unix_ms));

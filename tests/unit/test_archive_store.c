@@ -1,46 +1,6 @@
 /* Kept jobs with a store whose disk is full for a while. */
 #include "archive_kit.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-static char folder[64];
-
-static void open_store(void)
-{
-    mpx_store_options_t options = {.directory = folder, .max_bytes = 1 << 22};
-    signal(SIGXFSZ, SIG_IGN);
-    OK(mpx_store_open(&options, &store));
-}
-
-static void close_store(void)
-{
-    char path[128];
-    mpx_store_close(&store);
-    static const char *const files[] = {"data.mdb", "lock"};
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        ck_assert_int_eq(remove(path), 0);
-    }
-    ck_assert_int_eq(remove(folder), 0);
-}
-
-static void begin_with_disk(void)
-{
-    const char *where = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.32s/mp-archive-XXXXXX", where && *where ? where : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    open_store();
-    begin(1 << 20, 1 << 20);
-}
-
-static void end_with_disk(void)
-{
-    end();
-    close_store();
-}
-
 static uint64_t kept_jobs(void)
 {
     mpx_archive_counts_t counts;

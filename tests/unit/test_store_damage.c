@@ -118,7 +118,7 @@ START_TEST(another_version)
     make_sample();
     char *data = load(&size);
     for (size_t at = 0; at + 7 < size; at++)
-        if (!memcmp(data + at, "format\2", 7)) {
+        if (!memcmp(data + at, "format\3", 7)) {
             data[at + 6] = 1;
             found++;
         }

@@ -7,7 +7,8 @@
  * mp_call_options_t.dead_letters = -1. A job that isn't kept has its client, which is given each
  * outcome and has the inputs: it leaves none, unless it asks for that by dead_letters = 1. The
  * broker keeps up to --dead-bytes of them; above that the oldest go. With a data directory they
- * survive its death.
+ * survive its death. They are the job's owner's (kept.h): who comes by another key has none of
+ * them, unless it has the role admin.
  *
  * Only over a broker; else MP_EINVAL. Threads and fork: as job.h.
  */
@@ -31,8 +32,9 @@ typedef struct mp_dead_letter {
     char job[MP_JOB_ID_MAX + 1]; /* id of the job, which may be gone */
     char label[128];
     char task[MP_TASK_NAME_MAX + 1];
-    char message[256]; /* the beginning of it */
-    char host[128];    /* where the last attempt was */
+    char message[256];                /* the beginning of it */
+    char host[128];                   /* where the last attempt was */
+    char owner[MP_JOB_OWNER_MAX + 1]; /* of the job, see kept.h */
 } mp_dead_letter_t;
 
 /* Dead letters with numbers above `after`, the oldest first. task: only those; NULL: all.
@@ -60,8 +62,8 @@ MP_API void mp_dead_detail_clear(mp_dead_detail_t *self);
 /* Run dead letters again, as a new kept job, with limits and retries as the first one's job had
  * them; its id is written to `id`. The letters are gone then; who fails again comes back. numbers
  * which, in rising order, at most 4096; count 0: all task     only those of it; NULL: any, but all
- * must be of one task, else MP_EINVAL MP_OK; MP_ENOTFOUND there are none; MP_EINVAL; MP_ELIMIT;
- * MP_ENOSPACE; MP_EDRAINING; the rest as mp_dead_list. */
+ * must be of one task and owner, whose the job is, else MP_EINVAL MP_OK; MP_ENOTFOUND there are
+ * none; MP_EINVAL; MP_ELIMIT; MP_ENOSPACE; MP_EDRAINING; the rest as mp_dead_list. */
 MP_API MP_MUST_CHECK mp_rc_t mp_dead_requeue(mp_pool_t *pool, const char *task,
                                              const unsigned long long *numbers, size_t count,
                                              char id[MP_JOB_ID_MAX + 1], int timeout_ms);

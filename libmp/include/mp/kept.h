@@ -16,9 +16,9 @@
  * with MP_ELIMIT, not run, and leave dead letters if its calls do, and it is forgotten. So does the
  * rest of a job with a key, which frees nothing when it is fetched; who has it open is told.
  *
- * mp_job_new waits for the broker then, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT, MP_ENOSPACE,
- * MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the broker; but
- * if the connection was lost in these 10 s, an empty one may be there until it expires.
+ * mp_job_new of such a job waits for the broker, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT,
+ * MP_ENOSPACE, MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the
+ * broker; but if the connection was lost in these 10 s, an empty one may be there until it expires.
  *
  * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
  * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and
@@ -43,6 +43,12 @@
  * kept until keep_ms have passed. So a submit may be repeated when it isn't known whether it was
  * had.
  *
+ * A job is its owner's: of the name of the key (MP_KEY_FILE) by which its maker came. Who comes by
+ * another key finds no such job, and may have one of the same id or key; but one with the role
+ * admin finds all: by ID, if there is one of that id, or by OWNER/ID. Those who came without a key,
+ * as a broker without keys has them all, and the broker's own user with a lane, share their jobs
+ * (/ID).
+ *
  * Only over a broker; else MP_EINVAL. Threads and fork: as job.h.
  */
 #ifndef MP_KEPT_H
@@ -55,8 +61,10 @@ extern "C" {
 #endif
 
 /* An id has 1 to 64 letters, digits, and any of ._:- (no dash first). */
-#define MP_JOB_ID_MAX  64
-#define MP_JOB_KEY_MAX 255
+#define MP_JOB_ID_MAX    64
+#define MP_JOB_KEY_MAX   255
+/* The name of a key, as the broker's list has it. */
+#define MP_JOB_OWNER_MAX 63
 
 typedef struct mp_job_info {
     unsigned long long number;     /* rises with each job of a broker */
@@ -74,6 +82,7 @@ typedef struct mp_job_info {
     char key[MP_JOB_KEY_MAX + 1]; /* "": none */
     char task[MP_TASK_NAME_MAX + 1];
     char label[128];
+    char owner[MP_JOB_OWNER_MAX + 1]; /* the name of the key that made it; "": it came without */
 } mp_job_info_t;
 
 /* The id of a kept job; "" of any other. Valid as long as the job. */
@@ -85,9 +94,10 @@ MP_API const char *mp_job_id(const mp_job_t *self);
  * broker; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_detach(mp_job_t **self, int timeout_ms);
 
-/* Come back to a job by its id. It takes no inputs; mp_job_next hands out what was not taken yet,
- * or waits for it; mp_job_cancel ends it. MP_OK; MP_ENOTFOUND; MP_EINVAL no broker's, or not an id;
- * MP_ETIMEDOUT; MP_EPERM; MP_ELIMIT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
+/* Come back to a job by its id, or OWNER/ID. It takes no inputs; mp_job_next hands out what was not
+ * taken yet, or waits for it; mp_job_cancel ends it. MP_OK; MP_ENOTFOUND; MP_EINVAL no broker's, or
+ * not an id, or for an admin more than one owner's; MP_ETIMEDOUT; MP_EPERM; MP_ELIMIT;
+ * MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_attach(mp_pool_t *pool, const char *id, int timeout_ms,
                                            mp_job_t **out);
 /* The same with options, of which `output`, `output_arg` and `label` count; the others are as the
@@ -109,11 +119,10 @@ MP_API MP_MUST_CHECK mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int
  * mp_job_settle. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_drop(mp_job_t **self, int timeout_ms);
 
-/* The jobs that the pool's broker keeps, with numbers above `after`, the oldest first.
- * out    up to `room` of them
- * count  how many were filled in; less than room: there are no more
- * MP_OK; MP_EINVAL no broker's; MP_ETIMEDOUT; MP_ELIMIT; MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED;
- * MP_ENOMEM. */
+/* The jobs that the pool's broker keeps for its key (all, if that has the role admin), with numbers
+ * above `after`, the oldest first. out    up to `room` of them count  how many were filled in; less
+ * than room: there are no more MP_OK; MP_EINVAL no broker's; MP_ETIMEDOUT; MP_ELIMIT;
+ * MP_EBROKERLOST; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_pool_kept_jobs(mp_pool_t *self, unsigned long long after,
                                                mp_job_info_t *out, size_t room, size_t *count,
                                                int timeout_ms);

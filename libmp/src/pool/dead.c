@@ -39,6 +39,7 @@ static void fill(mp_dead_letter_t *out, const mpx_dead_letter_t *letter)
     snprintf(out->task, sizeof out->task, "%s", letter->task);
     snprintf(out->message, sizeof out->message, "%s", letter->message);
     snprintf(out->host, sizeof out->host, "%s", letter->host);
+    snprintf(out->owner, sizeof out->owner, "%s", letter->owner);
 }
 
 static mp_rc_t on_letter(mpx_inquiry_t *self, const mpx_header_t *header, mp_bytes_t payload)

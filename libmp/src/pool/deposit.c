@@ -25,6 +25,8 @@ struct mpx_deposit {
     mpx_buf_t open; /* packed */
     mpx_keep_t keep;
     char id[MP_JOB_ID_MAX + 1];
+    char owner[MP_JOB_OWNER_MAX + 1]; /* if `owned`: by the address, or as the broker says */
+    bool owned;
     char key[MP_JOB_KEY_MAX + 1];
     bool attached;  /* by id: it takes no inputs */
     bool transient; /* nobody will come back for it */
@@ -96,6 +98,8 @@ static void send_keep(mpx_deposit_t *self)
     self->keep.id = self->id;
     self->keep.key = self->key;
     self->keep.attach = self->attached || self->had;
+    self->keep.owner = self->owner;
+    self->keep.names_owner = self->owned;
     self->keep.open = mpx_buf_bytes(&self->open);
     mp_rc_t rc = mpx_keep_pack(&self->keep, &body);
     if (rc == MP_OK)
@@ -192,6 +196,7 @@ void mpx_job_info_fill(mp_job_info_t *out, const mpx_kept_info_t *info)
     snprintf(out->key, sizeof out->key, "%s", info->key);
     snprintf(out->task, sizeof out->task, "%s", info->task);
     snprintf(out->label, sizeof out->label, "%s", info->label);
+    snprintf(out->owner, sizeof out->owner, "%s", info->owner);
 }
 
 /* The size of a side of a signature; 0: bytes of any length. */
@@ -214,6 +219,8 @@ static void learn_task(mpx_deposit_t *self, const mpx_kept_info_t *info)
 static void on_known(mpx_deposit_t *self, const mpx_kept_info_t *info)
 {
     snprintf(self->id, sizeof self->id, "%s", info->id);
+    snprintf(self->owner, sizeof self->owner, "%s", info->owner);
+    self->owned = true;
     if (!self->had) {
         learn_task(self, info);
         if (!*info->key)
@@ -454,18 +461,29 @@ static mp_rc_t take_options(mpx_deposit_t *self, const mpx_job_spec_t *spec,
     return mpx_open_pack(&open, &self->open);
 }
 
+/* ID, or OWNER/ID of one that is there. */
+static mp_rc_t take_address(mpx_deposit_t *self, const char *address)
+{
+    const char *slash = self->attached ? strchr(address, '/') : NULL;
+    const char *id = slash ? slash + 1 : address;
+    size_t owner_size = slash ? (size_t)(slash - address) : 0;
+    if (!mpx_job_id_valid(id) || owner_size > MP_JOB_OWNER_MAX)
+        return mpx_fault(MP_EINVAL, "a job's id has 1 to %d letters, digits, and any of ._:-%s",
+                         MP_JOB_ID_MAX,
+                         self->attached ? "; before it OWNER/, if it is another key's" : "");
+    snprintf(self->id, sizeof self->id, "%s", id);
+    memcpy(self->owner, address, owner_size);
+    self->owned = slash != NULL;
+    return MP_OK;
+}
+
 static mp_rc_t fill(mpx_deposit_t *self, const mpx_job_spec_t *spec,
                     const mp_call_options_t *options, const char *id)
 {
-    mp_rc_t rc = mpx_job_token(&self->keep.token);
-    if (rc == MP_OK && !id)
-        rc = mpx_job_id_random(self->id);
-    if (rc == MP_OK && id && !mpx_job_id_valid(id))
-        rc = mpx_fault(MP_EINVAL, "a job's id has 1 to %d letters, digits, and any of ._:-",
-                       MP_JOB_ID_MAX);
-    if (rc == MP_OK && id)
-        snprintf(self->id, sizeof self->id, "%s", id);
     self->attached = !spec;
+    mp_rc_t rc = mpx_job_token(&self->keep.token);
+    if (rc == MP_OK)
+        rc = id ? take_address(self, id) : mpx_job_id_random(self->id);
     self->errand.on_message = on_message;
     self->errand.on_link = on_link;
     return rc == MP_OK && spec ? take_options(self, spec, options) : rc;

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FORMAT = 2 };
+enum { FORMAT = 3 };
 enum { UNIT = 1 << 16 }; /* sizes of the map are multiples of it */
 
 /* Never renamed, nor their order changed: both are in the file. */
@@ -184,9 +184,12 @@ static mp_rc_t check_format(mpx_store_t *self, MDB_txn *txn, MDB_dbi root)
         return mpx_fault(MP_ECORRUPT, "%s: a database, but no store", self->directory);
     if (error)
         return fault(self, error, "its version can't be read");
-    if (value.mv_size != 1 || *(unsigned char *)value.mv_data != FORMAT)
-        return mpx_fault(MP_EVERSION, "%s was written by another version of the program",
-                         self->directory);
+    unsigned written = value.mv_size == 1 ? *(unsigned char *)value.mv_data : 0;
+    if (written != FORMAT)
+        return mpx_fault(MP_EVERSION,
+                         "%s was written by another version of the program, in format %u, and this "
+                         "one reads %d: go on with that version, or take another directory",
+                         self->directory, written, FORMAT);
     return MP_OK;
 }
 

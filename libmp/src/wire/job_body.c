@@ -31,22 +31,25 @@ static ProtobufCBinaryData binary(mp_bytes_t bytes)
     return (ProtobufCBinaryData){.len = bytes.size, .data = (uint8_t *)(uintptr_t)bytes.data};
 }
 
-/* One block for two strings and bytes behind them, which are aligned for numbers. */
-static mp_rc_t copy_all(const char **strings, ProtobufCBinaryData from, mp_bytes_t *bytes,
-                        void **arena_out)
+/* One block for bytes, which are aligned for numbers, and strings behind them. */
+static mp_rc_t copy_all(const char **strings, size_t count, ProtobufCBinaryData from,
+                        mp_bytes_t *bytes, void **arena_out)
 {
-    size_t sizes[2] = {strlen(strings[0]) + 1, strlen(strings[1]) + 1};
-    unsigned char *arena = malloc(from.len + sizes[0] + sizes[1]);
+    size_t size = from.len;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(strings[i]) + 1;
+    unsigned char *arena = malloc(size);
     if (!arena)
         return mpx_fault(MP_ENOMEM, "out of memory for a message");
     if (from.len)
         memcpy(arena, from.data, from.len);
     char *at = (char *)arena + from.len;
-    for (size_t i = 0; i < 2; i++) {
-        memcpy(at, strings[i], sizes[i]);
-        mpx_utf8_launder((uint8_t *)at, sizes[i] - 1);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(strings[i]);
+        memcpy(at, strings[i], length + 1);
+        mpx_utf8_launder((uint8_t *)at, length);
         strings[i] = at;
-        at += sizes[i];
+        at += length + 1;
     }
     *bytes = (mp_bytes_t){arena, from.len};
     *arena_out = arena;
@@ -66,7 +69,8 @@ static mp_rc_t copy_all(const char **strings, ProtobufCBinaryData from, mp_bytes
     X(dead_letters)                                                                                \
     X(delay_ms)                                                                                    \
     X(deadline_ms)                                                                                 \
-    X(hears)
+    X(hears)                                                                                       \
+    X(names_owner)
 
 #define SET(field) message.field = self->field;
 #define GET(field) out->field = message->field;
@@ -78,6 +82,7 @@ mp_rc_t mpx_keep_pack(const mpx_keep_t *self, mpx_buf_t *out)
     message.id = mpx_body_text(self->id);
     message.key = mpx_body_text(self->key);
     message.open = binary(self->open);
+    message.owner = mpx_body_text(self->owner);
     KEEP_NUMBERS(SET)
     return mpx_body_pack(&message.base, out);
 }
@@ -88,11 +93,11 @@ mp_rc_t mpx_keep_unpack(mp_bytes_t body, mpx_keep_t *out, void **arena)
     const Mp__Keep *message = mpx_body_open(&opened, &mp__keep__descriptor, body, "JOB_KEEP");
     if (!message)
         return opened.rc;
-    const char *strings[] = {message->id, message->key};
+    const char *strings[] = {message->id, message->key, message->owner};
     mp_bytes_t open;
-    mp_rc_t rc = copy_all(strings, message->open, &open, arena);
+    mp_rc_t rc = copy_all(strings, 3, message->open, &open, arena);
     if (rc == MP_OK) {
-        *out = (mpx_keep_t){.id = strings[0], .key = strings[1], .open = open};
+        *out = (mpx_keep_t){.id = strings[0], .key = strings[1], .owner = strings[2], .open = open};
         KEEP_NUMBERS(GET)
     }
     mpx_body_close(&opened);
@@ -115,6 +120,7 @@ mp_rc_t mpx_kept_info_pack(const mpx_kept_info_t *self, mpx_buf_t *out)
     message.task = mpx_body_text(self->task);
     message.signature = mpx_body_text(self->signature);
     message.label = mpx_body_text(self->label);
+    message.owner = mpx_body_text(self->owner);
     INFO_NUMBERS(SET)
     return mpx_body_pack(&message.base, out);
 }
@@ -126,15 +132,16 @@ mp_rc_t mpx_kept_info_unpack(mp_bytes_t body, mpx_kept_info_t *out, void **arena
         mpx_body_open(&opened, &mp__kept_job__descriptor, body, "JOB_INFO");
     if (!message)
         return opened.rc;
-    const char *strings[] = {message->id, message->key, message->task, message->signature,
-                             message->label};
-    mp_rc_t rc = mpx_body_strings(strings, 5, arena);
+    const char *strings[] = {message->id,        message->key,   message->task,
+                             message->signature, message->label, message->owner};
+    mp_rc_t rc = mpx_body_strings(strings, 6, arena);
     if (rc == MP_OK) {
         *out = (mpx_kept_info_t){.id = strings[0],
                                  .key = strings[1],
                                  .task = strings[2],
                                  .signature = strings[3],
-                                 .label = strings[4]};
+                                 .label = strings[4],
+                                 .owner = strings[5]};
         INFO_NUMBERS(GET)
     }
     mpx_body_close(&opened);
@@ -174,7 +181,7 @@ static mp_rc_t read_order(const Mp__DeadOrder *message, mpx_dead_order_t *out, v
         return mpx_fault(MP_EPROTO, "the body of a JOB_DEAD is malformed");
     const char *strings[] = {message->task, message->id};
     mp_bytes_t bytes = {0};
-    mp_rc_t rc = copy_all(strings, message->numbers, &bytes, arena);
+    mp_rc_t rc = copy_all(strings, 2, message->numbers, &bytes, arena);
     if (rc != MP_OK)
         return rc;
     uint64_t *numbers = *arena;
@@ -222,6 +229,7 @@ mp_rc_t mpx_dead_letter_pack(const mpx_dead_letter_t *self, mpx_buf_t *out)
     message.signature = mpx_body_text(self->signature);
     message.message = mpx_body_text(self->message);
     message.host = mpx_body_text(self->host);
+    message.owner = mpx_body_text(self->owner);
     LETTER_NUMBERS(SET)
     return mpx_body_pack(&message.base, out);
 }
@@ -233,16 +241,17 @@ mp_rc_t mpx_dead_letter_unpack(mp_bytes_t body, mpx_dead_letter_t *out, void **a
         mpx_body_open(&opened, &mp__dead_letter__descriptor, body, "JOB_INFO");
     if (!message)
         return opened.rc;
-    const char *strings[] = {message->job,       message->label,   message->task,
-                             message->signature, message->message, message->host};
-    mp_rc_t rc = mpx_body_strings(strings, 6, arena);
+    const char *strings[] = {message->job,     message->label, message->task, message->signature,
+                             message->message, message->host,  message->owner};
+    mp_rc_t rc = mpx_body_strings(strings, 7, arena);
     if (rc == MP_OK) {
         *out = (mpx_dead_letter_t){.job = strings[0],
                                    .label = strings[1],
                                    .task = strings[2],
                                    .signature = strings[3],
                                    .message = strings[4],
-                                   .host = strings[5]};
+                                   .host = strings[5],
+                                   .owner = strings[6]};
         LETTER_NUMBERS(GET)
     }
     mpx_body_close(&opened);

@@ -29,6 +29,8 @@ typedef struct mpx_keep {
     uint32_t delay_ms;
     uint32_t deadline_ms;
     bool hears; /* is told what calls write */
+    const char *owner;
+    bool names_owner;
 } mpx_keep_t;
 mp_rc_t mpx_keep_pack(const mpx_keep_t *self, mpx_buf_t *out);
 mp_rc_t mpx_keep_unpack(mp_bytes_t body, mpx_keep_t *out, void **arena);
@@ -51,6 +53,7 @@ typedef struct mpx_kept_info {
     uint64_t bytes;
     uint64_t created_ms;
     uint64_t left_ms;
+    const char *owner;
 } mpx_kept_info_t;
 mp_rc_t mpx_kept_info_pack(const mpx_kept_info_t *self, mpx_buf_t *out);
 mp_rc_t mpx_kept_info_unpack(mp_bytes_t body, mpx_kept_info_t *out, void **arena);
@@ -89,6 +92,7 @@ typedef struct mpx_dead_letter {
     uint32_t pid;
     uint32_t attempt;
     uint64_t input_bytes;
+    const char *owner;
 } mpx_dead_letter_t;
 mp_rc_t mpx_dead_letter_pack(const mpx_dead_letter_t *self, mpx_buf_t *out);
 mp_rc_t mpx_dead_letter_unpack(mp_bytes_t body, mpx_dead_letter_t *out, void **arena);
