@@ -104,8 +104,10 @@ void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job
 /* What would have been its outcomes may be dead letters. */
 static mp_rc_t give_up(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
+    const char *owner = *job->owner ? "owner" : NULL; /* which ends the list */
     mpx_log(self->options.log, MP_LOG_WARNING, "job_given_up", "job", job->keep.id, "why",
-            "--kept-bytes is reached, and nobody has come for its outcomes", NULL);
+            "--kept-bytes is reached, and nobody has come for its outcomes", owner, job->owner,
+            NULL);
     job->head_changed = true;
     mpx_archive_touch(self, job);
     mp_rc_t rc =

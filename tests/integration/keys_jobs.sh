@@ -72,6 +72,23 @@ status 3 as adi "$MP" map --detach --id mine -- echo <five
 says err "the key 'adi' lacks the role submit"
 status 3 as wen "$MP" job list
 
+# -- an admin is one until the list says otherwise
+status 0 as ann "$MP" map --detach --id late --delay-ms 86400000 -- echo <five
+background waits env MP_KEY_FILE=adi.key "$MP" job wait ann/late
+waits=$pid
+clients() { as ann "$MP" job list --json | grep '"id":"late"' | grep -q "\"clients\":$1,"; }
+wait_for clients 1
+sed -i.good '/^adi/s/ admin$/ submit/' keys/clients
+kill -HUP "$broker"
+exits "$waits" 1
+says waits.err 'job late is not kept any more'
+status 1 as adi "$MP" job wait late
+wait_for clients 0
+mv keys/clients.good keys/clients
+kill -HUP "$broker"
+wait_for eval '[ "$(grep -c event=keys_reloaded broker.err)" = 2 ]'
+status 0 as adi "$MP" job drop late
+
 # -- dead letters
 status 0 as ann "$MP" map --detach --id fails --shell -- 'test -e repaired && echo mended {}' <five
 status 1 as ann "$MP" job wait fails

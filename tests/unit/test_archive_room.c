@@ -148,6 +148,32 @@ START_TEST(test_who_takes_the_room_and_is_abandoned_is_given_up)
 }
 END_TEST
 
+START_TEST(test_no_more_are_given_up_than_take_the_room)
+{
+    mpx_keep_t wanted = keep_of("small", "", 7);
+    begin(TIGHT_BYTES, 0);
+    wanted.keep_ms = 100;
+    wanted.retries = 1;
+    wanted.retry_delay_ms = 1000;
+    OK(keep(&two, 1, wanted, "t"));
+    OK(put(&two, 1, 0, "a", false));
+    work_off(0, MP_OK);
+    OK(put(&two, 1, 1, "b", true));
+    work_off(0, MP_EFAILED); /* so it has an outcome, and waits for another */
+    mpx_archive_gone(archive, &two);
+    OK(keep(&one, 1, large_of(""), "t"));
+    put_many(&one, 1);
+    mpx_archive_gone(archive, &one);
+    enlarge_all(0);
+    turn(100 * MS);
+    ck_assert(!is_there(&one, "large"));
+    ck_assert(is_there(&two, "small"));
+    OK(mpx_engine_tick(engine, 5000 * (int64_t)MS));
+    ck_assert_uint_eq(work_off(5000 * (int64_t)MS, MP_OK), 1);
+    end();
+}
+END_TEST
+
 START_TEST(test_what_runs_is_not_given_up)
 {
     begin(TIGHT_BYTES, 0);
@@ -207,6 +233,7 @@ int main(void)
     const TTest *const tests[] = {test_time_and_bytes,
                                   test_jobs_alone_are_too_much,
                                   test_who_takes_the_room_and_is_abandoned_is_given_up,
+                                  test_no_more_are_given_up_than_take_the_room,
                                   test_what_runs_is_not_given_up,
                                   test_a_job_with_a_key_that_is_too_large_ends,
                                   NULL};
