@@ -84,6 +84,7 @@ static inline void stop_worker(void *self, uint64_t worker, uint64_t job, uint64
 static inline void begin(uint64_t kept_bytes, uint64_t dead_bytes)
 {
     mpx_transport_t transport = {.send = send_worker, .stop = stop_worker};
+    sent_count = work_count = 0;
     mpx_log_init(&quiet, MP_LOG_ERROR, STDERR_FILENO);
     OK(mpx_engine_new(&transport, "here", &engine));
     mpx_archive_options_t options = {.engine = engine,
