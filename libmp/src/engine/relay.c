@@ -333,6 +333,7 @@ static mp_rc_t job_open(mpx_relay_t *self, int64_t now, rjob_t *job, const mpx_o
     mpx_job_spec_t spec = {
         .open = *open,
         .match = self->options.match,
+        .meet_here = self->options.meet_here,
         .limit_here = self->options.limit_here,
         .chunk_calls = MPX_CHUNK_WHOLE,
         .client = self->options.client,

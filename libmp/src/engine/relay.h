@@ -19,6 +19,7 @@ typedef struct mpx_relay_options {
     /* As mpx_transport_t.send, to the peer. */
     mp_rc_t (*send)(void *self, const mpx_header_t *header, mp_bytes_t payload);
     bool match;        /* as in mpx_job_spec_t */
+    bool meet_here;    /* the same */
     uint64_t client;   /* the same */
     bool tell_started; /* forward STARTED */
     bool limit_here;   /* enforce the calls' run time limit on this engine */

@@ -206,11 +206,15 @@ static mp_rc_t to_broker(void *arg, const mpx_header_t *header, mp_bytes_t paylo
     return mpx_session_send(((worker_t *)arg)->session, header, payload);
 }
 
+/* What calls need the broker has looked at, and it is looked at here once more: a call that was
+ * cancelled is answered at once, so for the broker its capacities are free, and what still runs of
+ * it until it is stopped has them here. Another connection's calls have them, too. */
 static mp_rc_t on_connected(worker_t *self)
 {
     mpx_relay_options_t options = {
         .send_self = self,
         .send = to_broker,
+        .meet_here = true,
         .tell_started = true,
         .limit_here = true,
     };
@@ -600,7 +604,9 @@ static mp_rc_t start(worker_t *self)
         .loaded = on_loaded,
         .failed = on_failed,
     };
-    mp_rc_t rc = mpx_workshop_new(&workshop, &self->workshop);
+    mp_rc_t rc = mpx_traits_parse(options->have, &workshop.have);
+    if (rc == MP_OK)
+        rc = mpx_workshop_new(&workshop, &self->workshop);
     if (rc != MP_OK)
         return rc;
     self->engine = mpx_workshop_engine(self->workshop);
@@ -637,9 +643,7 @@ static mp_rc_t check(const mp_worker_options_t *options)
         return mpx_fault(MP_EINVAL,
                          "modules are taken only from a broker that this worker knows to "
                          "be its user's: connect by ipc, or with a key file");
-    mpx_traits_t have;
-    mp_rc_t rc = mpx_traits_parse(options->have, &have);
-    return rc == MP_OK ? mpx_endpoint_check(options->broker, false) : rc;
+    return mpx_endpoint_check(options->broker, false);
 }
 
 mp_rc_t mpx_serve_new(const mp_worker_options_t *options, mpx_serve_t **out)
