@@ -3,6 +3,7 @@
 #include "ok.h"
 #include "suite.h"
 
+#include <dirent.h>
 #include <mp/mp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,6 +38,20 @@ MP_TASK(leak, int, int)
         lost[i] = 1;
     *out = (int)getpid();
     return MP_OK;
+}
+
+/* How many descriptors it has that are neither file, pipe nor socket: eventfds, epolls, timers. */
+MP_TASK(count_wakers, int, int)
+{
+    static const char waker[] = "anon_inode:";
+    char target[64];
+    const struct dirent *entry;
+    DIR *dir = opendir("/proc/self/fd");
+    *out = 0;
+    while (dir && (entry = readdir(dir)))
+        *out += readlinkat(dirfd(dir), entry->d_name, target, sizeof target) > 0 &&
+                strncmp(target, waker, sizeof waker - 1) == 0;
+    return dir ? closedir(dir) : mp_call_fail(call, 1, "no /proc/self/fd");
 }
 
 static mp_pool_t *new_pool(mp_pool_options_t options)
@@ -310,6 +325,28 @@ static int refuse(void *arg)
     return 5;
 }
 
+static int wakers_of_a_worker(mp_pool_t *pool)
+{
+    int out = -1;
+    OK(mp_pool_apply(pool, &count_wakers, &(int){0}, &out, LONG_MS));
+    return out;
+}
+
+START_TEST(workers_have_no_descriptor_that_wakes_their_pool)
+{
+    mp_job_t *job = NULL;
+    mp_pool_t *pool = new_pool((mp_pool_options_t){.processes = 1});
+    OK(mp_job_new(pool, &moody, NULL, &job));
+    ck_assert_int_ge(mp_job_fileno(job), 0);
+    mp_pool_t *later = new_pool((mp_pool_options_t){.processes = 1});
+    ck_assert_int_eq(wakers_of_a_worker(pool), 0);
+    ck_assert_int_eq(wakers_of_a_worker(later), 0);
+    mp_pool_destroy(&later);
+    mp_job_destroy(&job);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 START_TEST(workers_may_have_none_of_our_memory)
 {
     static const struct {
@@ -372,6 +409,7 @@ int main(int argc, char **argv)
         many_workers_die_at_once,
         shrinking_waits_for_the_calls_that_run,
         a_worker_that_takes_too_much_memory_is_replaced,
+        workers_have_no_descriptor_that_wakes_their_pool,
         workers_may_have_none_of_our_memory,
         what_cannot_reach_such_workers_is_refused,
         NULL,

@@ -27,7 +27,7 @@ struct mp_pool {
     int64_t woken_at;       /* when workers were last woken for a burst of calls */
     _Atomic int64_t burst_at; /* when its last call was begun */
     int64_t driven_until;
-    int kick_fd;         /* eventfd that wakes it */
+    int kick_fd;         /* eventfd that wakes it; forked children have none of these three */
     int watch_fd;        /* epoll for mp_job_fileno, made when first asked for; -1 */
     int timer_fd;        /* the backend's deadline, for watch_fd; -1 */
     int64_t timer_at;    /* what it is set to */

@@ -67,14 +67,31 @@ static const char *choose_broker(const mp_pool_options_t *options)
     return broker;
 }
 
+/* No forked child has it, workers among them. As made: -1 if it wasn't. */
+static int guarded(int fd)
+{
+    if (fd < 0 || mpx_forkguard_add(fd) == MP_OK)
+        return fd;
+    close(fd);
+    errno = ENOMEM;
+    return -1;
+}
+
+static void close_guarded(int fd)
+{
+    if (fd < 0)
+        return;
+    mpx_forkguard_remove(fd);
+    close(fd);
+}
+
 static void free_shell(mp_pool_t *self)
 {
-    if (self->timer_fd >= 0)
-        close(self->timer_fd);
-    if (self->watch_fd >= 0)
-        close(self->watch_fd);
-    if (self->kick_fd >= 0)
-        close(self->kick_fd);
+    if (self->generation == mpx_fork_generation()) { /* a child has none of them */
+        close_guarded(self->timer_fd);
+        close_guarded(self->watch_fd);
+        close_guarded(self->kick_fd);
+    }
     pthread_cond_destroy(&self->due);
     pthread_cond_destroy(&self->seat);
     pthread_cond_destroy(&self->moved);
@@ -100,7 +117,7 @@ static mp_pool_t *make_shell(void)
     self->timer_fd = -1;
     self->timer_at = MPX_NEVER;
     self->generation = mpx_fork_generation();
-    self->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->kick_fd = guarded(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (self->kick_fd < 0) {
         free_shell(self);
         return NULL;
@@ -497,15 +514,13 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 {
     if (self->watch_fd >= 0)
         return MP_OK;
-    int watch_fd = epoll_create1(EPOLL_CLOEXEC);
-    int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    int watch_fd = guarded(epoll_create1(EPOLL_CLOEXEC));
+    int timer_fd = guarded(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (watch_fd < 0 || timer_fd < 0 || !watch_add(watch_fd, timer_fd) ||
         !watch_add(watch_fd, self->backend->ops->fd(self->backend))) {
         mp_rc_t rc = mpx_fault_errno("a descriptor for a job");
-        if (watch_fd >= 0)
-            close(watch_fd);
-        if (timer_fd >= 0)
-            close(timer_fd);
+        close_guarded(watch_fd);
+        close_guarded(timer_fd);
         return rc;
     }
     self->watch_fd = watch_fd;
