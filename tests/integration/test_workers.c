@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <mp/mp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -300,6 +301,64 @@ START_TEST(a_worker_is_killed_for_the_memory_that_it_takes)
 }
 END_TEST
 
+/* How often a process has gone to sleep, ever. */
+static long naps_of(pid_t pid)
+{
+    char path[64], line[128];
+    long naps = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    while (file && naps < 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "voluntary_ctxt_switches: %ld", &naps) != 1)
+            naps = -1;
+    if (file)
+        fclose(file);
+    return naps;
+}
+
+/* Until there is a second in which it isn't woken. */
+static bool falls_asleep(pid_t pid)
+{
+    for (int seconds = 0; seconds < LONG_MS / 1000; seconds++) {
+        long naps = naps_of(pid);
+        sleep(1);
+        if (naps >= 0 && naps_of(pid) == naps)
+            return true;
+    }
+    return false;
+}
+
+MP_TASK(parent, int, int)
+{
+    (void)in;
+    *out = (int)getppid();
+    return MP_OK;
+}
+
+/* Longer than those who do nothing are looked at. */
+MP_TASK(devour_later, int, int)
+{
+    usleep(1500 * 1000);
+    return devour.run(call, (mp_bytes_t){in, sizeof *in}, out);
+}
+
+START_TEST(who_runs_no_call_costs_no_looks_at_its_memory)
+{
+    static const mp_method_t methods[] = {MP_FORK, MP_SPAWN};
+    int nursery = 0;
+    int out;
+    mp_pool_t *pool = new_pool((mp_pool_options_t){
+        .processes = 2, .method = methods[_i], .worker_memory_limit_bytes = LIMIT_MIB << 20});
+    OK(mp_pool_apply(pool, &parent, &(int){0}, &nursery, LONG_MS));
+    ck_assert(falls_asleep(nursery));
+    IS(mp_pool_apply(pool, &devour, &(int){1}, &out, LONG_MS), MP_ENOMEM);
+    ck_assert(falls_asleep(nursery));
+    IS(mp_pool_apply(pool, &devour_later, &(int){1}, &out, LONG_MS), MP_ENOMEM);
+    ck_assert_uint_eq(stat_of(pool).memory, 2);
+    mp_pool_destroy(&pool);
+}
+END_TEST
+
 /* ---- start methods ------------------------------------------------------------------------------
  */
 
@@ -415,6 +474,7 @@ int main(int argc, char **argv)
         NULL,
     };
     const TTest *const of_methods[] = {a_worker_gets_no_memory_beyond_its_cap,
-                                       a_worker_is_killed_for_the_memory_that_it_takes, NULL};
+                                       a_worker_is_killed_for_the_memory_that_it_takes,
+                                       who_runs_no_call_costs_no_looks_at_its_memory, NULL};
     return suite_run_each(NULL, "workers", of_methods, CAPPED_METHODS, tests, 60);
 }

@@ -205,7 +205,9 @@ typedef struct mp_outcome {
                                  each, if the process could still tell; else "" */
 } mp_outcome_t;
 
-/* Make a pool. Blocks until the workers are up, or until the broker has answered.
+/* Make a pool. Blocks until the workers are up, or until the broker has answered. Later a local
+ * worker that is to be replaced, and can't be forked, is tried again for as long as others live;
+ * when none has lived for three seconds the pool has failed, and its calls end.
  * options  NULL for the defaults; not kept.
  * out      the caller destroys it.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM out of processes or descriptors;

@@ -47,7 +47,8 @@ mp_rc_t mpx_slot_fill(mpx_crew_t *self, uint32_t i)
     slot->asked_at = mpx_now();
     mp_rc_t rc = make_lanes(self, slot, fds);
     if (rc == MP_OK)
-        rc = mpx_nursery_spawn(&self->nursery, i, fds, self->modules_count + slot->probe);
+        rc = mpx_nursery_spawn(&self->nursery, i, fds, self->modules_count + slot->probe,
+                               self->unproven == 0 && !slot->probe);
     for (size_t k = 0; k < MPX_NURSERY_FDS; k++)
         if (fds[k] >= 0)
             close(fds[k]);
@@ -178,6 +179,7 @@ mp_rc_t mpx_crew_new(const mpx_crew_options_t *options, mpx_crew_t **out)
     if (!self)
         return mpx_fault(MP_ENOMEM, "a crew");
     self->options = *options;
+    self->unproven = options->size;
     self->generation = mpx_fork_generation();
     self->nursery.control = -1;
     if (gethostname(self->host, sizeof self->host - 1))

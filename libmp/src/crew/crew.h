@@ -58,8 +58,8 @@ typedef enum mpx_crew_event_kind {
     MPX_CREW_REFUSED, /* it is not: rc, problem */
     MPX_CREW_DOWN,    /* it is dead; everything that it had finished was handed out before */
     MPX_CREW_FAILED   /* the crew can't work: a module doesn't load, the initializer failed,
-                         or executors keep dying
-                         before they are up, or can't be forked. Last event */
+                         or executors keep dying before they are up, or can't be forked: one of
+                         the first, or all that it has. Last event */
 } mpx_crew_event_kind_t;
 
 /* Who has ended an executor for want of memory. */

@@ -51,6 +51,7 @@ typedef struct slot {
     mpx_stay_t *stays; /* of chunks that it has, in shared memory */
     bool unrung;       /* was sent something since the last wake */
     bool was_up;
+    bool proven;  /* some executor of it was up */
     bool retired; /* by its own will */
     bool salvaged;
 } slot_t;
@@ -76,7 +77,7 @@ struct mpx_crew {
     unsigned quiet_turns;    /* since descriptors were looked at */
     unsigned failed_starts;  /* executors in a row that died before they were up */
     unsigned nursery_deaths; /* without a result in between */
-    uint32_t not_started;    /* slots that could not be forked for */
+    uint32_t unproven;       /* of the slots that it was made with */
     bool failed;
     bool loading; /* a module is tried */
     bool failure_told;

@@ -37,6 +37,7 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
     if (report->slot >= self->slots_count)
         return;
     slot_t *slot = self->slots[report->slot];
+    char problem[256];
     switch (report->kind) {
     case MPX_REPORT_STARTED:
         slot->pid = report->pid;
@@ -62,13 +63,13 @@ static void on_report(mpx_crew_t *self, const mpx_report_t *report)
             break;
         }
         mpx_slot_clear(self, slot);
-        self->not_started++;
-        if (self->not_started == self->slots_count) {
-            char problem[256];
-            snprintf(problem, sizeof problem, "no worker process can be forked: %s",
-                     strerror(report->value));
-            mpx_crew_fail(self, MP_ESYSTEM, problem);
-        }
+        snprintf(problem, sizeof problem, "a worker process can't be forked: %s",
+                 strerror(report->value));
+        mpx_crew_fail(self, MP_ESYSTEM, problem);
+        break;
+    case MPX_REPORT_DELAYED:
+        mpx_tell(MP_LOG_WARNING, "a worker process can't be forked now: %s",
+                 strerror(report->value));
         break;
     }
 }
@@ -155,7 +156,6 @@ static mp_rc_t replace_nursery(mpx_crew_t *self)
                       "the nursery of the worker processes keeps being killed");
         return MP_OK;
     }
-    self->not_started = 0;
     return mpx_crew_start(self);
 }
 
@@ -244,6 +244,8 @@ static mp_rc_t on_message(mpx_crew_t *self, slot_t *slot, mpx_crew_event_t *out)
     out->start_ns = mpx_now() - slot->asked_at;
     out->pid = slot->pid = (pid_t)out->header.nonce; /* the nursery's word may come later */
     slot->was_up = true;
+    self->unproven -= !slot->proven && slot->number < self->options.size;
+    slot->proven = true;
     self->failed_starts = 0;
     if (slot->state == STARTING)
         slot->state = UP;

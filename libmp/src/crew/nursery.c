@@ -1,12 +1,12 @@
-#include "nursery.h"
+#include "nursery_private.h"
 
 #include "clock.h"
 #include "executor.h"
 #include "fault.h"
-#include "footprint.h"
 #include "forkguard.h"
 #include "fresh.h"
 #include "lifeline.h"
+#include "scale.h"
 #include "shortage.h"
 
 #include <errno.h>
@@ -24,16 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef enum request_kind { SPAWN, SIGNAL, LOAD } request_kind_t;
-
-typedef struct request {
-    request_kind_t kind;
-    uint32_t slot; /* LOAD: the module's number; its path is behind this */
-    pid_t pid;
-    int signal;
-    uint32_t modules;
-} request_t;
-
 /* One executor, or the wish for one. */
 typedef struct child {
     pid_t pid;    /* 0: none */
@@ -43,9 +33,12 @@ typedef struct child {
     uint32_t modules;
     mpx_words_t *words;
     int fds[MPX_NURSERY_FDS]; /* to be started with; -1: none, or not wanted */
-    unsigned tries;
-    bool killed;          /* by us, for its owner */
-    uint64_t taken_bytes; /* of memory: for that it was; 0: it wasn't */
+    bool patient;             /* that can wait while others live */
+    int64_t try_at;           /* next; and how long to pause after that try, */
+    int pause_ms;
+    int64_t give_up_at;
+    bool killed; /* by us, for its owner */
+    mpx_scale_t scale;
 } child_t;
 
 typedef struct nursery {
@@ -59,14 +52,16 @@ typedef struct nursery {
     bool full;                      /* the owner takes no more of what calls write: they wait */
     bool stuck;       /* our stderr takes no more: its readers wait, and so do our children */
     int64_t weigh_at; /* when it is looked at next what children have of memory */
+    int64_t doze_at;  /* from then on they need not be looked at, if all of them rest */
     mpx_shortage_t shortage;
 } nursery_t;
 
 enum {
-    RETRY_MS = 100,
+    PAUSE_MS = 50, /* after a fork that failed; then twice as long, up to */
+    PAUSE_MAX_MS = 1600,
+    GIVE_UP_MS = 3000,
     WEIGH_MS = 20,
-    TRIES_MAX = 30,
-    STOP_MS = 2000,
+    QUIET_MS = 500,
     SAID_BYTES = 4096,
     LAST_SAID_BYTES = 1 << 20,
     LOAD_MAX = 1024 + MPX_MODULES_MAX
@@ -208,7 +203,7 @@ static int make_pipes(int lifeline[2], int errors[2], int output[2])
 static int fork_executor(const nursery_t *self, child_t *child)
 {
     int lifeline[2], errors[2], output[2];
-    if (!child->words && !(child->words = mpx_words_new()))
+    if (!child->words && !(child->words = mpx_words_new(self->options->memory_limit_bytes != 0)))
         return ENOMEM;
     int error = make_pipes(lifeline, errors, output);
     if (error)
@@ -229,19 +224,103 @@ static int fork_executor(const nursery_t *self, child_t *child)
     setpgid(pid, pid); /* both sides do it: whoever comes first */
     child->pid = pid;
     child->killed = false;
-    child->taken_bytes = 0;
     child->lifeline = lifeline[1];
     child->errors = errors[0];
     child->output = output[0];
     return 0;
 }
 
-static void try_to_start(const nursery_t *self, uint32_t slot)
+/* ---- their memory -------------------------------------------------------------------------- */
+
+/* Something begins, or may: children are looked at for a while. */
+static void weigh_soon(nursery_t *self, int64_t now)
+{
+    if (!self->options->memory_limit_bytes)
+        return;
+    self->weigh_at = mpx_earlier(self->weigh_at, now);
+    self->doze_at = now + QUIET_MS * MPX_MS;
+}
+
+/* Who has taken too much is killed in the midst of its call. Whether it can be left alone. */
+static bool weigh(const nursery_t *self, child_t *child)
+{
+    bool still;
+    if (!child->pid)
+        return true;
+    if (mpx_scale_weigh(&child->scale, child->pid, child->words, self->options->memory_limit_bytes,
+                        &still))
+        kill(-child->pid, SIGKILL);
+    return still && mpx_scale_rests(&child->scale, child->words);
+}
+
+/* All of them will tell when they begin a call; false: one has just begun, or can't tell. */
+static bool doze(const nursery_t *self)
+{
+    bool rest = true;
+    for (uint32_t slot = 0; slot < self->count; slot++)
+        if (self->children[slot].pid)
+            rest = mpx_words_announce(self->children[slot].words) && rest;
+    for (uint32_t slot = 0; slot < self->count; slot++) {
+        const child_t *child = &self->children[slot];
+        rest = rest && (!child->pid || mpx_scale_rests(&child->scale, child->words));
+    }
+    return rest;
+}
+
+static void weigh_all(nursery_t *self, int64_t now)
+{
+    bool quiet = true;
+    if (now < self->weigh_at)
+        return;
+    for (uint32_t slot = 0; slot < self->count; slot++)
+        quiet = weigh(self, &self->children[slot]) && quiet;
+    if (!quiet)
+        self->doze_at = now + QUIET_MS * MPX_MS;
+    self->weigh_at = now >= self->doze_at && doze(self) ? MPX_NEVER : now + WEIGH_MS * MPX_MS;
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+static bool somebody_lives(const nursery_t *self)
+{
+    for (uint32_t slot = 0; slot < self->count; slot++)
+        if (self->children[slot].pid)
+            return true;
+    return false;
+}
+
+/* What was short for a moment costs a moment; what stays short ends the wish, unless others live:
+ * they need not end with it, and each that ends makes room. */
+static bool may_wait(const nursery_t *self, child_t *child, int64_t now)
+{
+    if (child->patient && somebody_lives(self))
+        child->give_up_at = now + GIVE_UP_MS * MPX_MS;
+    return now < child->give_up_at;
+}
+
+static void put_off(const nursery_t *self, uint32_t slot, int64_t now, int error)
+{
+    child_t *child = &self->children[slot];
+    child->try_at = now + child->pause_ms * MPX_MS;
+    if (child->pause_ms == PAUSE_MAX_MS)
+        return;
+    child->pause_ms *= 2;
+    if (child->pause_ms == PAUSE_MAX_MS)
+        report(self, MPX_REPORT_DELAYED, slot, 0, error);
+}
+
+static void try_to_start(nursery_t *self, uint32_t slot, int64_t now)
 {
     child_t *child = &self->children[slot];
     int error = fork_executor(self, child);
-    if (error && ++child->tries < TRIES_MAX)
+    if (error && may_wait(self, child, now)) {
+        put_off(self, slot, now, error);
         return;
+    }
+    if (!error && self->options->memory_limit_bytes) {
+        mpx_scale_begin(&child->scale, child->fds[0]);
+        weigh_soon(self, now);
+    }
     drop_fds(child->fds);
     if (error)
         report(self, MPX_REPORT_NOT_STARTED, slot, 0, error);
@@ -249,16 +328,18 @@ static void try_to_start(const nursery_t *self, uint32_t slot)
         report(self, MPX_REPORT_STARTED, slot, child->pid, 0);
 }
 
-static bool start_wanted(const nursery_t *self)
+/* When to try again at the latest. */
+static int64_t start_wanted(nursery_t *self, int64_t now)
 {
-    bool waiting = false;
+    int64_t next = MPX_NEVER;
     for (uint32_t slot = 0; slot < self->count; slot++) {
         child_t *child = &self->children[slot];
-        if (child->fds[0] >= 0 && child->pid == 0)
-            try_to_start(self, slot);
-        waiting = waiting || child->fds[0] >= 0;
+        if (child->fds[0] >= 0 && child->pid == 0 && child->try_at <= now)
+            try_to_start(self, slot, now);
+        if (child->fds[0] >= 0)
+            next = mpx_earlier(next, child->try_at);
     }
-    return waiting;
+    return next;
 }
 
 /* Whether a write there would not block; that nobody reads there any more is no reason to wait. */
@@ -379,7 +460,7 @@ static void hear_last_words(const nursery_t *self, child_t *child, mpx_report_t 
 static mpx_want_t want_of(nursery_t *self, const child_t *child, int status)
 {
     bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    if (!killed || child->taken_bytes)
+    if (!killed || child->scale.taken_bytes)
         return killed ? MPX_WANT_LIMIT : MPX_WANT_NONE;
     return !child->killed && mpx_shortage_took(&self->shortage, mpx_now()) ? MPX_WANT_KERNEL
                                                                            : MPX_WANT_NONE;
@@ -398,10 +479,13 @@ static void bury(nursery_t *self, uint32_t slot)
     child->lifeline = -1;
     last.value = status;
     last.want = want_of(self, child, status);
-    last.taken_bytes = child->taken_bytes;
+    last.taken_bytes = child->scale.taken_bytes;
+    mpx_scale_end(&child->scale);
     hear_last_words(self, child, &last);
     send_report(self, &last);
     child->pid = 0;
+    for (uint32_t other = 0; other < self->count; other++)
+        self->children[other].try_at = 0; /* there is room for one again */
 }
 
 static void bury_dead(nursery_t *self)
@@ -453,8 +537,11 @@ static void on_request(nursery_t *self, const request_t *request, const int fds[
     child_t *child = &self->children[request->slot];
     if (request->kind == SPAWN) {
         memcpy(child->fds, fds, sizeof child->fds);
-        child->tries = 0;
         child->modules = request->modules;
+        child->patient = request->patient;
+        child->try_at = 0;
+        child->pause_ms = PAUSE_MS;
+        child->give_up_at = mpx_now() + GIVE_UP_MS * MPX_MS;
     } else if (child->pid && child->pid == request->pid) {
         child->killed = child->killed || request->signal == SIGKILL;
         kill(-child->pid, request->signal);
@@ -528,41 +615,9 @@ static void watch(const nursery_t *self, uint32_t slot)
     fds[1] = (struct pollfd){.fd = self->full ? -1 : child->output, .events = POLLIN};
 }
 
-/* ---- memory ------------------------------------------------------------------------------ */
-
-/* Who has taken too much is killed in the midst of its call. */
-static void weigh(const nursery_t *self, child_t *child)
-{
-    uint64_t before;
-    if (!child->pid || child->taken_bytes || !mpx_words_is_up(child->words, &before))
-        return;
-    uint64_t footprint = mpx_footprint_of(child->pid);
-    if (footprint <= before || footprint - before <= self->options->memory_limit_bytes)
-        return;
-    child->taken_bytes = footprint - before;
-    kill(-child->pid, SIGKILL);
-}
-
-static void weigh_all(nursery_t *self)
-{
-    int64_t now = self->options->memory_limit_bytes ? mpx_now() : 0;
-    if (now < self->weigh_at || !self->options->memory_limit_bytes)
-        return;
-    self->weigh_at = now + WEIGH_MS * MPX_MS;
-    for (uint32_t slot = 0; slot < self->count; slot++)
-        weigh(self, &self->children[slot]);
-}
-
-static int patience_ms(const nursery_t *self, bool waiting)
-{
-    if (self->options->memory_limit_bytes)
-        return WEIGH_MS;
-    return waiting ? RETRY_MS : -1;
-}
-
 /* With our own stderr stuck, children are not heard: the pipe fills, and they wait as they would
  * have without us. */
-static void wait_for_news(nursery_t *self, bool waiting)
+static void wait_for_news(nursery_t *self, int64_t until)
 {
     short room = self->full ? POLLOUT : 0;
     self->fds[CONTROL] = (struct pollfd){.fd = self->control, .events = (short)(POLLIN | room)};
@@ -570,13 +625,23 @@ static void wait_for_news(nursery_t *self, bool waiting)
     self->fds[ERRORS] = (struct pollfd){.fd = self->stuck ? STDERR_FILENO : -1, .events = POLLOUT};
     for (uint32_t slot = 0; slot < self->count; slot++)
         watch(self, slot);
-    if (poll(self->fds, CHILDREN + PIPES * self->count, patience_ms(self, waiting)) <= 0)
+    if (poll(self->fds, CHILDREN + PIPES * self->count, mpx_poll_ms(mpx_now(), until)) <= 0)
         for (uint32_t i = 0; i < CHILDREN + PIPES * self->count; i++)
             self->fds[i].revents = 0;
     if (self->fds[ERRORS].revents)
         self->stuck = false;
     if (self->fds[CONTROL].revents & POLLOUT)
         self->full = false;
+}
+
+/* Of a death, or of a call that begins. */
+static void take_signals(nursery_t *self, int64_t now)
+{
+    struct signalfd_siginfo info;
+    if (!self->fds[SIGNALS].revents)
+        return;
+    (void)!read(self->signals, &info, sizeof info);
+    weigh_soon(self, now);
 }
 
 static void serve(nursery_t *self)
@@ -591,164 +656,36 @@ static void serve(nursery_t *self)
     make_places(self, self->options->size);
     mpx_shortage_begin(&self->shortage, NULL);
 
-    bool waiting = false;
+    self->weigh_at = MPX_NEVER;
+    int64_t until = MPX_NEVER;
     for (;;) {
-        struct signalfd_siginfo info;
-        wait_for_news(self, waiting);
-        if (self->fds[SIGNALS].revents)
-            (void)!read(self->signals, &info, sizeof info);
-        weigh_all(self);
+        wait_for_news(self, until);
+        int64_t now = mpx_now();
+        take_signals(self, now);
+        weigh_all(self, now);
         bury_dead(self);
         listen_to_all(self);
         if (self->fds[CONTROL].revents & ~POLLOUT)
             take_request(self);
-        waiting = start_wanted(self);
+        until = start_wanted(self, now);
+        until = mpx_earlier(until, self->weigh_at); /* which it may have changed */
     }
 }
 
-/* ---- the owner's side --------------------------------------------------------------------- */
+/* ---- its life ---------------------------------------------------------------------------- */
+
+void mpx_nursery_serve(const mpx_crew_options_t *options, int control)
+{
+    shed(options);
+    nursery_t self = {.options = options, .control = control};
+    serve(&self);
+}
 
 int mpx_nursery_main(const void *item, size_t size, int control)
 {
     mpx_crew_options_t options;
     if (!mpx_fresh_read(item, size, &options))
         return EXIT_FAILURE;
-    shed(&options);
-    nursery_t self = {.options = &options, .control = control};
-    serve(&self);
+    mpx_nursery_serve(&options, control);
     return EXIT_SUCCESS;
-}
-
-/* The owner's end of the control socket is closed by the fork guard. */
-static mp_rc_t fork_nursery(const mpx_crew_options_t *options, int control, pid_t *pid)
-{
-    *pid = fork();
-    if (*pid < 0)
-        return mpx_fault_errno("forking the workers' nursery");
-    if (*pid > 0)
-        return MP_OK;
-    shed(options);
-    nursery_t self = {.options = options, .control = control};
-    serve(&self);
-    return MP_OK;
-}
-
-mp_rc_t mpx_nursery_start(const mpx_crew_options_t *options, mpx_nursery_t *out)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return mpx_fault_errno("a socket for the workers' nursery");
-    if (mpx_forkguard_add(pair[0]) != MP_OK) {
-        close(pair[0]);
-        close(pair[1]);
-        return mpx_fault(MP_ENOMEM, "the workers' nursery");
-    }
-    pid_t pid = -1;
-    mp_rc_t rc = options->fresh ? mpx_fresh_start(options, pair[1], &pid)
-                                : fork_nursery(options, pair[1], &pid);
-    close(pair[1]);
-    if (rc != MP_OK) {
-        mpx_forkguard_remove(pair[0]);
-        close(pair[0]);
-        return rc;
-    }
-    *out = (mpx_nursery_t){.control = pair[0], .pid = pid};
-    return MP_OK;
-}
-
-void mpx_nursery_stop(mpx_nursery_t *self)
-{
-    if (self->control < 0)
-        return;
-    mpx_forkguard_remove(self->control);
-    close(self->control);
-    self->control = -1;
-    struct pollfd ended = {.fd = pidfd_open(self->pid, 0), .events = POLLIN};
-    if (ended.fd >= 0) {
-        int n;
-        do
-            n = poll(&ended, 1, STOP_MS);
-        while (n < 0 && errno == EINTR);
-        if (n == 0)
-            kill(self->pid, SIGKILL);
-        close(ended.fd);
-    }
-    while (waitpid(self->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
-mp_rc_t mpx_nursery_load(const mpx_nursery_t *self, uint32_t number, const char *path)
-{
-    request_t request = {.kind = LOAD, .slot = number};
-    size_t length = strlen(path);
-    struct iovec parts[] = {{&request, sizeof request}, {(void *)(uintptr_t)path, length}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (length >= MPX_MODULE_PATH_MAX)
-        return mpx_fault(MP_EINVAL, "the path of a module is too long: %zu bytes", length);
-    if (sendmsg(self->control, &message, MSG_NOSIGNAL) < 0)
-        return mpx_fault_errno("asking the workers' nursery");
-    return MP_OK;
-}
-
-mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS],
-                          uint32_t modules)
-{
-    request_t request = {.kind = SPAWN, .slot = slot, .modules = modules};
-    struct iovec bytes = {&request, sizeof request};
-    size_t size = (fds[2] >= 0 ? 4 : 2) * sizeof(int);
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(MPX_NURSERY_FDS * sizeof(int))] = {0};
-    struct msghdr message = {
-        .msg_iov = &bytes,
-        .msg_iovlen = 1,
-        .msg_control = room,
-        .msg_controllen = CMSG_SPACE(size),
-    };
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(head), fds, size);
-    if (sendmsg(self->control, &message, MSG_NOSIGNAL) < 0)
-        return mpx_fault_errno("asking the workers' nursery");
-    return MP_OK;
-}
-
-void mpx_nursery_signal(const mpx_nursery_t *self, uint32_t slot, pid_t pid, int signal)
-{
-    request_t request = {.kind = SIGNAL, .slot = slot, .pid = pid, .signal = signal};
-    (void)!send(self->control, &request, sizeof request, MSG_NOSIGNAL);
-}
-
-/* Copy the string that begins there; where the next one does. */
-static const char *take_words(const char *at, const char *end, char out[MPX_WORDS_MAX + 1])
-{
-    size_t size = strnlen(at, (size_t)(end - at));
-    size_t fits = size < MPX_WORDS_MAX ? size : MPX_WORDS_MAX;
-    memcpy(out, at, fits);
-    out[fits] = '\0';
-    return at + size < end ? at + size + 1 : end;
-}
-
-mp_rc_t mpx_nursery_report(const mpx_nursery_t *self, mpx_report_t *out)
-{
-    const size_t head = offsetof(mpx_report_t, error_output);
-    char words[2 * (MPX_WORDS_MAX + 1)];
-    struct iovec parts[] = {{out, head}, {words, sizeof words}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t n;
-    do
-        n = recvmsg(self->control, &message, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EAGAIN)
-        return MP_EBUSY;
-    if (n < (ssize_t)head)
-        return MP_EOF;
-    if (out->kind == MPX_REPORT_SAID) {
-        out->size = (size_t)n - head < MPX_WORDS_MAX ? (size_t)n - head : MPX_WORDS_MAX;
-        memcpy(out->error_output, words, out->size);
-        return MP_OK;
-    }
-    const char *rest = take_words(words, words + n - head, out->error_output);
-    (void)take_words(rest, words + n - head, out->backtrace);
-    return MP_OK;
 }

@@ -13,7 +13,8 @@ typedef struct mpx_nursery {
 
 typedef enum mpx_report_kind {
     MPX_REPORT_STARTED,
-    MPX_REPORT_NOT_STARTED, /* value: errno of fork, after some seconds of trying */
+    MPX_REPORT_DELAYED,     /* it is wanted, and still tried now and then; value: errno of fork */
+    MPX_REPORT_NOT_STARTED, /* it is given up, after some seconds of trying; the same */
     MPX_REPORT_EXITED,      /* value: wait status; its process group is dead as well */
     MPX_REPORT_SAID         /* value: MPX_STDOUT, MPX_STDERR, or 0: what was left out is told */
 } mpx_report_kind_t;
@@ -51,9 +52,11 @@ enum { MPX_NURSERY_FDS = 4 };
 
 /* Ask for an executor at a lane's end; the descriptors are passed and stay the caller's.
  * It opens the first `modules` of those that were loaded later. A slot has at most one executor.
+ * Where none can be forked it is tried again, less and less often, for some seconds; if `patient`,
+ * also for as long as the nursery has another executor.
  * MP_OK; MP_ESYSTEM (it is gone, or will be). */
 mp_rc_t mpx_nursery_spawn(const mpx_nursery_t *self, uint32_t slot, const int fds[MPX_NURSERY_FDS],
-                          uint32_t modules);
+                          uint32_t modules, bool patient);
 /* Tell it of a module that executors open beside those of the options; `number` from 0, replaced if
  * it is known. MP_OK; MP_EINVAL the path is too long; MP_ESYSTEM. */
 mp_rc_t mpx_nursery_load(const mpx_nursery_t *self, uint32_t number, const char *path);

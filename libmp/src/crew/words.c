@@ -26,6 +26,9 @@ struct mpx_words {
     _Atomic uint64_t index;
     _Atomic uint64_t left;   /* so much of it may still be passed on */
     _Atomic uint64_t unsaid; /* and so much was not */
+    bool announces;
+    atomic_bool announce; /* the next call */
+    atomic_bool mute;     /* it can't */
     atomic_bool up;
     _Atomic uint64_t footprint; /* then */
     atomic_size_t backtrace_size;
@@ -42,11 +45,15 @@ enum {
     SETTLE_MS = 5000
 };
 
-mpx_words_t *mpx_words_new(void)
+mpx_words_t *mpx_words_new(bool announces)
 {
     void *page =
         mmap(NULL, sizeof(mpx_words_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return page == MAP_FAILED ? NULL : page;
+    if (page == MAP_FAILED)
+        return NULL;
+    mpx_words_t *self = page;
+    self->announces = announces;
+    return self;
 }
 
 void mpx_words_free(mpx_words_t *self)
@@ -131,6 +138,8 @@ static void copy_since(const mpx_words_t *self, uint64_t from, char out[MPX_WORD
 void mpx_words_up(mpx_words_t *self, uint64_t footprint)
 {
     atomic_store_explicit(&self->footprint, footprint, memory_order_relaxed);
+    /* An initializer may have become another user. */
+    atomic_store(&self->mute, self->announces && kill(getppid(), 0) != 0);
     atomic_store_explicit(&self->up, true, memory_order_release);
 }
 
@@ -141,10 +150,28 @@ bool mpx_words_is_up(const mpx_words_t *self, uint64_t *footprint)
     return up;
 }
 
+bool mpx_words_announce(mpx_words_t *self)
+{
+    atomic_store(&self->announce, true);
+    return !atomic_load(&self->mute);
+}
+
+/* The nursery asks for it, and then looks whether we wait for a call; we have ceased to, and then
+ * look whether it has asked: one of both sees the other. */
+static void announce_call(mpx_words_t *self)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&self->announce, memory_order_relaxed) &&
+        atomic_exchange(&self->announce, false) && kill(getppid(), SIGCHLD) != 0)
+        atomic_store(&self->mute, true);
+}
+
 void mpx_words_call_begins(mpx_words_t *self)
 {
     uint64_t heard = atomic_load_explicit(&self->heard, memory_order_relaxed);
     atomic_store_explicit(&self->call_from, heard, memory_order_relaxed);
+    if (self->announces)
+        announce_call(self);
 }
 
 /* The nursery says that it listens before it reads: so what it has read is still seen here. */

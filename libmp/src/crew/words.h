@@ -19,8 +19,8 @@ enum { MPX_WORDS_MAX = 4096 };
 
 typedef struct mpx_words mpx_words_t;
 
-/* To be made before the fork. NULL: no memory. */
-mpx_words_t *mpx_words_new(void);
+/* To be made before the fork. announces: mpx_words_announce will be called. NULL: no memory. */
+mpx_words_t *mpx_words_new(bool announces);
 void mpx_words_free(mpx_words_t *self);
 
 /* ---- the executor ---- */
@@ -45,6 +45,9 @@ uint64_t mpx_words_unsaid(const mpx_words_t *self);
 
 /* ---- the nursery ---- */
 
+/* The next call that begins sends the nursery a SIGCHLD, also one that begins just now. false: it
+ * can't, since it has given up the right to. */
+bool mpx_words_announce(mpx_words_t *self);
 /* What it had when it was up; false: it isn't yet. */
 bool mpx_words_is_up(const mpx_words_t *self, uint64_t *footprint);
 

@@ -42,7 +42,7 @@ typedef struct side {
 
 /* The beginning of the mapping. Whoever attaches copies the first two words and never looks
  * at them again. */
-typedef struct control {
+typedef struct mpx_lane_window {
     uint64_t magic;
     uint64_t ring_bytes;
     _Atomic uint64_t notes[MPX_LANE_NOTES];
@@ -457,6 +457,31 @@ mp_rc_t mpx_lane_awake(mpx_lane_t *self)
     ssize_t got = recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     self->gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
     return self->gone ? MP_EOF : MP_OK;
+}
+
+const mpx_lane_window_t *mpx_lane_window_open(int memory)
+{
+    size_t ring_bytes;
+    if (measure(memory, &ring_bytes) != MP_OK)
+        return NULL;
+    void *at = mmap(NULL, CONTROL_BYTES, PROT_READ, MAP_SHARED, memory, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    (void)madvise(at, CONTROL_BYTES, MADV_DONTFORK);
+    return at;
+}
+
+bool mpx_lane_window_sleeps(const mpx_lane_window_t *self, unsigned side)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&self->sides[side].asleep, memory_order_relaxed) == FOR_RECORD;
+}
+
+void mpx_lane_window_close(const mpx_lane_window_t **self)
+{
+    if (*self)
+        munmap((void *)(uintptr_t)*self, CONTROL_BYTES);
+    *self = NULL;
 }
 
 void *mpx_lane_open(mpx_lane_t *self, size_t size)

@@ -113,6 +113,14 @@ bool mpx_lane_linger(mpx_lane_t *self, int64_t until);
  * stays readable. */
 mp_rc_t mpx_lane_awake(mpx_lane_t *self);
 
+/* For who is at neither end, but has the mapping's descriptor, which stays the caller's: whether an
+ * end sleeps until a record comes. Forked children don't have it. NULL: it can't be had. */
+typedef struct mpx_lane_window mpx_lane_window_t;
+const mpx_lane_window_t *mpx_lane_window_open(int memory);
+/* Looks after all that the caller has stored before. */
+bool mpx_lane_window_sleeps(const mpx_lane_window_t *self, unsigned side);
+void mpx_lane_window_close(const mpx_lane_window_t **self); /* NULL-safe, idempotent */
+
 /* A note is a word that both sides can read and write at any time, past all records: only the
  * newest value counts, and nobody is woken. Zero at first. */
 enum { MPX_LANE_NOTES = 3 };
