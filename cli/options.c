@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPECS_MAX = 32, LONG_FIRST = 1000 };
+enum { SPECS_MAX = 32, LONG_FIRST = 1000, WORD = 1 /* what getopt_long makes of one, with "-" */ };
 
 static void convert(const option_spec_t *specs, size_t count, struct option *longs, char *shorts)
 {
@@ -94,25 +94,37 @@ static bool set(const char *command, const option_spec_t *spec, const char *argu
     return spec->take(self, argument);
 }
 
+/* Words that stood among the options go behind those, where the others are. Returns the first. */
+static int gather(char **argv, int words)
+{
+    memmove(argv + optind - words, argv + 1, (size_t)words * sizeof *argv);
+    return optind - words;
+}
+
+/* With "+" the first word ends the options, with "-" each is handed out, as if it were an option's:
+ * we put it away where getopt_long has been. Left to itself it decides by POSIXLY_CORRECT. */
 static int parse(const char *command, const option_spec_t *specs, size_t count, int argc,
                  char **argv, void *self, bool leading)
 {
     struct option longs[SPECS_MAX + 1];
-    char shorts[2 * SPECS_MAX + 3] = "+";
+    char shorts[2 * SPECS_MAX + 3] = {leading ? '+' : '-'};
     assert(count <= SPECS_MAX);
     convert(specs, count, longs, shorts + 1);
     opterr = 0;
     optind = 0;
+    int words = 0;
     int option;
-    while ((option = getopt_long(argc, argv, leading ? shorts : shorts + 1, longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (option == ':' || option == '?') {
             complain(command, specs, argv, option);
             return -1;
         }
-        if (!set(command, &specs[index_of(specs, count, option)], optarg, self))
+        if (option == WORD)
+            argv[++words] = optarg;
+        else if (!set(command, &specs[index_of(specs, count, option)], optarg, self))
             return -1;
     }
-    return optind;
+    return gather(argv, words);
 }
 
 int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,

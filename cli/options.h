@@ -49,8 +49,8 @@ typedef struct option_spec {
     }
 
 /* Parse a command line into `self`: options stand before, between and behind the words, which
- * are moved to its end; what is behind "--" are words. Returns the index of the first word in
- * argv, or -1 after it has said what is wrong. */
+ * are moved to its end; what is behind "--" are words. POSIXLY_CORRECT changes nothing. Returns the
+ * index of the first word in argv, or -1 after it has said what is wrong. */
 int options_parse(const char *command, const option_spec_t *specs, size_t count, int argc,
                   char **argv, void *self);
 /* The same, but the first word ends the options: those behind it are another command's. */

@@ -28,6 +28,17 @@ status 2 "$MP" help nonsense
 status 0 "$MP" help ping
 says out '--timeout-ms'
 
+# -- options between words, and behind them, whatever the environment says
+for posix in '' 1; do
+    correct() { env -u POSIXLY_CORRECT ${posix:+POSIXLY_CORRECT=1} "$MP" "$@"; }
+    status 0 correct shm ls --json
+    status 2 correct shm -- ls --json
+    status 0 correct map echo --json <<<x
+    says out '^--json x$'
+    status 0 correct map sh -c 'echo "${POSIXLY_CORRECT:-none}"' <<<x
+    says out "^${posix:-none}\$"
+done
+
 # -- only lines that can't be run
 printf 'a\0\nb\0\n' >nuls
 for order in --unordered --keep-going; do

@@ -3,6 +3,7 @@
 #include "input.h"
 #include "lines.h"
 #include "map_options.h"
+#include "options.h"
 #include "output.h"
 #include "suite.h"
 #include "text.h"
@@ -412,11 +413,69 @@ START_TEST(wrong_usage_is_named)
 }
 END_TEST
 
+/* getopt_long's order of words and options depends on it; ours doesn't. */
+static void be_posixly_correct(bool so)
+{
+    if (so)
+        setenv("POSIXLY_CORRECT", "1", 1);
+    else
+        unsetenv("POSIXLY_CORRECT");
+}
+
+typedef struct mixed {
+    const char *text;
+    int number;
+    bool flag;
+} mixed_t;
+
+/* What is left of words when options are taken out, with blanks between. */
+static const char *words_among(const char *const words[], mixed_t *out)
+{
+    static const option_spec_t specs[] = {
+        {"text", 't', "TEXT", "", OPTION_TEXT(mixed_t, text)},
+        {"number", 'n', "N", "", OPTION_NUMBER(mixed_t, number, 0)},
+        {"flag", 'f', NULL, "", OPTION_SWITCH(mixed_t, flag)},
+    };
+    static char left[128];
+    const char *argv[16] = {"mixed"};
+    int argc = 1;
+    for (; words[argc - 1]; argc++)
+        argv[argc] = words[argc - 1];
+    *out = (mixed_t){.text = ""};
+    int first = options_parse("mixed", specs, 3, argc, (char **)(uintptr_t)argv, out);
+    left[0] = '\0';
+    for (int i = first; i < argc; i++)
+        snprintf(left + strlen(left), sizeof left - strlen(left), "%s%s", i > first ? " " : "",
+                 argv[i]);
+    return left;
+}
+
+START_TEST(options_may_stand_between_words)
+{
+    mixed_t mixed;
+    be_posixly_correct(_i);
+    ck_assert_str_eq(
+        words_among((const char *[]){"a", "-f", "b", "--text", "x", "c", NULL}, &mixed), "a b c");
+    ck_assert(mixed.flag && strcmp(mixed.text, "x") == 0);
+    ck_assert_str_eq(words_among((const char *[]){"-fn3", "-", "--text=y", "a", NULL}, &mixed),
+                     "- a");
+    ck_assert(mixed.flag && mixed.number == 3 && strcmp(mixed.text, "y") == 0);
+    ck_assert_str_eq(words_among((const char *[]){"a", "-f", "--", "-n", "--", "b", NULL}, &mixed),
+                     "a -n -- b");
+    ck_assert(mixed.flag && mixed.number == 0);
+    ck_assert_str_eq(words_among((const char *[]){"a", "b", NULL}, &mixed), "a b");
+    ck_assert_str_eq(words_among((const char *[]){"-f", NULL}, &mixed), "");
+    ck_assert_str_eq(words_among((const char *[]){NULL}, &mixed), "");
+    be_posixly_correct(false);
+}
+END_TEST
+
 START_TEST(options_end_where_the_command_begins)
 {
     map_options_t options;
     const char *said;
     unsetenv("MP_BROKER");
+    be_posixly_correct(_i);
     ck_assert(parse(&options, &said, (const char *[]){"-uj3", "wc", "-l", "--json", NULL}));
     ck_assert(options.unordered && options.processes == 3 && !options.json);
     ck_assert_int_eq(options.command_words, 3);
@@ -467,9 +526,10 @@ int main(void)
         a_command_takes_its_line_where_the_braces_are,
         a_value_is_taken_apart_and_a_malformed_one_is_empty,
         wrong_usage_is_named,
-        options_end_where_the_command_begins,
         the_environment_names_a_broker_unless_an_option_does,
         NULL,
     };
-    return suite_run("cli", tests, 30);
+    const TTest *const of_orders[] = {options_may_stand_between_words,
+                                      options_end_where_the_command_begins, NULL};
+    return suite_run_each(NULL, "cli", of_orders, 2, tests, 30);
 }
