@@ -157,7 +157,16 @@ static void flush(map_t *self)
 static bool concerns_all(mp_rc_t rc)
 {
     return rc == MP_ENOTASK || rc == MP_ESIGNATURE || rc == MP_EPERM || rc == MP_ENOWORKER ||
-           rc == MP_EAUTH || rc == MP_EDRAINING || rc == MP_EPROTO;
+           rc == MP_ENEEDS || rc == MP_EAUTH || rc == MP_EDRAINING || rc == MP_EPROTO;
+}
+
+static void give_up_all(map_t *self, const mp_outcome_t *outcome)
+{
+    if (outcome->rc == MP_ENEEDS && !self->report.remote)
+        give_up(self, EXIT_UNABLE, self->options.needs,
+                "that is needed, and no local worker has it; --have says what they have");
+    else
+        give_up(self, EXIT_UNABLE, "", outcome->message);
 }
 
 static void finish_line(map_t *self, line_t *line, const mp_outcome_t *outcome)
@@ -208,7 +217,7 @@ static bool take_outcomes(map_t *self)
         if (rc != MP_OK)
             give_up(self, EXIT_UNABLE, "", words_for(rc));
         else if (concerns_all(outcome.rc))
-            give_up(self, EXIT_UNABLE, "", outcome.message);
+            give_up_all(self, &outcome);
         else
             finish_line(self, lines_find(&self->lines, outcome.index), &outcome);
     }
@@ -408,6 +417,7 @@ static mp_rc_t open_job(map_t *self)
         .connect_timeout_ms = options->connect_timeout_ms,
         .load = options->loads ? options->load : NULL,
         .ship = options->ship,
+        .have = options->have,
         .worker_stdout = STDERR_FILENO, /* results only on ours */
     };
     mp_call_options_t call = {

@@ -82,8 +82,10 @@ static const option_spec_t specs[] = {
      "                             anyway with --detach, --id, --key and --keep-ms",
      OPTION_SWITCH(map_options_t, dead_letters)},
     {"no-dead-letters", 0, NULL, "it keeps none", OPTION_SWITCH(map_options_t, no_dead_letters)},
-    {"needs", 0, "LIST", "what a broker's worker must have: gpu=1,zone=a",
+    {"needs", 0, "LIST", "what a worker must have: gpu=1,zone=a",
      OPTION_TEXT(map_options_t, needs)},
+    {"have", 0, "LIST", "what the local workers have for that, all together",
+     OPTION_TEXT(map_options_t, have)},
     {"weight", 0, "N", "share among this client's maps; default: 1",
      OPTION_NUMBER(map_options_t, weight, 1)},
     {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest",
@@ -137,8 +139,10 @@ static const char *contradiction(const map_options_t *self)
         return "--output is for tasks; what a command writes is its output anyway";
     if (self->resume && !self->joblog)
         return "--resume needs the --joblog FILE of the run that it resumes";
-    if (self->needs && !map_options_remote(self))
-        return "--needs are met by a broker's workers: give --broker URL";
+    if (self->have && map_options_remote(self))
+        return self->broker
+                   ? "--have is for local workers; what a broker's have is up to mp-worker"
+                   : "--have is for local workers, and MP_BROKER is set; add --broker local";
     if (self->processes && map_options_remote(self))
         return self->broker ? "-j is for local workers; how many a broker has is up to mp-worker"
                             : "-j is for local workers, and MP_BROKER is set; add --broker local";

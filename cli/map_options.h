@@ -16,6 +16,7 @@ typedef struct map_options {
     const char *id;
     const char *key;
     const char *needs;
+    const char *have;
     int loads;
     int command_words;
     int processes;

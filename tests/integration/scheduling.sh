@@ -15,9 +15,7 @@ gpu=$worker
 start_worker plain --procs 2 --allow-exec --have zone=b
 status 2 map --needs 'gpu=1 zone=a' -- echo <<<x
 says err 'position 7'
-status 2 "$MP" map --broker local --needs gpu=1 -- echo <<<x
-says err 'broker'
-status 1 map --needs gpu=2 -- echo <<<x
+status 3 map --needs gpu=2 -- echo <<<x
 says err 'no worker that offers .* has gpu=2'
 status 0 map --needs zone=b -- sh -c 'echo $PPID' <<<x
 [ "$(ps -o ppid= -p "$(ps -o ppid= -p "$(cat out)" | tr -d ' ')" | tr -d ' ')" = "$worker" ] ||
@@ -26,6 +24,20 @@ status 0 map --needs zone=b -- sh -c 'echo $PPID' <<<x
 # A capacity is used up: two calls with the one gpu are never there at once.
 seq 6 | status 0 map --needs gpu=1 -- sh -c \
     "mkdir $work/gpu.lock || exit 1; sleep 0.05; rmdir $work/gpu.lock"
+
+# Here as well: what the workers of this machine have is an option.
+local_map() { "$MP" map --broker local -j 3 "$@"; }
+seq 6 | status 0 local_map --have gpu=1,zone=a --needs gpu=1 -- sh -c \
+    "mkdir $work/gpu.lock || exit 1; sleep 0.05; rmdir $work/gpu.lock"
+seq 100 | status 3 local_map --have gpu=1 --needs gpu=2 -- echo
+says err '^mp: gpu=2: that is needed, and no local worker has it; --have'
+[ "$(grep -c gpu=2 err)" = 1 ] || fail 'it was said more than once'
+status 3 local_map --needs gpu=1 -- echo <<<x
+says err '--have'
+status 2 local_map --have gpu= -- echo <<<x
+says err 'position 5'
+status 2 map --have gpu=1 -- echo <<<x
+says err '--have is for local workers'
 
 # A call that is delayed, and one whose deadline passes: queued, or running.
 before=$(now_ms)

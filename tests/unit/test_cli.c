@@ -401,6 +401,7 @@ START_TEST(wrong_usage_is_named)
         {{"--shell", "--load", "l", "--task", "t", NULL}, "--shell needs a command"},
         {{"--resume", "x", NULL}, "--joblog FILE"},
         {{"--broker", "tcp://h:1", "-j", "2", "x", NULL}, "-j is for local workers"},
+        {{"--broker", "tcp://h:1", "--have", "gpu=1", "x", NULL}, "--have is for local workers"},
     };
     unsetenv("MP_BROKER");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
