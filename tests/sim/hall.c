@@ -101,8 +101,10 @@ static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t id
                 ask(executor, chunk, why);
         return;
     }
-    if (stage == MPX_STOP_TERMINATE && one_in(3))
-        return; /* it ignores that */
+    if (stage == MPX_STOP_TERMINATE && one_in(3)) {
+        world->defied_at = world->now; /* it ignores that */
+        return;
+    }
     int64_t at = mpx_now() + (int64_t)chance(1000) * 1000;
     executor->dies_at = mpx_earlier(executor->dies_at, at);
     executor->signal = stage == MPX_STOP_KILL ? 9 : 15;
