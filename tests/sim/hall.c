@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "clock.h"
+#include "recalls.h"
 #include "workshop.h"
 
 #include <stdio.h>
@@ -108,6 +109,20 @@ static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t id
     int64_t at = mpx_now() + (int64_t)chance(1000) * 1000;
     executor->dies_at = mpx_earlier(executor->dies_at, at);
     executor->signal = stage == MPX_STOP_KILL ? 9 : 15;
+}
+
+static bool transport_recall(void *arg, uint64_t worker, uint64_t job, uint64_t id)
+{
+    (void)job;
+    executor_t *executor = find(arg, worker);
+    chunk_t *chunk = executor ? executor->chunks : NULL;
+    while (chunk && chunk->header.chunk != id)
+        chunk = chunk->next;
+    if (!chunk || chunk->begun)
+        return false;
+    DL_DELETE(executor->chunks, chunk);
+    free(chunk);
+    return true;
 }
 
 /* ---- executors ---------------------------------------------------------------------- */
@@ -252,6 +267,7 @@ static void begin_call(const mpx_workshop_t *self, executor_t *executor)
          "a call that needs '%s' begins where there is '%s'", goods_text(executor->order.needs),
          goods_text(self->proc->goods));
     calls_begun(&executor->order, chunk->header.attempt);
+    recalls_begun(self->proc, &executor->order);
     if (one_in(16))
         say_progress(self, executor);
     executor->running = true;
@@ -429,7 +445,8 @@ mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t *
 {
     mpx_workshop_t *self = calloc(1, sizeof *self);
     MUST(self, "no memory");
-    mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
+    mpx_transport_t transport = {
+        .self = self, .send = transport_send, .stop = transport_stop, .recall = transport_recall};
     self->options = *options;
     self->proc = world->current;
     self->expected = options->crew.size;

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "keeps.h"
+#include "recalls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,6 +190,8 @@ static void take_turn(proc_t *proc)
         return;
     }
     if (goes_on) {
+        if (proc->role == WORKER)
+            recalls_check(proc);
         check(proc);
         int64_t deadline = actor_deadline(proc);
         if (deadline != MPX_NEVER)
@@ -456,6 +459,7 @@ static void set_up(world_t *self)
     disk_reset();
     calls_reset();
     keeps_reset();
+    recalls_reset();
     add_procs(BROKER, 1);
     add_procs(CLIENT, 1 + (unsigned)chance(self->scope.clients));
     add_procs(WORKER, 1 + (unsigned)chance(self->scope.workers));
@@ -476,6 +480,7 @@ static void take_down(world_t *self)
     net_free();
     disk_free();
     calls_free();
+    recalls_free();
 }
 
 bool world_run(world_t *self)
