@@ -366,7 +366,7 @@ void hall_check(const mpx_workshop_t *self)
             needs = (goods_t){0};
         used.gpu += needs.gpu;
         used.memory += needs.memory;
-        MUST(suffers(BREAKS) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,
+        MUST(suffers(BREAKS | DISK) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,
              "call %u of job %u still runs %lld ms after its deadline", executor->order.index,
              executor->order.job, (long long)(calls_overdue(&executor->order) / MPX_MS));
     }

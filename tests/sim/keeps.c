@@ -115,11 +115,9 @@ void keep_begun(const order_t *order, uint32_t attempt)
     fate->attempt = attempt;
 }
 
-void keep_given(keep_t *keep, uint64_t index, mp_rc_t rc, mp_bytes_t value)
+static void check_given(const keep_t *keep, uint64_t index, mp_rc_t rc, mp_bytes_t value)
 {
-    MUST(index < keep->calls, "kept job %s gives an outcome of call %llu", keep->id,
-         (unsigned long long)index);
-    fate_t *fate = &keep->fates[index];
+    const fate_t *fate = &keep->fates[index];
     const order_t *order = &keep->orders[index];
     uint64_t expected = order_value(order);
     MUST(order_may_end(order, rc, fate->begun > 0, keep->cancelled, false),
@@ -128,6 +126,15 @@ void keep_given(keep_t *keep, uint64_t index, mp_rc_t rc, mp_bytes_t value)
     MUST(rc != MP_OK ||
              (value.size == sizeof expected && memcmp(value.data, &expected, sizeof expected) == 0),
          "call %llu of kept job %s has another one's value", (unsigned long long)index, keep->id);
+}
+
+void keep_given(keep_t *keep, uint64_t index, mp_rc_t rc, mp_bytes_t value)
+{
+    MUST(index < keep->calls, "kept job %s gives an outcome of call %llu", keep->id,
+         (unsigned long long)index);
+    fate_t *fate = &keep->fates[index];
+    if (!keep->vague)
+        check_given(keep, index, rc, value);
     MUST(!fate->given || fate->rc == rc || keep_may_be_gone(keep),
          "call %llu of kept job %s has two outcomes: %s, and now %s", (unsigned long long)index,
          keep->id, mp_errname(fate->rc), mp_errname(rc));
@@ -153,7 +160,7 @@ bool letter_goes_with(const letter_t *letter, const letter_t *other)
 {
     const keep_t *a = letter->keep, *b = other->keep;
     bool comes_back = *a->key && !world->calm && (a->keep_ms || suffers(CANCEL));
-    return !comes_back && !a->fates[letter->index].again && a->task == b->task &&
+    return !comes_back && !a->vague && !a->fates[letter->index].again && a->task == b->task &&
            a->fixed == b->fixed && a->limited == b->limited && a->needs == b->needs;
 }
 
@@ -199,8 +206,10 @@ static void tell_letters(const keep_t *keep, bool rose)
         }
 }
 
-void keep_rose(keep_t *keep)
+void keep_rose(keep_t *keep, uint32_t calls)
 {
+    keep->vague = calls < keep->calls;
+    keep->calls = calls;
     keep->asked = false;
     keep->sure = true;
     tell_letters(keep, true);

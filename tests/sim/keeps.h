@@ -45,6 +45,7 @@ typedef struct keep {
     bool asked;               /* it is to be made of dead letters: no word of that yet */
     bool calm;                /* nothing disturbs it: it was asked for at the end */
     uint64_t token;           /* of who asked */
+    bool vague;               /* it has not all of these calls: nobody knows which */
     unsigned missed;          /* lists that must name it, and have not yet: clients, as bits */
 } keep_t;
 
@@ -65,7 +66,8 @@ bool letter_goes_with(const letter_t *letter, const letter_t *other);
 /* The job that these are to become, by rising numbers; calm: nothing will disturb it. NULL: there
  * are enough. */
 keep_t *keep_again(const letter_t *letters, unsigned letters_count, bool calm);
-void keep_rose(keep_t *keep);       /* it is there, and the letters are not */
+/* It is there, and the letters are not; fewer calls: some of these were lost with the broker. */
+void keep_rose(keep_t *keep, uint32_t calls);
 void keep_fell(keep_t *keep);       /* it will not be */
 void keep_is_unknown(keep_t *keep); /* whoever asked is dead */
 bool keeps_asked(void);             /* some of them is to come */

@@ -1,5 +1,6 @@
 #include "lists.h"
 
+#include "clock.h"
 #include "job_body.h"
 #include "keeps.h"
 
@@ -11,7 +12,8 @@
  * REPEAT: the same again, as after a loss. */
 typedef enum question { NOTHING, JOBS, LETTERS, CLASH, REQUEUE, REPEAT, DROP } question_t;
 
-enum { PAGE = 256, LAST_REQUEUES = 2 };
+/* SETTLE_MS: who was cut off hears of it, and is back. */
+enum { PAGE = 256, LAST_REQUEUES = 2, SETTLE_MS = 6000 };
 
 struct lists {
     proc_t *proc;
@@ -148,13 +150,13 @@ static void take_job(lists_t *self, mp_bytes_t payload)
     MUST(info.calls == again->calls || keeps_forgets() || suffers(DISK),
          "%u dead letters have become a job of %llu calls", again->calls,
          (unsigned long long)info.calls);
-    free(arena);
     is_answered(self);
     if (asked == REQUEUE) {
-        keep_rose(again);
+        keep_rose(again, (uint32_t)info.calls);
         if (one_in(3))
             ask(self, REPEAT);
     }
+    free(arena);
 }
 
 static void is_refused(lists_t *self, mp_rc_t rc)
@@ -285,7 +287,8 @@ void lists_act(lists_t *self, bool jobs_are_over)
 {
     if (self->asks != NOTHING)
         return;
-    self->last = world->calm && must_look(self) && jobs_are_over;
+    bool settled = world->calm && world->now - world->calm_at > SETTLE_MS * MPX_MS;
+    self->last = settled && must_look(self) && jobs_are_over;
     if (self->last)
         ask(self, LETTERS);
     else if (!world->calm && one_in(40))

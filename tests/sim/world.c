@@ -361,6 +361,7 @@ static void calm_down(void)
 {
     trace("** from here on nothing goes wrong");
     world->calm = true;
+    world->calm_at = world->now;
     world->network = false;
     disk_fill(false);
     for (unsigned i = 0; i < world->procs_count; i++) {

@@ -81,6 +81,7 @@ typedef struct world {
     int64_t network_until;
     unsigned pace; /* 1 in so many steps breaks something */
     int64_t now;
+    int64_t calm_at;   /* since when */
     int64_t defied_at; /* when an executor went on that was told to end; 0: none did */
     int pids;
     proc_t procs[PROCS_MAX];
