@@ -30,7 +30,7 @@ static void expect_lapse(mpx_sched_t *sched, uint64_t first, uint32_t count)
 static mpx_verdict_t fail_with(mpx_sched_t *sched, int64_t now, uint64_t chunk, mp_rc_t rc)
 {
     mpx_verdict_t verdict;
-    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, &verdict), MP_OK);
+    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, 0, &verdict), MP_OK);
     return verdict;
 }
 
