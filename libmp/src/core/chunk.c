@@ -135,6 +135,9 @@ static void charge_orphan(chunk_t *chunk, int64_t ns)
  * the end of a short call. */
 static const int64_t orphan_ns = 50000000;
 
+/* A worker that was to be ended, but whose call ended first, may die of that so much later. */
+static const int64_t excuse_ns = 1000000000;
+
 static mp_rc_t watch(mpx_sched_t *self, int64_t now, chunk_t *chunk, int64_t ns)
 {
     chunk->limit_at = mpx_after(now, ns);
@@ -231,7 +234,8 @@ static mp_rc_t drop(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t cou
 static mp_rc_t drop_all(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,
                         mp_rc_t rc)
 {
-    bool running = charge == MPX_CHARGE_RUNNING && chunk->started && !chunk->worker->excused;
+    bool running =
+        charge == MPX_CHARGE_RUNNING && chunk->started && now >= chunk->worker->excused_until;
     mp_rc_t result = MP_OK;
     settle(chunk, rest_of(chunk), charge == MPX_CHARGE_NONE ? 0 : ran_ns(chunk, now));
     if (chunk->killed)
@@ -307,7 +311,7 @@ static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t 
         mpx_chunk_take_back(self, chunk, n);
     chunk->done += n;
     if (chunk->killed || chunk->stage == MPX_STOP_TERMINATE)
-        chunk->worker->excused = true;
+        chunk->worker->excused_until = mpx_after(now, excuse_ns);
     mpx_recall_moved(chunk->worker, now);
     if (!chunk->orphan && chunk->done > chunk->job->largest)
         chunk->job->largest = chunk->done;

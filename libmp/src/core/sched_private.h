@@ -229,8 +229,8 @@ typedef struct worker {
     bool paused;
     bool stalled; /* since it was asked for chunks: nothing is put behind others */
     bool unlisted;
-    bool excused;    /* was to be ended for a call that ended after all: its loss is our doing */
-    chunk_t *chunks; /* oldest first */
+    int64_t excused_until; /* it was to be ended for a call that ended first: that may come yet */
+    chunk_t *chunks;       /* oldest first */
     uint32_t chunks_count;
     uint32_t slow_count;   /* of those, the slow ones */
     uint32_t waiting;      /* of those, the ones that it hasn't started */
