@@ -1,12 +1,12 @@
 /* fuzz_objects: two strangers' operations on one space of objects, with time that passes, lost
  * connections, and a disk that is full now and then. All counters must agree after each step.
  *
- * A byte says whose turn it is and what comes; then what that needs. When the bytes are used up,
- * zeros follow for the step that is under way. */
+ * A byte says whose turn it is and what comes; then what that needs. */
 #include "space_private.h"
 
 #include "clock.h"
 #include "reference.h"
+#include "script.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,36 +23,12 @@ typedef struct world {
     uint64_t objects[OBJECTS];
     size_t objects_count;
     int64_t now;
-    mp_bytes_t rest;
+    script_t script;
 } world_t;
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static uint8_t byte(world_t *self)
-{
-    if (self->rest.size == 0)
-        return 0;
-    uint8_t value = *(const uint8_t *)self->rest.data;
-    self->rest.data = (const uint8_t *)self->rest.data + 1;
-    self->rest.size--;
-    return value;
-}
-
-static mp_bytes_t some_bytes(world_t *self, size_t size)
-{
-    mp_bytes_t taken = {self->rest.data, size < self->rest.size ? size : self->rest.size};
-    self->rest.data = (const uint8_t *)self->rest.data + taken.size;
-    self->rest.size -= taken.size;
-    return taken;
-}
 
 static uint64_t object(world_t *self)
 {
-    uint8_t which = byte(self);
+    uint8_t which = script_byte(&self->script);
     return which < self->objects_count ? self->objects[which] : which == 255 ? 12345 : 0;
 }
 
@@ -131,7 +107,7 @@ static void add_argument(world_t *self, mpx_buf_t *out)
     static const char *const trees[] = {
         "\x05", "\xff", "\xc0",          "\xa1x",     "\x92\x01\x02",
         "\x90", "\x80", "\x81\xa1x\x01", "\xc4\x01y", "\x93\x03\x02\x01"};
-    uint8_t kind = byte(self);
+    uint8_t kind = script_byte(&self->script);
     mpx_buf_t node = {0};
     if (kind < 64) {
         require(mpx_parcel_add_number(out, kind < 60 ? (uint64_t)(int64_t)(kind - 16)
@@ -147,9 +123,9 @@ static void add_argument(world_t *self, mpx_buf_t *out)
     } else if (kind < 192) {
         require(mpx_parcel_add_number(out, object(self)) == MP_OK);
     } else if (kind < 224) {
-        require(mpx_parcel_add(out, kind % 3, some_bytes(self, kind % 32)) == MP_OK);
+        require(mpx_parcel_add(out, kind % 3, script_bytes(&self->script, kind % 32)) == MP_OK);
     } else {
-        mp_bytes_t raw = some_bytes(self, kind % 32);
+        mp_bytes_t raw = script_bytes(&self->script, kind % 32);
         require(mpx_buf_add(out, raw.data, raw.size) == MP_OK);
     }
     mpx_buf_free(&node);
@@ -159,8 +135,8 @@ static void add_operation(world_t *self, mpx_buf_t *out, int depth)
 {
     mpx_buf_t arguments = {0};
     uint8_t head[MPX_OPERATION_HEAD];
-    mpx_operation_t operation = {.method = byte(self), .object = object(self)};
-    uint8_t count = byte(self);
+    mpx_operation_t operation = {.method = script_byte(&self->script), .object = object(self)};
+    uint8_t count = script_byte(&self->script);
     operation.wait_ms = count & 64 ? -1 : count & 32 ? 50 : 0;
     operation.flags = count & 128 ? MPX_OPERATION_GUARDED : 0;
     if (operation.method == MPX_ATOMIC && depth < 2) {
@@ -195,7 +171,8 @@ static void call(world_t *self, size_t index, uint32_t count, mp_bytes_t bytes, 
 static void make(world_t *self, size_t index)
 {
     mpx_buf_t operation = {0}, arguments = {0};
-    uint8_t head[MPX_OPERATION_HEAD], type = byte(self), what = byte(self);
+    uint8_t head[MPX_OPERATION_HEAD];
+    uint8_t type = script_byte(&self->script), what = script_byte(&self->script);
     const char *name = what & 1 ? "n" : "";
     const uint64_t numbers[] = {what & 2 ? 100 : 0,           what & 4 ? 3 : 0,
                                 what & 8 ? 300 : 0,           what / 64,
@@ -244,7 +221,7 @@ static void find(world_t *self, size_t index)
 
 static void step(world_t *self)
 {
-    uint8_t what = byte(self);
+    uint8_t what = script_byte(&self->script);
     size_t index = what & 1;
     if (!self->tenants[index])
         find(self, index);
@@ -261,11 +238,12 @@ static void step(world_t *self)
         come(self, index);
         break;
     case 4:
-        self->now += (int64_t)byte(self) * 30 * MPX_MS;
+        self->now += (int64_t)script_byte(&self->script) * 30 * MPX_MS;
         mpx_space_tick(self->space, self->now);
         break;
     case 5:
-        call(self, index, what >> 5, some_bytes(self, byte(self)), what & 128);
+        call(self, index, what >> 5, script_bytes(&self->script, script_byte(&self->script)),
+             what & 128);
         break;
     case 6:
         commit(self, what & 128 ? MP_ENOSPACE : MP_OK);
@@ -296,8 +274,8 @@ static void check_node(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    world_t self = {.now = MPX_S, .rest = {data, size}};
-    uint8_t how = byte(&self);
+    world_t self = {.now = MPX_S, .script = {{data, size}}};
+    uint8_t how = script_byte(&self.script);
     mpx_space_options_t options = {.max_bytes = 1 << 16,
                                    .max_handles = 20,
                                    .max_waits = 8,
@@ -310,7 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     come(&self, 0);
     come(&self, 1);
     commit(&self, MP_OK);
-    while (self.rest.size)
+    while (self.script.rest.size)
         step(&self);
     mpx_space_destroy(&self.space);
     return 0;

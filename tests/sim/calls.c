@@ -188,9 +188,10 @@ bool order_may_end(const order_t *order, mp_rc_t rc, bool begun, bool cancelled,
         return !world->strict && (world->faults & (breaks | DISK)) != 0;
     case MP_ENOWORKER:
     case MP_ENOTASK:
-        return (world->faults & breaks) != 0;
+        return (world->faults & (breaks | DISK)) != 0;
     case MP_ENEEDS:
-        return (world->faults & breaks) != 0 || !goods_are_somewhere(order->needs, order->task);
+        return (world->faults & (breaks | DISK)) != 0 ||
+               !goods_are_somewhere(order->needs, order->task);
     case MP_EDRAINING:
         return (world->faults & DRAIN) != 0;
     case MP_ENOSPACE:

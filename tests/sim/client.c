@@ -15,6 +15,7 @@ enum {
     CALL_LIMIT_MS = 60,
     GRACE_MS = 20,
     CONNECT_MS = 10000,
+    SLOW_US = 5000000,
     PADDING_MAX = 41,
     STATS_MAX = 8,
     KEEPS = 3
@@ -107,13 +108,20 @@ static deed_t some_deed(const job_t *job)
     return deed == HANGS && !job->limited && !job->terms.deadline_ns ? FAILS : deed;
 }
 
+/* A few take so long that what waits behind them goes elsewhere. */
+static uint32_t some_time_us(uint32_t most_us, bool slow)
+{
+    return (uint32_t)(slow && one_in(12) ? chance_between(100000, SLOW_US) : chance(most_us) + 1);
+}
+
 static void fill_in(job_t *job, uint32_t most_us)
 {
+    bool slow = !job->limited && one_in(6);
     for (uint32_t i = 0; i < job->calls; i++)
         job->orders[i] = (order_t){.client = (uint32_t)job->client->proc->pid,
                                    .job = job->number,
                                    .index = (uint16_t)i,
-                                   .run_us = (uint32_t)chance(most_us) + 1,
+                                   .run_us = some_time_us(most_us, slow),
                                    .deed = (uint8_t)some_deed(job),
                                    .task = job->task,
                                    .needs = job->needs};

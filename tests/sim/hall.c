@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "clock.h"
+#include "recalls.h"
 #include "workshop.h"
 
 #include <stdio.h>
@@ -101,11 +102,27 @@ static void transport_stop(void *arg, uint64_t worker, uint64_t job, uint64_t id
                 ask(executor, chunk, why);
         return;
     }
-    if (stage == MPX_STOP_TERMINATE && one_in(3))
-        return; /* it ignores that */
+    if (stage == MPX_STOP_TERMINATE && one_in(3)) {
+        world->defied_at = world->now; /* it ignores that */
+        return;
+    }
     int64_t at = mpx_now() + (int64_t)chance(1000) * 1000;
     executor->dies_at = mpx_earlier(executor->dies_at, at);
     executor->signal = stage == MPX_STOP_KILL ? 9 : 15;
+}
+
+static bool transport_recall(void *arg, uint64_t worker, uint64_t job, uint64_t id)
+{
+    (void)job;
+    executor_t *executor = find(arg, worker);
+    chunk_t *chunk = executor ? executor->chunks : NULL;
+    while (chunk && chunk->header.chunk != id)
+        chunk = chunk->next;
+    if (!chunk || chunk->begun)
+        return false;
+    DL_DELETE(executor->chunks, chunk);
+    free(chunk);
+    return true;
 }
 
 /* ---- executors ---------------------------------------------------------------------- */
@@ -250,6 +267,7 @@ static void begin_call(const mpx_workshop_t *self, executor_t *executor)
          "a call that needs '%s' begins where there is '%s'", goods_text(executor->order.needs),
          goods_text(self->proc->goods));
     calls_begun(&executor->order, chunk->header.attempt);
+    recalls_begun(self->proc, &executor->order);
     if (one_in(16))
         say_progress(self, executor);
     executor->running = true;
@@ -346,7 +364,7 @@ void hall_check(const mpx_workshop_t *self)
         goods_t needs = goods_of(executor->order.needs);
         used.gpu += needs.gpu;
         used.memory += needs.memory;
-        MUST(suffers(BREAKS) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,
+        MUST(suffers(BREAKS | DISK) || calls_overdue(&executor->order) < STOPPED_MS * MPX_MS,
              "call %u of job %u still runs %lld ms after its deadline", executor->order.index,
              executor->order.job, (long long)(calls_overdue(&executor->order) / MPX_MS));
     }
@@ -426,7 +444,8 @@ mp_rc_t mpx_workshop_new(const mpx_workshop_options_t *options, mpx_workshop_t *
 {
     mpx_workshop_t *self = calloc(1, sizeof *self);
     MUST(self, "no memory");
-    mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
+    mpx_transport_t transport = {
+        .self = self, .send = transport_send, .stop = transport_stop, .recall = transport_recall};
     self->options = *options;
     self->proc = world->current;
     self->expected = options->crew.size;

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "link.h"
+#include "recalls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,7 @@ static void break_conn(conn_t *conn, bool may_lose)
     if (conn->broken)
         return;
     conn->broken = true;
+    recalls_cut(conn->id);
     for (int to = 0; to < 2; to++) {
         break_direction(conn, to, may_lose);
         hear_of_end(conn, to, may_lose ? delay_of_end() : 0);
@@ -275,6 +277,9 @@ void net_arrive(void)
         return;
     }
     describe(flight, "");
+    if (flight->kind == MPX_LINK_MESSAGE && !conn->broken)
+        recalls_heard(link->owner, conn->id, (mp_bytes_t){flight->bytes, flight->sizes[0]},
+                      (mp_bytes_t){flight->bytes + flight->sizes[0], flight->sizes[1]});
     if (flight->to == 1)
         conn->known = true;
     flight->next = NULL;
@@ -373,6 +378,7 @@ static void close_end(conn_t *conn, int end, bool lingers)
     if (conn->broken)
         return;
     conn->broken = true;
+    recalls_cut(conn->id);
     break_direction(conn, !end, !lingers);
     hear_of_end(conn, !end, conn->latency_ns);
 }
@@ -438,6 +444,7 @@ mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t peer, mp_bytes_t head, mp_bytes
         return MP_ECLOSED;
     if (self->dead || conn->broken || world->dying == self->owner)
         return MP_OK; /* into nowhere */
+    recalls_said(self->owner, conn->id, head);
     int64_t jitter = (int64_t)chance((uint64_t)conn->latency_ns / 2 + 1);
     send_flight(conn, !self->hub, world->now + conn->latency_ns + jitter, MPX_LINK_MESSAGE, MP_OK,
                 head, payload);

@@ -4,8 +4,8 @@
 #include "deposit.h"
 #include "drive.h"
 #include "keeps.h"
+#include "lists.h"
 
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +25,7 @@ typedef struct visit {
     mp_job_info_t info;
 } visit_t;
 
-/* What is asked of the broker apart from jobs, one after another. */
-typedef enum question { NOTHING, JOBS, LETTERS, DROP_LETTERS } question_t;
-
-enum { VISITS_OPEN = 2, PADDING_MAX = 23, PAGE = 256 };
+enum { VISITS_OPEN = 2, PADDING_MAX = 23 };
 
 struct visits {
     proc_t *proc;
@@ -36,10 +33,7 @@ struct visits {
     visit_t open[VISITS_OPEN];
     unsigned keeps_left;
     unsigned submits;
-    mpx_errand_t errand;
-    question_t asks;
-    uint64_t after; /* the number of the last row */
-    bool looked;    /* at the dead letters, at the end */
+    lists_t *lists;
 };
 
 /* ---- the pool's waits ---------------------------------------------------------------- */
@@ -354,97 +348,6 @@ static void step(visits_t *self, visit_t *visit)
         wish_for(self, visit, LEAVE);
 }
 
-/* ---- lists --------------------------------------------------------------------------- */
-
-static void ask(visits_t *self, question_t what)
-{
-    mpx_backend_t *backend = self->pool.backend;
-    self->asks = what;
-    self->after = 0;
-    if (what == JOBS)
-        keeps_list(self->proc->number);
-    backend->ops->errand_begin(backend, &self->errand);
-}
-
-static void is_answered(visits_t *self)
-{
-    mpx_backend_t *backend = self->pool.backend;
-    self->asks = NOTHING;
-    backend->ops->errand_end(backend, &self->errand);
-}
-
-static void send_question(visits_t *self)
-{
-    mpx_backend_t *backend = self->pool.backend;
-    mpx_header_t header = {
-        .op = MPX_OP_JOB_LIST, .nonce = self->errand.nonce, .first = self->after, .count = PAGE};
-    mpx_dead_order_t order = {.what = MPX_DEAD_LIST, .after = self->after, .count = PAGE};
-    mpx_buf_t body = {0};
-    if (self->asks != JOBS) {
-        header = (mpx_header_t){.op = MPX_OP_JOB_DEAD, .nonce = self->errand.nonce};
-        order.what = self->asks == DROP_LETTERS ? MPX_DEAD_DROP : MPX_DEAD_LIST;
-        MUST(mpx_dead_order_pack(&order, &body) == MP_OK, "an order can't be packed");
-    }
-    (void)backend->ops->errand_send(backend, &header, mpx_buf_bytes(&body));
-    mpx_buf_free(&body);
-}
-
-static void take_row(visits_t *self, mp_bytes_t payload)
-{
-    void *arena = NULL;
-    mpx_kept_info_t info;
-    mpx_dead_letter_t letter;
-    if (self->asks == JOBS) {
-        MUST(mpx_kept_info_unpack(payload, &info, &arena) == MP_OK, "a row can't be read");
-        keeps_listed(self->proc->number, info.id);
-        self->after = info.number;
-    } else {
-        MUST(mpx_dead_letter_unpack(payload, &letter, &arena) == MP_OK, "a letter can't be read");
-        if (letter.number > self->after) /* else it comes again */
-            keeps_letter(letter.job, letter.index, (mp_rc_t)letter.code);
-        self->after = letter.number;
-    }
-    free(arena);
-}
-
-static visits_t *owner_of(mpx_errand_t *errand)
-{
-    return (visits_t *)((char *)errand - offsetof(visits_t, errand));
-}
-
-static void on_message(mpx_errand_t *errand, const mpx_header_t *header, mp_bytes_t payload)
-{
-    visits_t *self = owner_of(errand);
-    if (header->op == MPX_OP_JOB_INFO && payload.size) {
-        take_row(self, payload);
-        return;
-    }
-    MUST(header->code == MP_OK || header->code == MP_ELIMIT || header->code == MP_ENOSPACE ||
-             (header->code == MP_ENOTFOUND && self->asks == DROP_LETTERS),
-         "a list is answered with %s", mp_errname((mp_rc_t)header->code));
-    question_t asked = self->asks;
-    if (header->code == MP_ELIMIT) { /* there was no credit for all */
-        send_question(self);
-        return;
-    }
-    is_answered(self);
-    if (header->code == MP_ENOSPACE)
-        return;
-    if (asked == JOBS)
-        keeps_list_end(self->proc->number);
-    if (asked == LETTERS)
-        keeps_letters_end();
-    if (asked == LETTERS)
-        ask(self, DROP_LETTERS);
-    self->looked |= asked == DROP_LETTERS;
-}
-
-static void on_link(mpx_errand_t *errand, mp_rc_t rc)
-{
-    if (rc == MP_OK)
-        send_question(owner_of(errand));
-}
-
 /* ---- the client ---------------------------------------------------------------------- */
 
 visits_t *visits_new(proc_t *proc, mpx_backend_t *backend, unsigned keeps)
@@ -454,8 +357,7 @@ visits_t *visits_new(proc_t *proc, mpx_backend_t *backend, unsigned keeps)
     self->proc = proc;
     self->pool.backend = backend;
     self->keeps_left = keeps;
-    self->errand.on_message = on_message;
-    self->errand.on_link = on_link;
+    self->lists = lists_new(proc, backend);
     return self;
 }
 
@@ -464,7 +366,7 @@ static keep_t *left_over(const visits_t *self)
 {
     keep_t *keep;
     for (size_t i = 0; (keep = keep_at(i)); i++)
-        if (!keep->over && keep->visits == 0 && is_mine(self, keep))
+        if (!keep->over && !keep->asked && keep->visits == 0 && is_mine(self, keep))
             return keep;
     return NULL;
 }
@@ -476,11 +378,6 @@ static bool all_are_over(void)
         if (!keep->over)
             return false;
     return true;
-}
-
-static bool must_look(const visits_t *self)
-{
-    return self->proc->number == 1 && !self->looked && keep_at(0);
 }
 
 static void open_one(visits_t *self)
@@ -500,8 +397,6 @@ static void open_one(visits_t *self)
         begin(self, keep, true);
     } else if (one_in(4) && (keep = keep_some())) {
         begin(self, keep, *keep->key);
-    } else if (self->asks == NOTHING && one_in(20)) {
-        ask(self, JOBS);
     }
 }
 
@@ -514,10 +409,10 @@ void visits_act(visits_t *self)
             else
                 step(self, &self->open[i]);
         }
-    if (!world->closing)
-        open_one(self);
-    if (world->calm && self->asks == NOTHING && must_look(self) && all_are_over())
-        ask(self, LETTERS);
+    if (world->closing)
+        return;
+    open_one(self);
+    lists_act(self->lists, all_are_over());
 }
 
 bool visits_are_over(const visits_t *self)
@@ -525,7 +420,7 @@ bool visits_are_over(const visits_t *self)
     for (size_t i = 0; i < VISITS_OPEN; i++)
         if (is_open(&self->open[i]))
             return false;
-    return !world->calm || (!left_over(self) && !must_look(self) && self->asks == NOTHING);
+    return !world->calm || (!left_over(self) && lists_are_over(self->lists));
 }
 
 void visits_free(visits_t *self)
@@ -533,7 +428,6 @@ void visits_free(visits_t *self)
     for (size_t i = 0; i < VISITS_OPEN; i++)
         if (is_open(&self->open[i]))
             end(self, &self->open[i], "is gone from");
-    if (self->asks != NOTHING)
-        is_answered(self);
+    lists_free(self->lists);
     free(self);
 }

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "keeps.h"
+#include "recalls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@ enum {
                              ten seconds each, if there is credit for one */
     HOLE_MS = 3000,       /* the network's, at most */
     QUIET_MS = 30000,     /* and when all have left, nothing is kept after that */
+    EXCUSE_MS = 3000,     /* more than the scheduler has it, and a call takes */
     HEARTBEATS_MS = 2400, /* who was silent for so long is given up */
     EVENTS_MAX = 3000000
 };
@@ -132,6 +134,11 @@ void wake(proc_t *proc, int64_t at)
     proc->due = true;
 }
 
+bool crashes_are_excused(void)
+{
+    return world->defied_at && world->now - world->defied_at < EXCUSE_MS * MPX_MS;
+}
+
 static void start(proc_t *proc)
 {
     proc->alive = true;
@@ -184,6 +191,8 @@ static void take_turn(proc_t *proc)
         return;
     }
     if (goes_on) {
+        if (proc->role == WORKER)
+            recalls_check(proc);
         check(proc);
         int64_t deadline = actor_deadline(proc);
         if (deadline != MPX_NEVER)
@@ -353,6 +362,7 @@ static void calm_down(void)
 {
     trace("** from here on nothing goes wrong");
     world->calm = true;
+    world->calm_at = world->now;
     world->network = false;
     disk_fill(false);
     for (unsigned i = 0; i < world->procs_count; i++) {
@@ -451,6 +461,7 @@ static void set_up(world_t *self)
     disk_reset();
     calls_reset();
     keeps_reset();
+    recalls_reset();
     add_procs(BROKER, 1);
     add_procs(CLIENT, 1 + (unsigned)chance(self->scope.clients));
     add_procs(WORKER, 1 + (unsigned)chance(self->scope.workers));
@@ -471,6 +482,7 @@ static void take_down(world_t *self)
     net_free();
     disk_free();
     calls_free();
+    recalls_free();
 }
 
 bool world_run(world_t *self)

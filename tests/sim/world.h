@@ -81,6 +81,8 @@ typedef struct world {
     int64_t network_until;
     unsigned pace; /* 1 in so many steps breaks something */
     int64_t now;
+    int64_t calm_at;   /* since when */
+    int64_t defied_at; /* when an executor went on that was told to end; 0: none did */
     int pids;
     proc_t procs[PROCS_MAX];
     unsigned procs_count;
@@ -112,6 +114,8 @@ const char *name_of(const proc_t *proc);
     } while (0)
 
 proc_t *broker_proc(void);
+/* Whether a crash may be taken for the end of an executor that was told to end. */
+bool crashes_are_excused(void);
 /* Something has come for it: it takes a turn as soon as it can. */
 void wake(proc_t *proc, int64_t at);
 

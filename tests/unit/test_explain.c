@@ -202,7 +202,7 @@ START_TEST(a_retry_waits_for_its_time)
     open_job(sched, 3, (mpx_policy_t){.task = 1, .retries = 1, .retry_delay_ns = 1000});
     put(sched, 0, 3, 1);
     mpx_effect_t run = expect(sched, MPX_RUN);
-    mpx_sched_failed(sched, 50, run.chunk, MP_EFAILED, &verdict);
+    mpx_sched_failed(sched, 50, run.chunk, MP_EFAILED, 0, &verdict);
     ck_assert(verdict.again);
     only(sched, 3, 0, MPX_WHY_DELAYED);
     ck_assert_int_eq(why(sched, 3, 0, MPX_WHY_DELAYED).at, 1050);

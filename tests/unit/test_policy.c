@@ -136,7 +136,7 @@ END_TEST
 static mpx_verdict_t fail_with(mpx_sched_t *sched, int64_t now, uint64_t chunk, mp_rc_t rc)
 {
     mpx_verdict_t verdict;
-    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, &verdict), MP_OK);
+    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, 0, &verdict), MP_OK);
     return verdict;
 }
 

@@ -151,14 +151,14 @@ START_TEST(retries_come_first_and_are_counted)
     mpx_sched_worker_join(sched, 0, 1, &spec);
     mpx_sched_put(sched, 0, 1, 0, 4, 16, 0);
     mpx_effect_t run = expect(sched, MPX_RUN);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &verdict), MP_OK);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, 0, &verdict), MP_OK);
     ck_assert(verdict.again);
     mpx_sched_done(sched, 0, run.chunk, 1, 10 * MS);
     run = expect(sched, MPX_RUN);
     ck_assert_uint_eq(run.first, 0);
     ck_assert_uint_eq(run.count, 1);
     ck_assert_uint_eq(run.attempt, 2);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, &verdict), MP_OK);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, MP_EFAILED, 0, &verdict), MP_OK);
     ck_assert(!verdict.again);
     run = expect(sched, MPX_RUN);
     ck_assert_uint_eq(run.first, 2);
@@ -403,7 +403,7 @@ START_TEST(wrong_events_change_nothing)
     ck_assert_int_eq(mpx_sched_put(sched, 0, 1, 0, 0, 1, 0), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_put(sched, 0, 1, UINT64_MAX, 2, 1, 0), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_started(sched, 0, 1), MP_EINVAL);
-    ck_assert_int_eq(mpx_sched_failed(sched, 0, 1, MP_EFAILED, &verdict), MP_EINVAL);
+    ck_assert_int_eq(mpx_sched_failed(sched, 0, 1, MP_EFAILED, 0, &verdict), MP_EINVAL);
     ck_assert_int_eq(mpx_sched_worker_lost(sched, 0, 7, MPX_CHARGE_ALL, MP_ECRASHED), MP_EINVAL);
     expect_nothing(sched);
     mpx_sched_destroy(&sched);
@@ -490,7 +490,7 @@ static void some_chunk_moves(world_t *world)
         mpx_sched_started(world->sched, world->now, id);
         break;
     case 1:
-        ck_assert_int_eq(mpx_sched_failed(world->sched, world->now, id, MP_EFAILED, &verdict),
+        ck_assert_int_eq(mpx_sched_failed(world->sched, world->now, id, MP_EFAILED, 0, &verdict),
                          MP_OK);
         if (!verdict.again && !info.orphan)
             ended(world, info.job, info.first + info.done, 1);

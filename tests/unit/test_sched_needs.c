@@ -154,7 +154,7 @@ START_TEST(a_capacity_is_used_up_while_its_calls_run)
     mpx_sched_done(sched, 0, second.chunk, 1, MS);
     ck_assert_uint_eq(expect(sched, MPX_RUN).job, 1);
     mpx_verdict_t verdict;
-    mpx_sched_failed(sched, 0, first.chunk, MP_EFAILED, &verdict);
+    mpx_sched_failed(sched, 0, first.chunk, MP_EFAILED, 0, &verdict);
     ck_assert_uint_eq(expect(sched, MPX_RUN).job, 1);
     expect_nothing(sched);
     mpx_sched_worker_lost(sched, 0, 1, MPX_CHARGE_NONE, MP_EWORKERLOST);

@@ -159,6 +159,120 @@ START_TEST(priorities_come_before_shares)
 }
 END_TEST
 
+/* How many of the next calls are client 1's, when it has put so much and client 2 as well. */
+static int next_of_client_1(mpx_sched_t *sched)
+{
+    int counts[4] = {0};
+    run_calls(sched, 100, NULL, counts);
+    return counts[2];
+}
+
+/* Client 1 has a chunk of a thousand calls, of which nothing is known, and both have more. */
+static mpx_effect_t begin_with_a_large_chunk(mpx_sched_t *sched, int64_t deadline_ns)
+{
+    join(sched, 1);
+    open_job(sched, 1,
+             (mpx_policy_t){.chunk_calls = 1000, .client = 1, .deadline_ns = deadline_ns});
+    ck_assert_int_eq(mpx_sched_put(sched, 0, 1, 0, 1000, 4000, 0), MP_OK);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    open_of(sched, 2, 1, 0, 10000);
+    open_of(sched, 3, 2, 0, 10000);
+    return run;
+}
+
+START_TEST(what_lapses_before_it_has_begun_costs_nothing)
+{
+    mpx_sched_t *sched = make();
+    mpx_effect_t run = begin_with_a_large_chunk(sched, 10 * MS);
+    ck_assert_int_eq(mpx_sched_tick(sched, 10 * MS), MP_OK);
+    ck_assert(expect(sched, MPX_END).lapsed);
+    expect(sched, MPX_STOP);
+    ck_assert_int_eq(mpx_sched_done(sched, 10 * MS, run.chunk, 1000, 0), MP_OK);
+    ck_assert_int_le(abs(next_of_client_1(sched) - 50), 2);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
+START_TEST(what_is_cancelled_before_it_has_begun_costs_nothing)
+{
+    mpx_sched_t *sched = make();
+    mpx_effect_t run = begin_with_a_large_chunk(sched, 0);
+    ck_assert_int_eq(mpx_sched_job_cancel(sched, 0, 1, MP_ECANCELLED), MP_OK);
+    expect(sched, MPX_END);
+    expect(sched, MPX_STOP);
+    ck_assert_int_eq(mpx_sched_done(sched, 0, run.chunk, 1000, 0), MP_OK);
+    ck_assert_int_le(abs(next_of_client_1(sched) - 50), 2);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
+/* As a broker says it of calls whose time was over there, or that nobody could run. */
+START_TEST(what_is_refused_costs_nothing)
+{
+    static const mp_rc_t codes[] = {MP_ETIMEDOUT, MP_EWORKERLOST, MP_EDRAINING};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        mpx_sched_t *sched = make();
+        mpx_effect_t run = begin_with_a_large_chunk(sched, 0);
+        mpx_verdict_t verdict;
+        for (int call = 0; call < 1000; call++)
+            ck_assert_int_eq(mpx_sched_failed(sched, 0, run.chunk, codes[i], 0, &verdict), MP_OK);
+        ck_assert_int_le(abs(next_of_client_1(sched) - 50), 2);
+        mpx_sched_destroy(&sched);
+    }
+}
+END_TEST
+
+/* No more are put ahead for them, nor into their chunks. */
+START_TEST(what_never_ran_teaches_nothing)
+{
+    mpx_sched_t *sched = make();
+    join(sched, 1);
+    open_of(sched, 1, 1, 0, 100);
+    for (int call = 0; call < 50; call++) {
+        mpx_effect_t run = expect(sched, MPX_RUN);
+        expect_nothing(sched);
+        ck_assert_int_eq(mpx_sched_done(sched, 0, run.chunk, 1, 0), MP_OK);
+    }
+    ck_assert_int_eq(mpx_sched_job_service_ns(sched, 1), 0);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
+/* However it ends: well, badly, or given up by all but its worker. */
+START_TEST(what_has_run_is_charged_however_it_ends)
+{
+    for (int how = 0; how < 4; how++) {
+        mpx_sched_t *sched = make();
+        mpx_verdict_t verdict;
+        join(sched, 1);
+        open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1, .client = 1, .grace_ns = 1000 * MS});
+        ck_assert_int_eq(mpx_sched_put(sched, 0, 1, 0, 1, 4, 0), MP_OK);
+        mpx_effect_t run = expect(sched, MPX_RUN);
+        open_of(sched, 2, 1, 0, 10000);
+        open_of(sched, 3, 2, 0, 10000);
+        ck_assert_int_eq(mpx_sched_started(sched, 0, run.chunk), MP_OK);
+        if (how >= 2) {
+            ck_assert_int_eq(mpx_sched_job_cancel(sched, 100 * MS, 1, MP_ECANCELLED), MP_OK);
+            expect(sched, MPX_END);
+            expect(sched, MPX_STOP);
+        }
+        if (how % 2)
+            ck_assert_int_eq(mpx_sched_done(sched, 500 * MS, run.chunk, 1, 500 * MS), MP_OK);
+        else if (how)
+            ck_assert_int_eq(
+                mpx_sched_worker_lost(sched, 500 * MS, 1, MPX_CHARGE_RUNNING, MP_ECRASHED), MP_OK);
+        else
+            ck_assert_int_eq(
+                mpx_sched_failed(sched, 500 * MS, run.chunk, MP_EFAILED, 500 * MS, &verdict),
+                MP_OK);
+        if (how == 2)
+            join(sched, 2);
+        ck_assert_msg(abs(next_of_client_1(sched) - 25) <= 2, "however: %d", how);
+        mpx_sched_destroy(&sched);
+    }
+}
+END_TEST
+
 /* Whatever run times it is told, nobody's share overflows. */
 START_TEST(absurd_run_times_do_no_harm)
 {
@@ -186,6 +300,11 @@ int main(void)
         who_comes_late_begins_with_the_others,
         a_busier_pool_starves_nobody_elsewhere,
         priorities_come_before_shares,
+        what_lapses_before_it_has_begun_costs_nothing,
+        what_is_cancelled_before_it_has_begun_costs_nothing,
+        what_is_refused_costs_nothing,
+        what_never_ran_teaches_nothing,
+        what_has_run_is_charged_however_it_ends,
         absurd_run_times_do_no_harm,
         NULL,
     };

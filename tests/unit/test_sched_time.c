@@ -30,7 +30,7 @@ static void expect_lapse(mpx_sched_t *sched, uint64_t first, uint32_t count)
 static mpx_verdict_t fail_with(mpx_sched_t *sched, int64_t now, uint64_t chunk, mp_rc_t rc)
 {
     mpx_verdict_t verdict;
-    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, &verdict), MP_OK);
+    ck_assert_int_eq(mpx_sched_failed(sched, now, chunk, rc, 0, &verdict), MP_OK);
     return verdict;
 }
 
@@ -292,6 +292,33 @@ START_TEST(retries_are_put_off_by_chance_and_the_same_seed_the_same)
 }
 END_TEST
 
+/* Told to end for a cancelled call that ended first, a worker may die of that in the middle of
+ * another one, which can't be blamed. But what it dies of much later is that one's doing. */
+START_TEST(a_worker_that_was_to_be_ended_is_excused_for_a_while)
+{
+    for (int late = 0; late < 2; late++) {
+        mpx_sched_t *sched = with_worker((mpx_policy_t){.chunk_calls = 1, .grace_ns = MS});
+        mpx_sched_put(sched, 0, 1, 0, 2, 8, 7);
+        mpx_effect_t run = expect(sched, MPX_RUN);
+        mpx_sched_started(sched, 0, run.chunk);
+        mpx_sched_cancel(sched, MS, 1, 0, 1, MP_ECANCELLED);
+        expect(sched, MPX_END);
+        expect(sched, MPX_STOP);
+        tick_at(sched, 2 * MS);
+        ck_assert_int_eq(expect(sched, MPX_STOP).stage, MPX_STOP_TERMINATE);
+        mpx_sched_done(sched, 2 * MS, run.chunk, 1, MS);
+        run = expect(sched, MPX_RUN);
+        mpx_sched_started(sched, 3 * MS, run.chunk);
+        mpx_sched_worker_lost(sched, late ? 1002 * MS : 4 * MS, 1, MPX_CHARGE_RUNNING, MP_ECRASHED);
+        if (late)
+            ck_assert_int_eq(expect(sched, MPX_END).rc, MP_ECRASHED);
+        expect_nothing(sched);
+        ck_assert_uint_eq(mpx_sched_job_open_calls(sched, 1), !late);
+        mpx_sched_destroy(&sched);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -306,6 +333,7 @@ int main(void)
         losses_use_up_no_retry_and_are_bounded,
         each_cause_has_its_bit,
         retries_are_put_off_by_chance_and_the_same_seed_the_same,
+        a_worker_that_was_to_be_ended_is_excused_for_a_while,
         NULL,
     };
     return suite_run("sched_time", tests, 30);

@@ -91,11 +91,52 @@ void mpx_chunk_free(mpx_sched_t *self, chunk_t *chunk)
     free(chunk);
 }
 
+/* ---- what it costs ------------------------------------------------------------------- */
+
+/* A chunk was charged call_ns for each of its calls when it was given out. What they have really
+ * had is charged in its place when it is known, and what never ran costs nothing. */
+
+/* What its running call has had so far, if one runs. Word of its beginning may be late, so it is
+ * not thought to have had less than expected. */
+static int64_t ran_ns(const chunk_t *chunk, int64_t now)
+{
+    int64_t ns = now - chunk->began;
+    return !chunk->started ? 0 : ns > chunk->call_ns ? ns : chunk->call_ns;
+}
+
+/* Of its next calls the first has had so much, if it ran, and the others nothing. */
+static void settle(const chunk_t *chunk, uint32_t count, int64_t ns)
+{
+    uint32_t ran = ns > 0;
+    if (ran)
+        mpx_share_correct(chunk->job, ns - chunk->call_ns);
+    mpx_share_forgive(chunk->job, chunk->call_ns * (count - ran));
+}
+
+/* From here on it is charged for its running call only. */
+static void settle_orphan(chunk_t *chunk, int64_t now)
+{
+    int64_t ns = ran_ns(chunk, now);
+    settle(chunk, rest_of(chunk), ns);
+    chunk->call_ns = ns;
+}
+
+/* An orphan's calls have had so much in all. */
+static void charge_orphan(chunk_t *chunk, int64_t ns)
+{
+    if (chunk->job && ns > 0)
+        mpx_share_correct(chunk->job, ns - chunk->call_ns);
+    chunk->call_ns = 0;
+}
+
 /* ---- stopping ----------------------------------------------------------------------- */
 
 /* What an orphan may run at least before it is more than asked: a worker's life costs more than
  * the end of a short call. */
 static const int64_t orphan_ns = 50000000;
+
+/* A worker that was to be ended, but whose call ended first, may die of that so much later. */
+static const int64_t excuse_ns = 1000000000;
 
 static mp_rc_t watch(mpx_sched_t *self, int64_t now, chunk_t *chunk, int64_t ns)
 {
@@ -141,6 +182,7 @@ mp_rc_t mpx_chunk_orphan(mpx_sched_t *self, int64_t now, chunk_t *chunk, end_t h
     uint32_t rest = rest_of(chunk);
     mp_rc_t result = mpx_effects_end(&self->effects, chunk, rest, how);
     mpx_chunk_take_back(self, chunk, rest);
+    settle_orphan(chunk, now);
     chunk->orphan = true;
     if (result != MP_OK || chunk->killed)
         return result;
@@ -184,8 +226,6 @@ static mp_rc_t drop(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t cou
     mp_rc_t result = verdict.again ? mpx_job_requeue(self, now, chunk, count, rc)
                                    : mpx_effects_end(&self->effects, chunk, count,
                                                      (end_t){.rc = rc, .crashes = verdict.crashes});
-    if (rc == MP_OK)
-        mpx_share_correct(chunk->job, -chunk->call_ns * count);
     mpx_chunk_take_back(self, chunk, count);
     chunk->done += count;
     return result;
@@ -194,8 +234,10 @@ static mp_rc_t drop(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t cou
 static mp_rc_t drop_all(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,
                         mp_rc_t rc)
 {
-    bool running = charge == MPX_CHARGE_RUNNING && chunk->started && !chunk->worker->excused;
+    bool running =
+        charge == MPX_CHARGE_RUNNING && chunk->started && now >= chunk->worker->excused_until;
     mp_rc_t result = MP_OK;
+    settle(chunk, rest_of(chunk), charge == MPX_CHARGE_NONE ? 0 : ran_ns(chunk, now));
     if (chunk->killed)
         result = drop(self, now, chunk, 1, MP_ETIMEDOUT);
     else if (running)
@@ -208,7 +250,11 @@ static mp_rc_t drop_all(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_char
 mp_rc_t mpx_chunk_lose(mpx_sched_t *self, int64_t now, chunk_t *chunk, mpx_charge_t charge,
                        mp_rc_t rc)
 {
-    mp_rc_t result = chunk->orphan ? MP_OK : drop_all(self, now, chunk, charge, rc);
+    mp_rc_t result = MP_OK;
+    if (!chunk->orphan)
+        result = drop_all(self, now, chunk, charge, rc);
+    else if (charge != MPX_CHARGE_NONE)
+        charge_orphan(chunk, ran_ns(chunk, now));
     mpx_chunk_free(self, chunk);
     return result;
 }
@@ -223,11 +269,11 @@ static mp_rc_t begin(mpx_sched_t *self, int64_t now, chunk_t *chunk)
     chunk->worker->waiting -= first;
     mpx_recall_answered(self, chunk);
     mpx_recall_moved(chunk->worker, now);
+    chunk->began = now;
     if (chunk->orphan)
         return first ? begin_orphan(self, now, chunk) : MP_OK;
     const mpx_policy_t *policy = &chunk->job->policy;
     int64_t limit = soft_limit(policy) ? soft_limit(policy) : policy->call_limit_ns;
-    chunk->began = now;
     chunk->warned = false;
     if (limit == 0)
         return MP_OK;
@@ -243,8 +289,13 @@ mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t id)
     return chunk->started ? MP_OK : begin(self, now, chunk);
 }
 
+/* Calls that took no time at all never ran, and say nothing of those that will. */
 static void measure(job_t *job, const chunk_t *chunk, uint32_t n, int64_t busy_ns)
 {
+    if (busy_ns == 0) {
+        settle(chunk, n, 0);
+        return;
+    }
     mpx_share_correct(job, busy_ns - chunk->call_ns * n);
     int64_t service_ns = busy_ns / n > 0 ? busy_ns / n : 1;
     if (job->service_ns == 0)
@@ -260,7 +311,7 @@ static mp_rc_t advance(mpx_sched_t *self, int64_t now, chunk_t *chunk, uint32_t 
         mpx_chunk_take_back(self, chunk, n);
     chunk->done += n;
     if (chunk->killed || chunk->stage == MPX_STOP_TERMINATE)
-        chunk->worker->excused = true;
+        chunk->worker->excused_until = mpx_after(now, excuse_ns);
     mpx_recall_moved(chunk->worker, now);
     if (!chunk->orphan && chunk->done > chunk->job->largest)
         chunk->job->largest = chunk->done;
@@ -283,15 +334,17 @@ mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t id, uint32_t n, 
     self->now = now;
     if (!chunk->orphan)
         measure(chunk->job, chunk, n, busy_ns);
+    else
+        charge_orphan(chunk, busy_ns);
     mp_rc_t rc = advance(self, now, chunk, n);
     return rc == MP_OK && over ? mpx_handout_worker(self, worker) : rc;
 }
 
-mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc,
+mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc, int64_t busy_ns,
                          mpx_verdict_t *out)
 {
     chunk_t *chunk = mpx_table_find(&self->chunks, id);
-    if (!chunk || rc == MP_OK)
+    if (!chunk || rc == MP_OK || busy_ns < 0)
         return MP_EINVAL;
     worker_t *worker = chunk->worker;
     need_t *need = chunk->orphan ? NULL : chunk->job->need;
@@ -299,8 +352,10 @@ mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t id, mp_rc_t rc
     mpx_verdict_t verdict = {0};
     bool over = rest_of(chunk) == 1;
     mp_rc_t result = MP_OK;
-    if (!chunk->orphan)
+    if (!chunk->orphan) {
+        settle(chunk, 1, busy_ns);
         verdict = mpx_retry_judge(chunk, rc);
+    }
     if (verdict.again)
         result = mpx_job_requeue(self, now, chunk, 1, rc);
     if (result != MP_OK)

@@ -115,7 +115,7 @@ mp_rc_t mpx_recall_tick(mpx_sched_t *self, int64_t now)
 static void take_away(mpx_sched_t *self, chunk_t *chunk)
 {
     if (!chunk->orphan) {
-        mpx_share_correct(chunk->job, -chunk->call_ns * chunk->count);
+        mpx_share_forgive(chunk->job, chunk->call_ns * chunk->count);
         mpx_chunk_take_back(self, chunk, chunk->count);
     }
     mpx_chunk_free(self, chunk);

@@ -200,17 +200,18 @@ mp_rc_t mpx_sched_job_close(mpx_sched_t *self, int64_t now, uint64_t job);
 
 /* The worker has begun the chunk's first call. MP_EINVAL: no such chunk (it is stale). */
 mp_rc_t mpx_sched_started(mpx_sched_t *self, int64_t now, uint64_t chunk);
-/* The chunk's next n calls are over and were handed on; they took busy_ns together.
- * Also counts as started. */
+/* The chunk's next n calls are over and were handed on; they took busy_ns together; 0: they never
+ * ran. Also counts as started. */
 mp_rc_t mpx_sched_done(mpx_sched_t *self, int64_t now, uint64_t chunk, uint32_t n, int64_t busy_ns);
 /* Whether the outcome of a call that didn't end well is its last. */
 typedef struct mpx_verdict {
     bool again;       /* it will be tried again: the outcome must not be handed on */
     uint32_t crashes; /* it would be, but for so many crashes; else 0 */
 } mpx_verdict_t;
-/* The chunk's next call ended with rc, not MP_OK. Also counts as started. */
+/* The chunk's next call ended with rc, not MP_OK, having run for busy_ns; 0: it never did. Also
+ * counts as started. */
 mp_rc_t mpx_sched_failed(mpx_sched_t *self, int64_t now, uint64_t chunk, mp_rc_t rc,
-                         mpx_verdict_t *out);
+                         int64_t busy_ns, mpx_verdict_t *out);
 
 /* Its worker gives back the chunk's calls that it has not begun, of its own accord: they are queued
  * again, in front, and not charged. MP_EINVAL: no such chunk. */

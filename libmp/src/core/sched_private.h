@@ -88,6 +88,7 @@ typedef struct party {
     int64_t refund; /* of that, what turned out not to be so much */
     int64_t clock;  /* as the tier's, for its jobs */
     uint64_t turn;  /* when it was served last */
+    struct share *shares;
     uint32_t members;
     uint32_t ringed; /* jobs in rings */
     bool unlisted;
@@ -100,8 +101,9 @@ typedef struct share {
     struct level *level;
     party_t *party;
     uint32_t members;
-    mpx_heap_t ring;      /* of jobs, by pass and turn, which may have risen since */
-    mpx_heap_node_t node; /* in level.ring while there are such jobs */
+    mpx_heap_t ring;           /* of jobs, by pass and turn, which may have risen since */
+    mpx_heap_node_t node;      /* in level.ring while there are such jobs */
+    struct share *prev, *next; /* in party.shares */
     bool unlisted;
     UT_hash_handle hh;
 } share_t;
@@ -227,8 +229,8 @@ typedef struct worker {
     bool paused;
     bool stalled; /* since it was asked for chunks: nothing is put behind others */
     bool unlisted;
-    bool excused;    /* was to be ended for a call that ended after all: its loss is our doing */
-    chunk_t *chunks; /* oldest first */
+    int64_t excused_until; /* it was to be ended for a call that ended first: that may come yet */
+    chunk_t *chunks;       /* oldest first */
     uint32_t chunks_count;
     uint32_t slow_count;   /* of those, the slow ones */
     uint32_t waiting;      /* of those, the ones that it hasn't started */
@@ -360,6 +362,8 @@ void mpx_share_unring(job_t *job);
 void mpx_share_charge(mpx_sched_t *self, job_t *job, int64_t ns);
 /* They have taken longer than that, or less. */
 void mpx_share_correct(job_t *job, int64_t more_ns);
+/* So much of that was for calls that never ran. */
+void mpx_share_forgive(job_t *job, int64_t ns);
 job_t *mpx_share_first(level_t *level);                  /* NULL: nobody's */
 bool mpx_share_precedes(const job_t *a, const job_t *b); /* a's turn is before b's */
 void mpx_share_free_level(level_t *level);

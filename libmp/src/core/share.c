@@ -4,8 +4,9 @@
  * gets, by weight. Each has a pass, the run time that it has had, divided by its weight; the lowest
  * is next, and of equal ones the one that was served longest ago. It is charged when calls are
  * given out, by what they should take, and what they took more is added when they are over; what
- * they took less is left off the next charge. So passes only rise, and a place in a heap is only
- * ever too early: it is put right when it comes to the top.
+ * they took less is left off the next charge. So passes rise, and a place in a heap is only
+ * ever too early: it is put right when it comes to the top. What was charged for calls that never
+ * ran is taken off at once, or they would hold up others of their client: as far as the clock.
  *
  * Who comes, or comes back, starts at the clock: the pass of who was served last. Who falls
  * behind the clock, because its workers are others and busier, is owed no more than lag_ns.
@@ -88,8 +89,10 @@ static void share_free(mpx_sched_t *self, share_t *share)
 {
     HASH_DEL(share->level->shares, share);
     mpx_heap_free(&share->ring);
-    if (share->party)
+    if (share->party) {
+        DL_DELETE(share->party->shares, share);
         party_leave(self, share->party);
+    }
     free(share);
 }
 
@@ -106,6 +109,8 @@ static share_t *share_make(mpx_sched_t *self, level_t *level, uint64_t client)
         return NULL;
     }
     share->party = party_join(self, level->priority, client);
+    if (share->party)
+        DL_APPEND(share->party->shares, share);
     if (share->party && mpx_heap_reserve(&level->ring, HASH_COUNT(level->shares)) == MP_OK)
         return share;
     share_free(self, share);
@@ -254,4 +259,24 @@ void mpx_share_correct(job_t *job, int64_t more_ns)
     }
     party->refund += -more_ns;
     job->refund += weighted(job, -more_ns);
+}
+
+static void take_off(int64_t *pass, int64_t clock, int64_t ns)
+{
+    if (*pass > clock)
+        *pass = later(*pass - ns, clock);
+}
+
+void mpx_share_forgive(job_t *job, int64_t ns)
+{
+    party_t *party = job->share->party;
+    if (ns == 0)
+        return;
+    take_off(&party->pass, party->tier->clock, ns);
+    take_off(&job->pass, party->clock, weighted(job, ns));
+    for (share_t *share = party->shares; share; share = share->next)
+        if (share->node.slot)
+            place_share(share);
+    if (job->ring.slot)
+        place_job(job);
 }

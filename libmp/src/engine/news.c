@@ -39,8 +39,9 @@ static mp_rc_t take_record(mpx_engine_t *self, int64_t now, const job_t *job,
     mpx_verdict_t verdict = {0};
     mpx_engine_count(self, job, chunk->worker, record->rc, 1, busy_ns);
     mp_rc_t cause = mpx_ending_cause(record, job->spec.retries > 0);
-    mp_rc_t rc = cause != MP_OK ? mpx_sched_failed(self->sched, now, chunk_id, cause, &verdict)
-                                : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
+    mp_rc_t rc = cause != MP_OK
+                     ? mpx_sched_failed(self->sched, now, chunk_id, cause, busy_ns, &verdict)
+                     : mpx_sched_done(self->sched, now, chunk_id, 1, busy_ns);
     if (rc == MP_OK && verdict.crashes)
         mpx_ending_add_crashes(record, verdict.crashes, &self->scratch);
     if (rc == MP_OK && !verdict.again)

@@ -100,6 +100,13 @@ static mp_rc_t on_facts(inquiry_t *self, const mpx_header_t *header, mp_bytes_t 
 
 /* ---- workers' memory, which they know themselves ------------------------------------------- */
 
+/* A broker may say what it likes. */
+static int64_t sum_of(int64_t bytes, uint64_t more)
+{
+    int64_t had = bytes > 0 ? bytes : 0;
+    return more > (uint64_t)(INT64_MAX - had) ? INT64_MAX : had + (int64_t)more;
+}
+
 static mp_rc_t on_census(const inquiry_t *self, mp_bytes_t payload)
 {
     mpx_executor_stat_t stat;
@@ -113,7 +120,7 @@ static mp_rc_t on_census(const inquiry_t *self, mp_bytes_t payload)
         if (mp_tree_int_or(mp_tree_get(worker, "id"), 0) != (int64_t)stat.session)
             continue;
         int64_t bytes = mp_tree_int_or(mp_tree_get(worker, "memory_bytes"), 0);
-        rc = mp_tree_set(worker, "memory_bytes", mp_tree_int(bytes + (int64_t)stat.memory_bytes));
+        rc = mp_tree_set(worker, "memory_bytes", mp_tree_int(sum_of(bytes, stat.memory_bytes)));
     }
     free(arena);
     return rc;
