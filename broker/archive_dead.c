@@ -130,7 +130,61 @@ static uint64_t drop_all(mpx_archive_t *self, const mpx_peer_t *peer, const mpx_
     return count;
 }
 
-/* All of one task, signature and owner, and room for them. */
+/* How the calls of a letter's job were run. */
+typedef struct terms {
+    mpx_keep_t keep;
+    mpx_open_t open;
+    void *keep_arena;
+    void *open_arena;
+} terms_t;
+
+static mp_rc_t terms_of(const mpx_letter_t *letter, terms_t *out)
+{
+    mp_rc_t rc = mpx_keep_unpack(letter->keep, &out->keep, &out->keep_arena);
+    return rc == MP_OK ? mpx_open_unpack(out->keep.open, &out->open, &out->open_arena) : rc;
+}
+
+static void terms_free(terms_t *self)
+{
+    free(self->open_arena);
+    free(self->keep_arena);
+}
+
+/* What of them, if it were another's, could make a call fail or run where it must not. */
+static const char *difference(const terms_t *a, const terms_t *b)
+{
+    if (strcmp(a->open.signature, b->open.signature) != 0)
+        return "signatures";
+    if (strcmp(a->open.needs, b->open.needs) != 0)
+        return "needs";
+    bool limits = a->open.call_limit_ms == b->open.call_limit_ms &&
+                  a->open.soft_limit_ms == b->open.soft_limit_ms &&
+                  a->open.grace_ms == b->open.grace_ms &&
+                  a->keep.deadline_ms == b->keep.deadline_ms;
+    return limits ? NULL : "time limits";
+}
+
+/* Those of a job's letters are the same bytes. */
+static mp_rc_t check_terms(const mpx_letter_t *first, const mpx_letter_t *letter)
+{
+    if (first->keep.size == letter->keep.size &&
+        memcmp(first->keep.data, letter->keep.data, letter->keep.size) == 0)
+        return MP_OK;
+    terms_t a = {0}, b = {0};
+    const char *differs = NULL;
+    mp_rc_t rc = terms_of(first, &a);
+    if (rc == MP_OK)
+        rc = terms_of(letter, &b);
+    if (rc == MP_OK && (differs = difference(&a, &b)))
+        rc = mpx_fault(
+            MP_EINVAL, "the calls of the dead letters %llu and %llu have different %s: choose",
+            (unsigned long long)first->number, (unsigned long long)letter->number, differs);
+    terms_free(&a);
+    terms_free(&b);
+    return rc;
+}
+
+/* All of one task, owner, and way to be run, and room for them. */
 static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_peer_t *peer,
                              const mpx_dead_order_t *order)
 {
@@ -147,6 +201,9 @@ static mp_rc_t check_requeue(mpx_archive_t *self, const mpx_peer_t *peer,
             return mpx_fault(MP_EINVAL,
                              "these dead letters are of several tasks (%s, %s): choose one",
                              first->task, letter->task);
+        mp_rc_t rc = check_terms(first, letter);
+        if (rc != MP_OK)
+            return rc;
         bytes += letter->input.size + sizeof(mpx_kept_call_t) + MPX_KEPT_BATCH_COST;
     }
     if (!first)

@@ -224,3 +224,14 @@ sort out >sorted # they come in the order in which they died
 same sorted mended
 status 0 "$MP" dead list
 [ ! -s out ] || fail "requeued letters are still listed: $(cat out)"
+
+# -- those that ran in different ways don't become one job, which would run them in one way
+rm repaired
+status 1 "$MP" map --dead-letters -- ./fragile.sh < <(seq 2)
+status 1 "$MP" map --dead-letters --timeout-ms 50000 -- ./fragile.sh < <(seq 1)
+status 2 "$MP" dead requeue --all
+says err 'different time limits'
+status 0 "$MP" dead list --json
+number=$(sed -nE '1s/^\{"number":([0-9]+).*/\1/p' out)
+status 0 "$MP" dead requeue "$number" $((number + 1))
+status 0 "$MP" dead drop --all

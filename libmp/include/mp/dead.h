@@ -62,8 +62,9 @@ MP_API void mp_dead_detail_clear(mp_dead_detail_t *self);
 /* Run dead letters again, as a new kept job, with limits and retries as the first one's job had
  * them; its id is written to `id`. The letters are gone then; who fails again comes back. numbers
  * which, in rising order, at most 4096; count 0: all task     only those of it; NULL: any, but all
- * must be of one task and owner, whose the job is, else MP_EINVAL MP_OK; MP_ENOTFOUND there are
- * none; MP_EINVAL; MP_ELIMIT; MP_ENOSPACE; MP_EDRAINING; the rest as mp_dead_list. */
+ * must be of one task and owner, whose the job is, with the same needs and time limits, else
+ * MP_EINVAL. MP_OK; MP_ENOTFOUND there are none; MP_EINVAL; MP_ELIMIT; MP_ENOSPACE; MP_EDRAINING;
+ * the rest as mp_dead_list. */
 MP_API MP_MUST_CHECK mp_rc_t mp_dead_requeue(mp_pool_t *pool, const char *task,
                                              const unsigned long long *numbers, size_t count,
                                              char id[MP_JOB_ID_MAX + 1], int timeout_ms);
