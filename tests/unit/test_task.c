@@ -234,7 +234,7 @@ int main(void)
         the_tightest_quota_of_a_group_and_its_ancestors_counts,
         exec_hands_back_output_and_status,
         exec_says_the_end_of_its_errors,
-                                 exec_refuses_malformed_input,
+        exec_refuses_malformed_input,
         exec_reads_both_outputs_at_once_and_does_not_wait_for_what_is_left_behind,
         exec_ends_a_command_that_writes_too_much,
         NULL,
