@@ -188,9 +188,11 @@ mp_rc_t mpx_archive_check_room(const mpx_archive_t *self, uint64_t bytes)
     if (self->totals.bytes + bytes <= limit && self->totals.inputs + bytes <= limit / 2)
         return MP_OK;
     return mpx_fault(MP_ELIMIT,
-                     "the broker keeps %llu bytes of jobs already, of %llu (--kept-bytes), half of "
-                     "it for inputs: fetch or drop some (mp job list)",
-                     (unsigned long long)self->totals.bytes, (unsigned long long)limit);
+                     "the broker has no room for %llu bytes more of jobs: it keeps %llu of %llu "
+                     "(--kept-bytes), half of it for inputs: fetch or drop some (mp job list), or "
+                     "submit fewer at a time",
+                     (unsigned long long)bytes, (unsigned long long)self->totals.bytes,
+                     (unsigned long long)limit);
 }
 
 mp_rc_t mpx_archive_put(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job,

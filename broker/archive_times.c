@@ -5,9 +5,10 @@
 
 #include <utlist.h>
 
+/* One without calls has nothing to be used up: it waits for who looks, as long as any. */
 bool mpx_archive_is_used_up(const mpx_kept_job_t *job)
 {
-    return !mpx_kept_job_shared(job) && job->closed && job->freed == job->count;
+    return !mpx_kept_job_shared(job) && job->closed && job->count > 0 && job->freed == job->count;
 }
 
 static bool has_maker(const mpx_kept_job_t *job)

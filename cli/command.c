@@ -92,6 +92,16 @@ void command_outputs(mp_bytes_t value, mp_bytes_t *standard, mp_bytes_t *error)
     *error = (mp_bytes_t){bytes + 4 + length, value.size - 4 - length};
 }
 
+bool command_is_missing(const command_t *self, const mp_outcome_t *outcome)
+{
+    enum { NOT_FOUND = 127 };
+    const char *program = self->argc > 0 && !self->shell ? self->argv[0] : "{}";
+    size_t length = strlen(program);
+    return outcome->rc == MP_EFAILED && outcome->code == NOT_FOUND && !strstr(program, "{}") &&
+           strncmp(outcome->message, program, length) == 0 &&
+           strncmp(outcome->message + length, ": ", 2) == 0;
+}
+
 int command_signal(const mp_outcome_t *outcome)
 {
     static const char words[] = "killed by signal ";

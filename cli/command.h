@@ -28,6 +28,9 @@ bool command_for(command_t *self, const char *line, size_t size, mp_bytes_t *out
 /* A value's two outputs; empty ones if it is malformed. */
 void command_outputs(mp_bytes_t value, mp_bytes_t *standard, mp_bytes_t *error);
 
+/* Whether the failed call's program isn't there, for no line: its name has none of it. */
+bool command_is_missing(const command_t *self, const mp_outcome_t *outcome);
+
 /* The signal that ended the command of a failed call; 0: none did. Only mp.exec's message
  * tells 128 + a signal from an exit status of that number. */
 int command_signal(const mp_outcome_t *outcome);

@@ -1,5 +1,8 @@
 #include "asking.h"
+#include "command.h"
 #include "commands.h"
+#include "fields.h"
+#include "report.h"
 #include "text.h"
 
 #include <errno.h>
@@ -134,28 +137,62 @@ static void print_bytes(output_t *out, const char *name, mp_bytes_t bytes)
     output_text(out, "\"");
 }
 
+static bool is_command(const mp_dead_letter_t *letter)
+{
+    return strcmp(letter->task, command_task.name) == 0;
+}
+
+static void print_json(dead_t *self, const mp_dead_letter_t *letter, const mp_dead_detail_t *detail)
+{
+    output_t *out = &self->out;
+    const mp_outcome_t *outcome = &detail->outcome;
+    report_t report = {.commands = is_command(letter)};
+    ending_t ending = report_ending(&report, outcome);
+    print_fields(out, letter);
+    print_bytes(out, "input", detail->input);
+    output_printf(out, ",\"code\":%d,\"signal\":%d,\"exit\":%d,\"error_output\":", outcome->code,
+                  ending.signal, ending.exit);
+    output_json(out, outcome->error_output, strlen(outcome->error_output));
+    output_text(out, ",\"backtrace\":");
+    output_json(out, outcome->backtrace, strlen(outcome->backtrace));
+    output_text(out, "}\n");
+}
+
+/* Of a command its words, each on lines of its own. */
+static void print_input(output_t *out, bool commands, mp_bytes_t input)
+{
+    const char *bytes = input.data;
+    output_printf(out, "%s, %zu bytes:\n", commands ? "command" : "input", input.size);
+    if (!commands || input.size < 2) {
+        field_show_lines(out, bytes, input.size);
+        return;
+    }
+    for (size_t i = 1; i < input.size;) { /* behind its flags */
+        size_t size = strnlen(bytes + i, input.size - i);
+        output_text(out, "  ");
+        field_show_lines(out, bytes + i, size);
+        if (size == 0)
+            output_text(out, "\n");
+        i += size + 1;
+    }
+}
+
 static void print_detail(dead_t *self, const mp_dead_letter_t *letter,
                          const mp_dead_detail_t *detail)
 {
     output_t *out = &self->out;
     if (self->asking.json) {
-        print_fields(out, letter);
-        print_bytes(out, "input", detail->input);
-        output_printf(out, ",\"code\":%d,\"signal\":%d,\"exit\":%d,\"error_output\":",
-                      detail->outcome.code, detail->outcome.signal, detail->outcome.exit_status);
-        output_json(out, detail->outcome.error_output, strlen(detail->outcome.error_output));
-        output_text(out, ",\"backtrace\":");
-        output_json(out, detail->outcome.backtrace, strlen(detail->outcome.backtrace));
-        output_text(out, "}\n");
+        print_json(self, letter, detail);
         return;
     }
+    const mp_outcome_t *outcome = &detail->outcome;
     print_row(self, letter);
-    output_printf(out, "attempt %d, on %s:%d\n", letter->attempt, letter->host, letter->pid);
-    output_text(out, detail->outcome.error_output);
-    output_text(out, detail->outcome.backtrace);
-    output_printf(out, "input, %zu bytes:\n", detail->input.size);
-    output_add(out, detail->input.data, detail->input.size);
-    output_text(out, "\n");
+    output_printf(out, "attempt %d, on ", letter->attempt);
+    field_show(out, letter->host);
+    output_printf(out, ":%d\n", letter->pid);
+    field_show_lines(out, outcome->error_output, strlen(outcome->error_output));
+    field_show_lines(out, outcome->backtrace, strlen(outcome->backtrace));
+    print_input(out, is_command(letter), detail->input);
 }
 
 static mp_rc_t show(dead_t *self)

@@ -14,6 +14,9 @@ mp_rc_t field_json(output_t *out, const mp_tree_t *tree);
 /* A text of somebody's, for people: on one line whatever it is. */
 void field_show(output_t *out, const char *text);
 
+/* The same on as many lines as the text has. */
+void field_show_lines(output_t *out, const char *text, size_t size);
+
 /* "s", or "" for one. */
 const char *plural(unsigned long long n);
 

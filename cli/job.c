@@ -1,5 +1,6 @@
 #include "asking.h"
 #include "commands.h"
+#include "now.h"
 #include "report.h"
 
 #include <mp/kept.h>
@@ -12,8 +13,10 @@ enum { ROWS = 256, FLUSH_BYTES = 64 * 1024, ANSWER_MS = 10000 };
 typedef struct job {
     asking_t asking; /* its time: for calls to end; -1: for ever */
     int answer_ms;   /* for the broker */
+    int64_t began_ms;
     mp_pool_t *pool;
     mp_job_t *job;
+    bool complete; /* the broker has said that no more calls will come */
     report_t report;
 } job_t;
 
@@ -43,23 +46,26 @@ void job_help(void)
         "A broker with keys keeps apart whose they are; a key with the role admin has all of\n"
         "them, by ID or OWNER/ID.\n\n"
         "Exit status 0: done; 1: calls failed, or not in time, or there is no such job;\n"
-        "2: wrong usage; 3: no broker; 4: results could not be written, and stay.\n\nOptions:\n");
+        "or it was submitted in part only; 2: wrong usage; 3: no broker; 4: results could not be\n"
+        "written, and stay.\n\nOptions:\n");
     options_print(specs, SPECS);
 }
 
 /* ---- list and wait ------------------------------------------------------------------------ */
 
-static const char *state_of(const mp_job_info_t *info)
+/* Who could put the rest of an unfinished one has gone. */
+static const char *state_of(const job_t *self, const mp_job_info_t *info)
 {
     if (info->ended < info->calls)
         return "running";
     if (!info->closed)
-        return "open";
+        return self->complete || info->clients == 0 ? "unfinished" : "open";
     return info->cancelled ? "cancelled" : "over";
 }
 
-static void print_json(output_t *out, const mp_job_info_t *info)
+static void print_json(job_t *self, const mp_job_info_t *info)
 {
+    output_t *out = &self->report.out;
     output_text(out, "{\"id\":");
     output_json(out, info->id, strlen(info->id));
     output_text(out, ",\"key\":");
@@ -70,22 +76,23 @@ static void print_json(output_t *out, const mp_job_info_t *info)
     output_json(out, info->task, strlen(info->task));
     output_text(out, ",\"label\":");
     output_json(out, info->label, strlen(info->label));
-    output_printf(out,
-                  ",\"state\":\"%s\",\"calls\":%llu,\"ended\":%llu,\"failed\":%llu,\"taken\":%llu,"
-                  "\"clients\":%d,\"bytes\":%llu,\"created_ms\":%llu,\"left_ms\":%llu}\n",
-                  state_of(info), info->calls, info->ended, info->failed, info->taken,
-                  info->clients, info->bytes, info->created_ms, info->left_ms);
+    output_printf(
+        out,
+        ",\"state\":\"%s\",\"closed\":%s,\"calls\":%llu,\"ended\":%llu,\"failed\":%llu,"
+        "\"taken\":%llu,\"clients\":%d,\"bytes\":%llu,\"created_ms\":%llu,\"left_ms\":%llu}\n",
+        state_of(self, info), info->closed ? "true" : "false", info->calls, info->ended,
+        info->failed, info->taken, info->clients, info->bytes, info->created_ms, info->left_ms);
 }
 
 static void print_row(job_t *self, const mp_job_info_t *info)
 {
     output_t *out = &self->report.out;
     if (self->asking.json)
-        print_json(out, info);
+        print_json(self, info);
     else
         output_printf(out, "%s  %s  %s, %llu of %llu ended, %llu failed, %llu taken%s%s\n",
-                      info->id, info->task, state_of(info), info->ended, info->calls, info->failed,
-                      info->taken, *info->owner ? ", made by " : "", info->owner);
+                      info->id, info->task, state_of(self, info), info->ended, info->calls,
+                      info->failed, info->taken, *info->owner ? ", made by " : "", info->owner);
 }
 
 static int list(job_t *self)
@@ -105,14 +112,64 @@ static int list(job_t *self)
     return status;
 }
 
+/* An admin's word may be OWNER/ID. */
+static bool is_meant(const job_t *self, const mp_job_info_t *info)
+{
+    const char *word = self->asking.words[1];
+    const char *slash = strchr(word, '/');
+    size_t size = slash ? (size_t)(slash - word) : 0;
+    return strcmp(info->id, mp_job_id(self->job)) == 0 &&
+           (!slash || (strlen(info->owner) == size && memcmp(info->owner, word, size) == 0));
+}
+
+/* What the broker has of the job just now. */
+static mp_rc_t look_up(const job_t *self, mp_job_info_t *out)
+{
+    unsigned long long after = 0;
+    size_t count = 1;
+    while (count) {
+        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, out, 1, &count, self->answer_ms);
+        if (rc != MP_OK)
+            return rc;
+        if (count && is_meant(self, out))
+            return MP_OK;
+        after = out->number;
+    }
+    return MP_ENOTFOUND;
+}
+
+/* A wait is over before the job is: how far it has come, if the broker answers that. */
+static int complain_of_time(const job_t *self, mp_rc_t rc)
+{
+    mp_job_info_t info;
+    if (rc != MP_ETIMEDOUT || look_up(self, &info) != MP_OK)
+        return asking_complain(&self->asking, rc);
+    fprintf(stderr, "mp job: %s: after %d ms %llu of %llu calls have ended%s\n", info.id,
+            self->asking.timeout_ms, info.ended, info.calls,
+            info.closed ? "" : ", and its maker may put more");
+    return EXIT_FAILED;
+}
+
+static void tell_unfinished(const mp_job_info_t *info)
+{
+    fprintf(stderr,
+            "mp job: %s: its maker never closed it: these are the %llu inputs that the broker has, "
+            "there may be others\n",
+            info->id, info->calls);
+}
+
 static int wait(job_t *self)
 {
     mp_job_info_t info;
     mp_rc_t rc = mp_job_wait(self->job, &info, self->asking.timeout_ms);
-    if (rc == MP_OK)
-        print_row(self, &info);
+    if (rc != MP_OK)
+        return complain_of_time(self, rc);
+    self->complete = true;
+    print_row(self, &info);
     int status = asking_end(&self->asking, rc, &self->report.out);
-    return status == EXIT_SUCCESS && info.failed ? EXIT_FAILED : status;
+    if (!info.closed)
+        tell_unfinished(&info);
+    return status == EXIT_SUCCESS && (info.failed || !info.closed) ? EXIT_FAILED : status;
 }
 
 static int cancel(job_t *self)
@@ -135,6 +192,23 @@ static int hand_over(job_t *self)
     return rc == MP_OK ? EXIT_SUCCESS : asking_complain(&self->asking, rc);
 }
 
+/* All outcomes there will be were printed. A job without a key isn't needed any more, though it
+ * isn't used up if it was never closed, or had no calls. */
+static int end_fetch(job_t *self)
+{
+    mp_job_info_t info;
+    mp_rc_t rc = mp_job_wait(self->job, &info, self->answer_ms);
+    if (rc == MP_ENOTFOUND)
+        return EXIT_SUCCESS; /* it was used up */
+    if (rc == MP_OK && !*info.key && (!info.closed || info.calls == 0))
+        rc = mp_job_drop(&self->job, self->answer_ms);
+    if (rc != MP_OK)
+        return asking_complain(&self->asking, rc);
+    if (!info.closed)
+        tell_unfinished(&info);
+    return info.closed ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
 static int fetch(job_t *self)
 {
     mp_outcome_t outcome;
@@ -149,7 +223,7 @@ static int fetch(job_t *self)
         if (rc == MP_ETIMEDOUT) { /* what there was is shown before the others are waited for */
             if ((status = hand_over(self)) != EXIT_SUCCESS)
                 return status;
-            rc = mp_job_next(self->job, &outcome, self->asking.timeout_ms);
+            rc = mp_job_next(self->job, &outcome, left_ms(self->began_ms, self->asking.timeout_ms));
         }
         if (rc != MP_OK)
             break;
@@ -162,7 +236,9 @@ static int fetch(job_t *self)
     if (status == EXIT_SUCCESS)
         status = hand_over(self);
     if (status == EXIT_SUCCESS && rc != MP_EOF)
-        return asking_complain(&self->asking, rc);
+        return complain_of_time(self, rc);
+    if (status == EXIT_SUCCESS)
+        status = end_fetch(self);
     return status == EXIT_SUCCESS && failed ? EXIT_FAILED : status;
 }
 
@@ -228,6 +304,7 @@ int job_main(int argc, char **argv)
     }
     if (self.asking.timeout_ms > 0 && self.asking.timeout_ms < ANSWER_MS)
         self.answer_ms = self.asking.timeout_ms;
+    self.began_ms = now_ms();
     output_init(&self.report.out, STDOUT_FILENO, -1);
     output_init(&self.report.err, STDERR_FILENO, -1);
     status = run(&self, action);

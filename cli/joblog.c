@@ -94,12 +94,20 @@ static bool read_earlier(joblog_t *self, const char *path)
     return ok;
 }
 
-/* A torn last line must not run into the next one. */
-static void end_torn_line(joblog_t *self, int fd, off_t size)
+/* Begin a new one, or go on behind its last line. Of a header that is torn, the rest is written; a
+ * torn line must not run into the next one. false: it is no log. */
+static bool take_up(joblog_t *self, int fd, off_t size)
 {
+    char begin[sizeof header - 1];
     char last = '\n';
-    if (pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+    size_t head = size < (off_t)sizeof begin ? (size_t)size : sizeof begin;
+    if (head && (pread(fd, begin, head, 0) != (ssize_t)head || memcmp(begin, header, head) != 0))
+        return false;
+    if (head < sizeof begin)
+        output_text(&self->out, header + head);
+    else if (pread(fd, &last, 1, size - 1) == 1 && last != '\n')
         output_text(&self->out, "\n");
+    return true;
 }
 
 bool joblog_open(joblog_t *self, const char *path, bool resume)
@@ -114,11 +122,10 @@ bool joblog_open(joblog_t *self, const char *path, bool resume)
         return false;
     output_init(&self->out, fd, -1);
     off_t size = lseek(fd, 0, SEEK_END);
-    if (size > 0)
-        end_torn_line(self, fd, size);
-    else
-        output_text(&self->out, header);
-    return true;
+    if (take_up(self, fd, size > 0 ? size : 0))
+        return true;
+    errno = EBADMSG;
+    return false;
 }
 
 void joblog_close(joblog_t *self)

@@ -19,7 +19,8 @@ typedef struct joblog {
     joblog_done_t *done; /* what earlier runs ended well */
 } joblog_t;
 
-/* Open for appending; with resume read first what is there. false: errno says why. */
+/* Open for appending; with resume read first what is there. false: errno says why; EBADMSG: the
+ * file has something, and that is no log. */
 bool joblog_open(joblog_t *self, const char *path, bool resume);
 void joblog_close(joblog_t *self);
 

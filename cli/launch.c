@@ -2,6 +2,7 @@
 #include "asking.h"
 #include "commands.h"
 #include "fields.h"
+#include "now.h"
 #include "place.h"
 #include "posting.h"
 
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -81,13 +81,6 @@ void launch_help(void)
     options_print(specs, SPECS);
     printf(
         "\nExample: mp launch -b tcp://head:5555 'ssh:node1*8' ssh:node2 -- --load /opt/sums.so\n");
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void set_phase(launch_t *self, phase_t phase, int ms)

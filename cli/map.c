@@ -46,6 +46,7 @@ typedef struct map {
     bool unwritten;       /* results or the log could not be written */
     bool stop;            /* the loop is to end, with this exit status: */
     int status;
+    mp_rc_t lost; /* what the job had to end with; else MP_OK */
 } map_t;
 
 /* With a progress line, input is read ahead of the calls up to here, so that it can tell how
@@ -55,8 +56,9 @@ enum { READ_AHEAD_BYTES = 16 * 1024 * 1024, BAR_EVERY_MS = 100 };
 /* Outcomes are gathered up to here before they are written. */
 enum { GATHERED_BYTES = 64 * 1024 };
 
-/* For the broker's word that it has all of a job; in slices, so that a signal is seen. */
-enum { DETACH_MS = 60000, SLICE_MS = 200 };
+/* For the broker's word that it has all of a job, in slices, so that a signal is seen; and that it
+ * has dropped one. */
+enum { DETACH_MS = 60000, SLICE_MS = 200, TAKE_BACK_MS = 5000 };
 
 static void erase_bar(map_t *self)
 {
@@ -82,6 +84,13 @@ static void give_up(map_t *self, int status, const char *what, const char *why)
 static const char *words_for(mp_rc_t rc)
 {
     return *mp_errmsg() ? mp_errmsg() : mp_strerror(rc);
+}
+
+/* End with what the job did. */
+static void lose_job(map_t *self, mp_rc_t rc)
+{
+    self->lost = rc;
+    give_up(self, EXIT_UNABLE, "", words_for(rc));
 }
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -110,13 +119,14 @@ static void on_signal(map_t *self)
 {
     struct signalfd_siginfo info;
     char of[40] = " lines";
+    uint64_t done = self->options.detach ? self->put : self->done;
     if (read(self->signals, &info, sizeof info) != (ssize_t)sizeof info)
         return;
     if (total(self))
         snprintf(of, sizeof of, " of %llu", (unsigned long long)total(self));
-    output_printf(&self->report.err, "mp: %s: %llu%s done\n",
-                  info.ssi_signo == SIGINT ? "interrupted" : "terminated",
-                  (unsigned long long)self->done, of);
+    output_printf(&self->report.err, "mp: %s: %llu%s %s\n",
+                  info.ssi_signo == SIGINT ? "interrupted" : "terminated", (unsigned long long)done,
+                  of, self->options.detach ? "submitted" : "done");
     stop(self, EXIT_SIGNAL + (int)info.ssi_signo);
 }
 
@@ -153,11 +163,14 @@ static void flush(map_t *self)
 
 /* ---- outcomes ---------------------------------------------------------------------------- */
 
-/* Not this line's fault: every other one would end the same way. */
-static bool concerns_all(mp_rc_t rc)
+/* Not this line's fault: every other one would end the same way. A worker that ends takes only what
+ * it runs with it, and a program that one host lacks another one may have. */
+static bool concerns_all(const map_t *self, const mp_outcome_t *outcome)
 {
+    mp_rc_t rc = outcome->rc;
     return rc == MP_ENOTASK || rc == MP_ESIGNATURE || rc == MP_EPERM || rc == MP_ENOWORKER ||
-           rc == MP_ENEEDS || rc == MP_EAUTH || rc == MP_EDRAINING || rc == MP_EPROTO;
+           rc == MP_ENEEDS || rc == MP_EAUTH || rc == MP_EPROTO ||
+           (!self->report.remote && command_is_missing(&self->command, outcome));
 }
 
 static void give_up_all(map_t *self, const mp_outcome_t *outcome)
@@ -194,6 +207,13 @@ static void finish_refused(map_t *self, line_t *line)
     finish_line(self, line, &outcome);
 }
 
+/* The calls of a job are all that is known of its lines later, so none can be left out. */
+static void refuse_to_submit(map_t *self, line_t *line)
+{
+    finish_refused(self, line);
+    give_up(self, EXIT_UNABLE, "", "with --detach all lines must be fit to be run");
+}
+
 static void finish_refused_ahead(map_t *self)
 {
     while (!self->stop && self->lines.head && self->lines.head != self->lines.next_put &&
@@ -215,8 +235,8 @@ static bool take_outcomes(map_t *self)
             break;
         took = true;
         if (rc != MP_OK)
-            give_up(self, EXIT_UNABLE, "", words_for(rc));
-        else if (concerns_all(outcome.rc))
+            lose_job(self, rc);
+        else if (concerns_all(self, &outcome))
             give_up_all(self, &outcome);
         else
             finish_line(self, lines_find(&self->lines, outcome.index), &outcome);
@@ -263,7 +283,7 @@ static void put_line(map_t *self, mp_bytes_t input, bool *full)
     if (rc == MP_OK && !lines_put(&self->lines, self->put++))
         rc = MP_ENOMEM;
     if (rc != MP_OK && !*full)
-        give_up(self, EXIT_UNABLE, "", rc == MP_ENOMEM ? mp_strerror(rc) : words_for(rc));
+        lose_job(self, rc);
 }
 
 /* Hand lines to the job until its window is full. */
@@ -357,7 +377,7 @@ static void give_away(map_t *self)
         bool full = false;
         if (line->refused != MP_OK) {
             lines_pass(&self->lines);
-            finish_refused(self, line);
+            refuse_to_submit(self, line);
         } else if (!input_of(self, line, &input)) {
             give_up(self, EXIT_UNABLE, "", mp_strerror(MP_ENOMEM));
         } else {
@@ -373,12 +393,47 @@ static void give_away(map_t *self)
 static void hand_over(map_t *self)
 {
     char id[MP_JOB_ID_MAX + 1];
+    mp_rc_t rc = MP_ETIMEDOUT;
     snprintf(id, sizeof id, "%s", mp_job_id(self->job));
-    mp_rc_t rc = mp_job_detach(&self->job, DETACH_MS);
+    for (int ms = 0; ms < DETACH_MS && rc == MP_ETIMEDOUT && !self->stop; ms += SLICE_MS) {
+        rc = mp_job_detach(&self->job, SLICE_MS);
+        if (rc == MP_ETIMEDOUT)
+            wait(self, true); /* for a signal */
+    }
+    if (self->stop)
+        return;
     if (rc == MP_OK)
         output_printf(&self->report.out, "%s\n", id);
     else
-        give_up(self, EXIT_UNABLE, "", words_for(rc));
+        lose_job(self, rc);
+}
+
+/* The job is another's, or there is none. */
+static bool has_no_part_of_it(mp_rc_t lost)
+{
+    return lost == MP_EEXIST || lost == MP_ESTATE || lost == MP_ENOTFOUND || lost == MP_EPERM ||
+           lost == MP_EAUTH;
+}
+
+/* What a submit that came to nothing has left at the broker is no job that anybody meant. Not one
+ * with a key, which may be another's as well. */
+static void take_back(map_t *self)
+{
+    char id[MP_JOB_ID_MAX + 1];
+    mp_job_t *whole = NULL; /* a handle that was refused nothing */
+    if (has_no_part_of_it(self->lost))
+        return;
+    snprintf(id, sizeof id, "%s", mp_job_id(self->job));
+    mp_rc_t rc = mp_job_attach(self->pool, id, TAKE_BACK_MS, &whole);
+    if (rc == MP_OK)
+        rc = mp_job_drop(&whole, TAKE_BACK_MS);
+    mp_job_destroy(&whole);
+    mp_job_destroy(&self->job);
+    if (rc == MP_OK || rc == MP_ENOTFOUND)
+        output_printf(&self->report.err, "mp: job %s is dropped again\n", id);
+    else
+        output_printf(&self->report.err,
+                      "mp: the broker may have a part of job %s: mp job drop %s\n", id, id);
 }
 
 static void detach(map_t *self)
@@ -390,9 +445,32 @@ static void detach(map_t *self)
         if (!self->stop && !input_done(&self->input))
             wait(self, false);
     }
+    if (!self->stop && self->input.error)
+        give_up(self, EXIT_UNABLE, "stdin", strerror(self->input.error));
     if (!self->stop)
         hand_over(self);
     flush(self);
+    if (self->stop && self->job && !self->options.key && !self->options.keep_partial)
+        take_back(self);
+}
+
+/* ---- what is left at a broker ---------------------------------------------------------------- */
+
+/* Where it ended before the job did: whoever looks at it should know. */
+static void tell_what_is_left(map_t *self)
+{
+    const map_options_t *options = &self->options;
+    bool stays = options->id || options->key || options->keep_ms || options->detach;
+    const char *id = self->job && stays ? mp_job_id(self->job) : "";
+    if (!*id || has_no_part_of_it(self->lost) || self->status == EXIT_SIGNAL + SIGPIPE)
+        return;
+    if (self->closed)
+        output_printf(&self->report.err, "mp: the job goes on: mp job fetch %s\n", id);
+    else
+        output_printf(&self->report.err,
+                      "mp: the broker has a part of the job, up to line %llu, and runs it: mp job "
+                      "fetch %s, or mp job drop %s\n",
+                      (unsigned long long)self->put, id, id);
 }
 
 /* ---- what tasks write ---------------------------------------------------------------------- */
@@ -423,7 +501,11 @@ static mp_rc_t open_job(map_t *self)
     mp_call_options_t call = {
         .chunksize = options->chunksize,
         .call_timeout_ms = options->timeout_ms,
+        .soft_timeout_ms = options->soft_timeout_ms,
         .retries = options->retries,
+        .retry_delay_ms = options->retry_delay_ms,
+        .priority = options->priority,
+        .label = options->label,
         .unordered = options->unordered,
         .name = options->id,
         .key = options->key,
@@ -475,13 +557,17 @@ static int open_all(map_t *self)
     const map_options_t *options = &self->options;
     command_init(&self->command, options->command, options->command_words, options->shell);
     if (!joblog_open(&self->joblog, options->joblog, options->resume)) {
-        fprintf(stderr, "mp: %s: %s\n", options->joblog, strerror(errno));
+        fprintf(stderr, "mp: %s: %s\n", options->joblog,
+                errno == EBADMSG ? "that is no job log" : strerror(errno));
         return EXIT_UNABLE;
     }
     signal(SIGPIPE, SIG_IGN);
     mp_rc_t rc = open_job(self);
     if (rc != MP_OK) {
-        fprintf(stderr, "mp: %s\n", words_for(rc));
+        fprintf(stderr, "mp: %s", words_for(rc));
+        if (rc == MP_EEXIST && options->id)
+            fprintf(stderr, "; mp job fetch %s has its results", options->id);
+        fputc('\n', stderr);
         return rc == MP_EINVAL ? EXIT_USAGE : EXIT_UNABLE;
     }
     if (!input_init(&self->input, STDIN_FILENO) || !open_signals(self)) {
@@ -508,6 +594,9 @@ static int conclude(map_t *self)
 {
     erase_bar(self);
     mp_bar_destroy(&self->bar);
+    if (self->stop)
+        tell_what_is_left(self);
+    output_flush(&self->report.err);
     if (self->stop)
         return self->status;
     if (self->failed)

@@ -51,8 +51,12 @@ static const option_spec_t specs[] = {
      OPTION_SWITCH(map_options_t, halt_on_error)},
     {"timeout-ms", 0, "N", "kill a call that runs longer",
      OPTION_NUMBER(map_options_t, timeout_ms, 1)},
+    {"soft-timeout-ms", 0, "N", "let a task know that it runs longer (mp_call_stopping)",
+     OPTION_NUMBER(map_options_t, soft_timeout_ms, 1)},
     {"retries", 'r', "N", "further attempts at a line that fails; default: 0",
      OPTION_NUMBER(map_options_t, retries, 0)},
+    {"retry-delay-ms", 0, "N", "before the first of these, doubled before each further one",
+     OPTION_NUMBER(map_options_t, retry_delay_ms, 0)},
     {"chunk", 0, "N", "lines that travel together; default: adapts",
      OPTION_NUMBER(map_options_t, chunksize, 1)},
     {"output", 0, NULL,
@@ -71,6 +75,10 @@ static const option_spec_t specs[] = {
      "leave the lines to the broker, print the job's id, and end;\n"
      "                             mp job fetch ID has the results",
      OPTION_SWITCH(map_options_t, detach)},
+    {"keep-partial", 0, NULL,
+     "with --detach: if not all lines can be submitted, leave those\n"
+     "                             that were, instead of dropping the job",
+     OPTION_SWITCH(map_options_t, keep_partial)},
     {"id", 0, "NAME", "the job's id, of letters, digits and ._:-; default: by chance",
      OPTION_TEXT(map_options_t, id)},
     {"key", 0, "TEXT", "the same key again is the same job: lines run only once",
@@ -86,6 +94,10 @@ static const option_spec_t specs[] = {
      OPTION_TEXT(map_options_t, needs)},
     {"have", 0, "LIST", "what the local workers have for that, all together",
      OPTION_TEXT(map_options_t, have)},
+    {"label", 0, "TEXT", "a name for people, in mp stat, mp why and mp job list",
+     OPTION_TEXT(map_options_t, label)},
+    {"priority", 0, "N", "from -1000 to 1000, the most first; default: 0",
+     OPTION_NUMBER(map_options_t, priority, -1000)},
     {"weight", 0, "N", "share among this client's maps; default: 1",
      OPTION_NUMBER(map_options_t, weight, 1)},
     {"delay-ms", 0, "N", "run each line so long after it was read, at the earliest",
@@ -121,8 +133,10 @@ static const char *contradiction_of_kept(const map_options_t *self)
         return "a job that is kept has its results in input order: no --unordered";
     if (self->dead_letters && self->no_dead_letters)
         return "--dead-letters and --no-dead-letters at once";
-    if (self->detach && (self->joblog || self->halt_on_error))
-        return "with --detach nobody sees results: no --joblog and no --halt-on-error";
+    if (self->detach && (self->joblog || self->halt_on_error || self->output))
+        return "with --detach nobody sees results: no --joblog, --halt-on-error or --output";
+    if (self->keep_partial && !self->detach)
+        return "--keep-partial is for --detach";
     return NULL;
 }
 

@@ -17,6 +17,7 @@ typedef struct map_options {
     const char *key;
     const char *needs;
     const char *have;
+    const char *label;
     int loads;
     int command_words;
     int processes;
@@ -28,6 +29,9 @@ typedef struct map_options {
     int weight;
     int delay_ms;
     int deadline_ms;
+    int retry_delay_ms;
+    int soft_timeout_ms;
+    int priority;
     bool shell;
     bool unordered;
     bool halt_on_error;
@@ -37,6 +41,7 @@ typedef struct map_options {
     bool no_progress;
     bool output;
     bool detach;
+    bool keep_partial;
     bool dead_letters;
     bool no_dead_letters;
     bool help;

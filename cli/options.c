@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPECS_MAX = 32, LONG_FIRST = 1000, WORD = 1 /* what getopt_long makes of one, with "-" */ };
+enum { SPECS_MAX = 48, LONG_FIRST = 1000, WORD = 1 /* what getopt_long makes of one, with "-" */ };
 
 static void convert(const option_spec_t *specs, size_t count, struct option *longs, char *shorts)
 {
@@ -63,11 +63,13 @@ static bool set_variable(const char *command, const char *variable, const char *
 static bool set_number(const char *command, const option_spec_t *spec, const char *text, int *out)
 {
     char *end = NULL;
-    errno = 0;
     long number = strtol(text, &end, 10);
-    if (errno || end == text || *end || number < spec->min || number > INT_MAX) {
-        fprintf(stderr, "mp %s: --%s needs a whole number of at least %d, not '%s'\n", command,
-                spec->name, spec->min, text);
+    bool is_number = end != text && !*end;
+    bool is_too_much = is_number && number > INT_MAX;
+    if (!is_number || is_too_much || number < spec->min) {
+        fprintf(stderr, "mp %s: --%s needs a whole number of at %s %d, not '%s'\n", command,
+                spec->name, is_too_much ? "most" : "least", is_too_much ? INT_MAX : spec->min,
+                text);
         return false;
     }
     *out = (int)number;

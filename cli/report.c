@@ -20,6 +20,7 @@ static const char *status_of(mp_rc_t rc)
         return "cancelled";
     case MP_EWORKERLOST:
     case MP_EBROKERLOST:
+    case MP_EDRAINING: /* its worker ended in the midst of it, in good order */
         return "lost";
     default:
         return "rejected";

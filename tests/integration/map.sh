@@ -88,7 +88,7 @@ seq 6 >wanted
 same out wanted
 status 1 "$MP" map --shell -- ': {}; kill -SEGV $$' <<<1
 says err 'killed by signal 11 (Segmentation fault)'
-status 1 "$MP" map -- /nowhere/command <<<1
+status 3 "$MP" map -- /nowhere/command <<<1
 says err '/nowhere/command: No such file or directory'
 status 1 "$MP" map -j 1 --chunk 1 --halt-on-error --shell -- 'echo {} >>ran; [ {} != 3 ]' < <(seq 50)
 [ "$(wc -l <ran)" -lt 10 ] || fail "it did not halt"

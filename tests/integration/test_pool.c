@@ -340,6 +340,7 @@ START_TEST(a_job_streams_in_order)
             continue;
         }
         ck_assert_int_eq(rc, MP_ETIMEDOUT);
+        ck_assert_ptr_nonnull(strstr(mp_errmsg(), "the window is full, with 192 calls"));
         ck_assert_int_eq(mp_job_next(job, &outcome, 20000), MP_OK);
         ck_assert_uint_eq(outcome.index, taken++);
     }

@@ -146,6 +146,7 @@ START_TEST(every_code_has_a_status)
         {MP_ECANCELLED, "cancelled"},
         {MP_EWORKERLOST, "lost"},
         {MP_EBROKERLOST, "lost"},
+        {MP_EDRAINING, "lost"},
         {MP_EPERM, "rejected"},
         {MP_ETOOLARGE, "rejected"},
         {(mp_rc_t)-999, "rejected"},
@@ -259,15 +260,35 @@ END_TEST
 
 START_TEST(garbage_in_a_log_is_passed_over)
 {
-    static const char garbage[] = "\0\n\n\t\t\t\nnonsense\n"
-                                  "1\t1\tokokokokokokokokokokokokok\t0\t0\t1\t-\t0\tx\n"
-                                  "99999999999999999999999999\t1\tok\t0\t0\t1\t-\tzz\tx\n\xff\xfe";
+    static const char garbage[] =
+        "Line\tFinished\tStatus\tExit\tSignal\tAttempt\tHost\tInputHash\tInput\n"
+        "\0\n\n\t\t\t\nnonsense\n"
+        "1\t1\tokokokokokokokokokokokokok\t0\t0\t1\t-\t0\tx\n"
+        "99999999999999999999999999\t1\tok\t0\t0\t1\t-\tzz\tx\n\xff\xfe";
     make_log(garbage, sizeof garbage - 1);
     joblog_t log;
     ck_assert(joblog_open(&log, log_path, true));
     ck_assert(!log_has(&log, 1, "x"));
     joblog_close(&log);
     unlink(log_path);
+}
+END_TEST
+
+START_TEST(what_is_no_log_is_left_alone)
+{
+    static const char *const files[] = {"x", "\n", "Dear Sir,\n", "Line\tFinished\n", "line"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (int resume = 0; resume <= 1; resume++) {
+            make_log(files[i], strlen(files[i]));
+            joblog_t log;
+            ck_assert(!joblog_open(&log, log_path, resume));
+            ck_assert_int_eq(errno, EBADMSG);
+            joblog_close(&log);
+            int fd = open(log_path, O_RDONLY | O_CLOEXEC);
+            ck_assert_str_eq(content_of(fd), files[i]);
+            close(fd);
+            unlink(log_path);
+        }
 }
 END_TEST
 
@@ -301,6 +322,7 @@ int main(void)
         a_log_knows_what_ended_well_the_last_time,
         a_torn_log_is_taken_for_what_is_whole_in_it,
         garbage_in_a_log_is_passed_over,
+        what_is_no_log_is_left_alone,
         a_log_that_can_not_be_had_says_why,
         NULL,
     };

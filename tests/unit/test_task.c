@@ -166,6 +166,25 @@ START_TEST(exec_hands_back_output_and_status)
         ck_assert_uint_eq(call.value.size - 4 - out, strlen(rows[i].err));
         ck_assert_int_eq(memcmp(call.value.data + 4 + out, rows[i].err, strlen(rows[i].err)), 0);
         ck_assert_str_eq(call.message, rows[i].message);
+        char said[64];
+        mpx_exec_said(mpx_buf_bytes(&call.value), said, sizeof said);
+        ck_assert_str_eq(said, rows[i].err);
+    }
+    mpx_call_free(&call);
+}
+END_TEST
+
+START_TEST(exec_says_the_end_of_its_errors)
+{
+    mp_call_t call = {0};
+    char said[8];
+    ck_assert_int_eq(EXEC(&call, "\1echo out; printf '123456789\\000z' >&2; exit 1"), 1);
+    mpx_exec_said(mpx_buf_bytes(&call.value), said, sizeof said);
+    ck_assert_str_eq(said, "56789?z");
+    static const char *const malformed[] = {"", "abc", "\377\377\377\377zz"};
+    for (size_t i = 0; i < 3; i++) {
+        mpx_exec_said((mp_bytes_t){malformed[i], strlen(malformed[i])}, said, sizeof said);
+        ck_assert_str_eq(said, "");
     }
     mpx_call_free(&call);
 }
@@ -214,6 +233,7 @@ int main(void)
         a_call_collects_output_and_message,
         the_tightest_quota_of_a_group_and_its_ancestors_counts,
         exec_hands_back_output_and_status,
+        exec_says_the_end_of_its_errors,
         exec_refuses_malformed_input,
         exec_reads_both_outputs_at_once_and_does_not_wait_for_what_is_left_behind,
         exec_ends_a_command_that_writes_too_much,

@@ -3,6 +3,7 @@
 #include "borrow.h"
 #include "call.h"
 #include "clock.h"
+#include "exec.h"
 #include "fault.h"
 #include "footprint.h"
 #include "forkguard.h"
@@ -239,12 +240,15 @@ static void progress(void *arg, uint64_t done, uint64_t total, const char *text)
 
 /* ---- results -------------------------------------------------------------------------------- */
 
-static mp_rc_t pack_failure(executor_t *self, int code, mpx_buf_t *out)
+static mp_rc_t pack_failure(executor_t *self, const work_t *work, int code, mp_bytes_t value,
+                            mpx_buf_t *out)
 {
     char fallback[64];
     char said[MPX_WORDS_MAX + 1];
     snprintf(fallback, sizeof fallback, "the task returned %d", code);
     mpx_words_said(self->words, said);
+    if (work->job->task == &mpx_exec_task) /* it isn't we whom the command speaks for */
+        mpx_exec_said(value, said, sizeof said);
     mpx_failure_t failure = {
         .message = self->call.message[0] ? self->call.message : fallback,
         .host = self->host,
@@ -264,7 +268,7 @@ static void send_record(executor_t *self, const work_t *work, int code, mp_bytes
 {
     unsigned char head[12];
     mpx_buf_t detail = {0};
-    if (code != MP_OK && pack_failure(self, code, &detail) != MP_OK)
+    if (code != MP_OK && pack_failure(self, work, code, value, &detail) != MP_OK)
         _exit(MPX_EXECUTOR_NO_LANE);
     mp_rc_t rc = code == MP_OK                           ? MP_OK
                  : code == MP_ETIMEDOUT && is_late(self) ? MP_ETIMEDOUT

@@ -296,6 +296,17 @@ static bool can_put(const void *arg)
     return wait->job->closed || has_room(wait->job, wait->size);
 }
 
+static mp_rc_t stayed_full(const mp_job_t *self)
+{
+    if (self->deposit)
+        return mpx_fault(MP_ETIMEDOUT, "the broker has not taken the inputs before this one yet");
+    return mpx_fault(MP_ETIMEDOUT,
+                     "%s: the window is full, with %llu calls (window) or %zu MiB of inputs: take "
+                     "outcomes",
+                     self->task->name, (unsigned long long)(self->puts - self->takes),
+                     self->input_bytes >> 20);
+}
+
 mp_rc_t mp_job_put(mp_job_t *self, mp_bytes_t input, int timeout_ms)
 {
     int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
@@ -306,11 +317,15 @@ mp_rc_t mp_job_put(mp_job_t *self, mp_bytes_t input, int timeout_ms)
     pthread_mutex_lock(&self->pool->lock);
     if (self->deposit) {
         rc = mpx_deposit_put(self->deposit, self->task, input, deadline);
+        if (rc == MP_ETIMEDOUT)
+            rc = stayed_full(self);
         pthread_mutex_unlock(&self->pool->lock);
         return rc;
     }
     if (!can_put(&wait))
         rc = mpx_pool_wait(self->pool, can_put, &wait, deadline);
+    if (rc == MP_ETIMEDOUT)
+        rc = stayed_full(self);
     if (rc == MP_OK && (self->closed || !self->pool->backend))
         rc = mpx_fault(MP_ECLOSED, "the job is closed");
     if (rc == MP_OK)

@@ -206,6 +206,19 @@ static int report(mp_call_t *call, const command_t *self, int status)
     return MP_OK;
 }
 
+void mpx_exec_said(mp_bytes_t value, char *out, size_t room)
+{
+    const char *bytes = value.data;
+    size_t from = value.size < 4 ? value.size : 4 + (size_t)mpx_load_u32(value.data);
+    size_t size = from < value.size ? value.size - from : 0;
+    size = size < room ? size : room - 1;
+    for (size_t i = 0; i < size; i++) { /* what is behind a NUL would be lost */
+        char byte = bytes[value.size - size + i];
+        out[i] = byte ? byte : '?';
+    }
+    out[size] = '\0';
+}
+
 static int exec_run(mp_call_t *call, mp_bytes_t in, void *out)
 {
     (void)out;

@@ -24,4 +24,8 @@
 /* Not in the registry unless the executor offers it. */
 extern const mp_task_t mpx_exec_task;
 
+/* The end of what a value says that the command wrote to stderr, as a string with room for `room`
+ * bytes. */
+void mpx_exec_said(mp_bytes_t value, char *out, size_t room);
+
 #endif
