@@ -87,7 +87,8 @@ typedef enum mpx_maker {
 /* A job, for those who look. Valid during the visit. */
 typedef struct mpx_kept_view {
     const char *id;
-    uint64_t engine; /* its number there */
+    const char *owner; /* "": its maker came without a key */
+    uint64_t engine;   /* its number there */
     uint64_t calls;
     uint64_t ended;
     mpx_maker_t maker;
@@ -96,6 +97,8 @@ typedef struct mpx_kept_view {
 } mpx_kept_view_t;
 /* Whether nothing of it runs, or will. */
 bool mpx_kept_view_is_over(const mpx_kept_view_t *self);
+/* NULL: somebody who is shown all. */
+bool mpx_kept_view_shows(const mpx_kept_view_t *self, const mpx_peer_t *viewer);
 void mpx_archive_each_job(const mpx_archive_t *self,
                           void (*visit)(void *arg, const mpx_kept_view_t *job), void *arg);
 

@@ -9,6 +9,11 @@ bool mpx_kept_view_is_over(const mpx_kept_view_t *self)
            (self->maker == MPX_MAKER_DONE || self->maker == MPX_MAKER_GONE);
 }
 
+bool mpx_kept_view_shows(const mpx_kept_view_t *self, const mpx_peer_t *viewer)
+{
+    return !viewer || mpx_archive_shows(viewer, self->owner);
+}
+
 static mpx_maker_t maker_of(const mpx_kept_job_t *job)
 {
     if (job->closed)
@@ -22,6 +27,7 @@ static mpx_kept_view_t view_of(const mpx_kept_job_t *job)
 {
     return (mpx_kept_view_t){
         .id = job->keep.id,
+        .owner = job->owner,
         .engine = job->engine_id,
         .calls = job->count,
         .ended = job->ended,

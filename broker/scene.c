@@ -47,7 +47,8 @@ bool mpx_scene_job_is_open(const mpx_scene_job_t *self)
 
 bool mpx_scene_shows_job(const mpx_scene_t *self, const mpx_scene_job_t *job)
 {
-    return !job->account || mpx_scene_shows(self, job->account);
+    return job->account ? mpx_scene_shows(self, job->account)
+                        : mpx_kept_view_shows(&job->kept, self->viewer);
 }
 
 typedef struct visitor {

@@ -77,7 +77,7 @@ enum { MPX_SCENE_NAME_MAX = 96 };
 void mpx_scene_job_name(const mpx_scene_job_t *self, char out[MPX_SCENE_NAME_MAX]);
 /* Whether calls of it run, or may come to be. */
 bool mpx_scene_job_is_open(const mpx_scene_job_t *self);
-/* As mpx_scene_shows; that a job is kept anybody may see (JOB_LIST). */
+/* As mpx_scene_shows; a kept one is its owner's. */
 bool mpx_scene_shows_job(const mpx_scene_t *self, const mpx_scene_job_t *job);
 /* Valid during the visit, but for the id's sake until the archive is called. */
 void mpx_scene_each_job(const mpx_scene_t *self,

@@ -83,10 +83,10 @@ static void job_name(const question_t *self, uint64_t engine, char out[MPX_SCENE
     const mpx_scene_job_t *found =
         self->jobs_count ? bsearch(&key, self->jobs, self->jobs_count, sizeof key, compare_jobs)
                          : NULL;
-    if (found)
+    if (found && (found->account || mpx_scene_shows_job(self->scene, found)))
         mpx_scene_job_name(found, out);
     else
-        snprintf(out, MPX_SCENE_NAME_MAX, "?");
+        snprintf(out, MPX_SCENE_NAME_MAX, found ? "(of another owner)" : "?");
 }
 
 /* ---- words ------------------------------------------------------------------------------ */
@@ -283,7 +283,7 @@ static void tell_call(const question_t *self, const mpx_scene_job_t *job, const 
         {.key = "call",
          .type = self->asked == MPX_ANY_CALL ? MPX_PAIR_NULL : MPX_PAIR_INT,
          .integer = (int64_t)self->asked},
-        MPX_TEXT_OF("client_name", job->account ? job->account->name : ""),
+        MPX_TEXT_OF("client_name", job->account ? job->account->name : job->kept.owner),
         MPX_TEXT_OF("task", open->task),
         MPX_TEXT_OF("label", open->label),
         MPX_TEXT_OF("state", state_name(job, kind)),
@@ -331,18 +331,31 @@ static void tell_maker(const question_t *self, const mpx_kept_view_t *kept)
     tell_reason(self, kind, text);
 }
 
+/* ID, or OWNER/ID where more than one owner has it. */
+static bool is_named(const mpx_scene_job_t *job, const char *text, size_t size)
+{
+    const mpx_kept_view_t *kept = &job->kept;
+    if (job->account)
+        return false;
+    size_t owner = strlen(kept->owner);
+    if (owner && size > owner && text[owner] == '/' && memcmp(text, kept->owner, owner) == 0) {
+        text += owner + 1;
+        size -= owner + 1;
+    }
+    return strlen(kept->id) == size && memcmp(text, kept->id, size) == 0;
+}
+
 /* Also which call of it. */
 static bool is_meant(question_t *self, const mpx_scene_job_t *job, const mpx_open_t *open)
 {
-    const char *id = job->account ? "" : job->kept.id;
-    self->asked = self->label ? MPX_ANY_CALL : self->call;
-    if (!self->label)
+    const char *label = self->label;
+    self->asked = label ? MPX_ANY_CALL : self->call;
+    if (!label)
         return job->account && job->account->serial == self->client && job->job == self->job;
-    if (!*self->label || strcmp(open->label, self->label) == 0 || strcmp(id, self->label) == 0)
+    if (!*label || strcmp(open->label, label) == 0 || is_named(job, label, strlen(label)))
         return true;
     self->asked = self->call;
-    return self->id_size && strlen(id) == self->id_size &&
-           memcmp(id, self->label, self->id_size) == 0;
+    return self->id_size && is_named(job, label, self->id_size);
 }
 
 /* Or might, if who can put more came back. */

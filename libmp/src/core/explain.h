@@ -64,12 +64,12 @@ typedef enum mpx_reason_kind {
 
 typedef struct mpx_reason {
     mpx_reason_kind_t kind;
+    mp_rc_t code;
     uint64_t worker;
     uint64_t job;
     uint64_t number;
     uint64_t bytes;
     uint64_t of;
-    mp_rc_t code;
     int64_t at; /* MPX_NEVER: not known, or never */
 } mpx_reason_t;
 
