@@ -788,6 +788,7 @@ void mpx_archive_count(const mpx_archive_t *self, mpx_archive_counts_t *out)
     *out = (mpx_archive_counts_t){.jobs = HASH_CNT(by_id, self->ids),
                                   .bytes = self->totals.bytes,
                                   .oldest_ms = self->jobs ? age_ms(self->jobs->created_ms) : 0,
+                                  .held = self->held,
                                   .letters = HASH_COUNT(self->morgue.by_number),
                                   .letters_bytes = self->morgue.bytes,
                                   .letters_oldest_ms = letter ? age_ms(letter->time_ms) : 0};

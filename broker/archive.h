@@ -69,10 +69,37 @@ typedef struct mpx_archive_counts {
     uint64_t jobs;
     uint64_t bytes;
     int64_t oldest_ms; /* age of the oldest job; 0: there is none */
+    bool held;         /* calls wait for room for their outcomes */
     uint64_t letters;
     uint64_t letters_bytes;
     int64_t letters_oldest_ms;
 } mpx_archive_counts_t;
 void mpx_archive_count(const mpx_archive_t *self, mpx_archive_counts_t *out);
+
+/* Whether more inputs may come, from whoever can put them. */
+typedef enum mpx_maker {
+    MPX_MAKER_DONE, /* no: it has closed the job */
+    MPX_MAKER_HERE,
+    MPX_MAKER_AWAY, /* it is waited for */
+    MPX_MAKER_GONE  /* no: it never closed the job */
+} mpx_maker_t;
+
+/* A job, for those who look. Valid during the visit. */
+typedef struct mpx_kept_view {
+    const char *id;
+    const char *owner; /* "": its maker came without a key */
+    uint64_t engine;   /* its number there */
+    uint64_t calls;
+    uint64_t ended;
+    mpx_maker_t maker;
+    int64_t maker_until; /* of one that is AWAY */
+    bool is_used;        /* a client that is connected has a handle on it */
+} mpx_kept_view_t;
+/* Whether nothing of it runs, or will. */
+bool mpx_kept_view_is_over(const mpx_kept_view_t *self);
+/* NULL: somebody who is shown all. */
+bool mpx_kept_view_shows(const mpx_kept_view_t *self, const mpx_peer_t *viewer);
+void mpx_archive_each_job(const mpx_archive_t *self,
+                          void (*visit)(void *arg, const mpx_kept_view_t *job), void *arg);
 
 #endif

@@ -4,7 +4,6 @@
 #include "fault.h"
 
 #include <errno.h>
-#include <mp/version.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +23,6 @@ enum {
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
     STOP_READ_BYTES = 128
 };
-
-static const char software[] = "libmp " MP_VERSION_STRING;
 
 /* ---- sending ---------------------------------------------------------------------- */
 
@@ -83,7 +80,7 @@ static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *pe
     mpx_sched_counts_t counts;
     mpx_engine_counts(self->engine, &counts);
     mpx_status_t status = {
-        .software = software,
+        .software = MPX_BROKER_SOFTWARE,
         .uptime_ms = (uint64_t)((now - self->started_at) / MPX_MS),
         .workers = self->workers,
         .executors = self->executors,
@@ -92,6 +89,11 @@ static mp_rc_t send_status(mpx_broker_t *self, int64_t now, const mpx_peer_t *pe
         .calls_running = counts.given,
         .turnover = self->turnover,
     };
+    if (self->state != SERVING) {
+        status.draining = true;
+        status.open_jobs = mpx_broker_open_jobs(self);
+        status.drain_ms = (uint64_t)mpx_broker_drain_left_ms(self, now);
+    }
     mpx_header_t header = {.op = MPX_OP_PONG, .nonce = nonce};
     mpx_buf_clear(&self->scratch);
     mp_rc_t rc = mpx_status_pack(&status, &self->scratch);
@@ -204,7 +206,7 @@ static mp_rc_t welcome(mpx_broker_t *self, const mpx_peer_t *peer, const mpx_wel
 {
     mpx_welcome_t answer = *session;
     answer.version = MPX_WIRE_VERSION;
-    answer.software = software;
+    answer.software = MPX_BROKER_SOFTWARE;
     answer.session = peer->id;
     answer.max_message_bytes = self->options.max_message_bytes;
     answer.submit_bytes = self->options.submit_bytes;
@@ -233,6 +235,8 @@ static mp_rc_t admit_client(mpx_broker_t *self, int64_t now, mpx_peer_t *peer,
         return rc;
     if (replaced)
         mpx_link_kick(self->link, replaced->id);
+    if (self->state != SERVING)
+        mpx_relay_drain(peer->account->relay);
     peer->state = MPX_PEER_CLIENT;
     self->clients++;
     mpx_log(self->options.log, MP_LOG_INFO, "client_joined", "client", peer->name, NULL);
@@ -274,7 +278,8 @@ static mp_rc_t greet(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, const mp
     if (hello->version_min > MPX_WIRE_VERSION || hello->version_max < MPX_WIRE_VERSION)
         return dismiss(self, now, peer, MP_EVERSION,
                        "this broker speaks protocol version 1 only; update the older side");
-    if (self->state != SERVING)
+    bool looks = hello->role == MPX_ROLE_CLIENT && hello->looks;
+    if (self->state != SERVING && !looks)
         return dismiss(self, now, peer, MP_EDRAINING, "the broker is shutting down");
     peer->pid = hello->pid;
     snprintf(peer->host, sizeof peer->host, "%s", hello->host);
@@ -294,7 +299,7 @@ static mp_rc_t on_knock(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_by
 {
     mpx_knock_t knock;
     void *arena = NULL;
-    mpx_admit_t admit = {.version = MPX_WIRE_VERSION, .software = software};
+    mpx_admit_t admit = {.version = MPX_WIRE_VERSION, .software = MPX_BROKER_SOFTWARE};
     mp_rc_t rc = mpx_knock_unpack(payload, &knock, &arena);
     if (rc == MP_EPROTO)
         return dismiss(self, now, peer, rc, mp_errmsg());
@@ -422,32 +427,11 @@ static mp_rc_t in_census(mpx_broker_t *self, const mpx_peer_t *worker, const mpx
 
 /* ---- those who look ---------------------------------------------------------------- */
 
-static mpx_scene_t scene_of(const mpx_broker_t *self, int64_t now)
-{
-    return (mpx_scene_t){
-        .now = now,
-        .started_at = self->started_at,
-        .software = software,
-        .draining = self->state != SERVING,
-        .durable = self->options.data != NULL,
-        .clients = self->clients,
-        .workers = self->workers,
-        .executors = self->executors,
-        .turnover = self->turnover,
-        .engine = self->engine,
-        .ledger = self->ledger,
-        .keeper = self->keeper,
-        .archive = self->archive,
-        .peers = self->peers,
-        .metrics = self->metrics,
-    };
-}
-
 /* Any client may ask, and sees of others' jobs what it may. */
 static mp_rc_t in_stat(mpx_broker_t *self, int64_t now, const mpx_peer_t *client, uint64_t nonce,
                        mp_bytes_t question)
 {
-    mpx_scene_t scene = scene_of(self, now);
+    mpx_scene_t scene = mpx_broker_scene(self, now);
     scene.viewer = client;
     return mpx_watch_answer(&scene, client, nonce, question);
 }
@@ -651,14 +635,11 @@ static void start_to_drain(mpx_broker_t *self)
     }
 }
 
-/* A client may not have submitted all calls of an open job yet. */
 static bool is_drained(const mpx_broker_t *self, int64_t now)
 {
     if (self->state != DRAINING)
         return false;
-    if (now >= self->drain_until)
-        return true;
-    return mpx_ledger_open_jobs(self->ledger) == 0 && mpx_archive_open_jobs(self->archive) == 0;
+    return now >= self->drain_until || mpx_broker_open_jobs(self) == 0;
 }
 
 static void say_bye(mpx_broker_t *self)
@@ -739,7 +720,7 @@ mp_rc_t mpx_broker_turn(mpx_broker_t *self)
     end_surveys(self, now);
     cut_off_leaving(self, now);
     if (mpx_watch_is_due(&self->options.watch, now)) {
-        mpx_scene_t scene = scene_of(self, now);
+        mpx_scene_t scene = mpx_broker_scene(self, now);
         mpx_watch_beat(&self->options.watch, &scene);
     }
     if (is_drained(self, now))

@@ -15,6 +15,9 @@
 #include "survey.h"
 #include "turnover.h"
 #include "watch.h"
+#include <mp/version.h>
+
+#define MPX_BROKER_SOFTWARE "libmp " MP_VERSION_STRING
 
 typedef enum state { SERVING, DRAINING, OVER } state_t;
 
@@ -43,6 +46,13 @@ struct mpx_broker {
     uint32_t leaving;
     mpx_buf_t scratch; /* packed bodies */
 };
+
+/* All of it, for those who look, now. */
+mpx_scene_t mpx_broker_scene(const mpx_broker_t *self, int64_t now);
+/* What a drain waits for, and how long yet: a client may not have submitted all calls of an open
+ * job. */
+uint64_t mpx_broker_open_jobs(const mpx_broker_t *self);
+int64_t mpx_broker_drain_left_ms(const mpx_broker_t *self, int64_t now);
 
 /* What its parts send by: an engine's transport, and the ways to a client. */
 mp_rc_t mpx_broker_to_worker(void *broker, uint64_t worker, const mpx_header_t *header,

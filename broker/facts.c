@@ -100,6 +100,8 @@ static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_t
         MPX_TEXT_OF("fact", "broker"),
         MPX_TEXT_OF("version", scene->software),
         MPX_TEXT_OF("state", scene->draining ? "draining" : "serving"),
+        MPX_INT("drain_jobs", scene->drain_jobs),
+        MPX_INT("drain_ms", scene->drain_left_ms),
         MPX_INT("uptime_ms", (scene->now - scene->started_at) / MPX_MS),
         MPX_BOOL("data", scene->durable),
         MPX_INT("workers", scene->workers),
@@ -109,6 +111,7 @@ static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_t
         MPX_INT("sessions_away", totals->sessions_away),
         MPX_INT("jobs", totals->jobs),
         MPX_INT("queued", totals->queued),
+        MPX_INT("delayed", totals->delayed),
         MPX_INT("given", totals->given),
         MPX_INT("oldest_ms", totals->oldest_ns / MPX_MS),
         MPX_INT("calls_bytes", totals->submitted_bytes),
@@ -121,6 +124,7 @@ static void tell_broker(mpx_facts_t *self, const mpx_scene_t *scene, const mpx_t
         MPX_INT("kept_jobs", totals->kept.jobs),
         MPX_INT("kept_bytes", totals->kept.bytes),
         MPX_INT("kept_oldest_ms", totals->kept.oldest_ms),
+        MPX_BOOL("kept_held", totals->kept.held),
         MPX_INT("dead_letters", totals->kept.letters),
         MPX_INT("dead_bytes", totals->kept.letters_bytes),
         MPX_INT("dead_oldest_ms", totals->kept.letters_oldest_ms),
@@ -169,6 +173,7 @@ static void tell_task(mpx_facts_t *self, const mpx_task_metrics_t *task)
         MPX_TEXT_OF("fact", "task"),
         MPX_TEXT_OF("name", task->name),
         MPX_INT("queued", task->queued),
+        MPX_INT("delayed", task->delayed),
         MPX_INT("given", task->given),
         MPX_INT("ok", task->ended[MPX_FATE_OK]),
         MPX_INT("failed", task->ended[MPX_FATE_FAILED]),
@@ -212,19 +217,20 @@ static void tell_job(void *arg, const mpx_scene_job_t *job)
     telling_t *self = arg;
     mpx_engine_view_t engine = mpx_engine_view(self->scene->engine, job->engine);
     mpx_job_view_t view;
-    if (!mpx_scene_shows(self->scene, job->account) || self->jobs++ >= JOBS_MAX ||
-        !mpx_sched_view_job(engine.sched, job->engine, &view))
+    if (!mpx_scene_job_is_open(job) || !mpx_scene_shows_job(self->scene, job) ||
+        self->jobs++ >= JOBS_MAX || !mpx_sched_view_job(engine.sched, job->engine, &view))
         return;
     int64_t waits = view.oldest < self->scene->now ? self->scene->now - view.oldest : 0;
     const mpx_pair_t pairs[] = {
         MPX_TEXT_OF("fact", "job"),
-        MPX_INT("client", job->account->serial),
-        MPX_INT("id", job->job),
+        MPX_OWNER(job),
+        MPX_JOB("id", job),
+        MPX_BOOL("kept", !job->account),
         MPX_TEXT_OF("task", engine.open->task),
         MPX_TEXT_OF("label", engine.open->label),
         MPX_INT("priority", view.priority),
         MPX_INT("queued", view.queued),
-        MPX_INT("delayed", view.delayed),
+        MPX_INT("delayed", view.delayed + job->later.count),
         MPX_INT("given", view.given),
         MPX_INT("oldest_ms", waits / MPX_MS),
         MPX_BOOL("held", view.held),

@@ -37,6 +37,18 @@ typedef struct mpx_pair {
         .key = name, .type = MPX_PAIR_TEXT, .text = (words)                                        \
     }
 
+/* Whose a job is, and its name there: numbers; of a kept one null, and its id. */
+#define MPX_OWNER(it)                                                                              \
+    {                                                                                              \
+        .key = "client", .type = (it)->account ? MPX_PAIR_INT : MPX_PAIR_NULL,                     \
+        .integer = (it)->account ? (int64_t)(it)->account->serial : 0                              \
+    }
+#define MPX_JOB(name, it)                                                                          \
+    {                                                                                              \
+        .key = name, .type = (it)->account ? MPX_PAIR_INT : MPX_PAIR_TEXT,                         \
+        .integer = (int64_t)(it)->job, .text = (it)->kept.id                                       \
+    }
+
 /* A fact with these pairs, and behind them a list of names unless `names` is NULL, which ends with
  * NULL and is cut where it gets long. */
 void mpx_facts_add(mpx_facts_t *self, const mpx_pair_t *pairs, size_t count, const char *list,

@@ -362,7 +362,7 @@ uint64_t mpx_ledger_open_jobs(const mpx_ledger_t *self)
     const mpx_account_t *account;
     DL_FOREACH (self->accounts, account)
         if (account->relay && account->peer)
-            jobs += mpx_relay_open_jobs(account->relay);
+            jobs += mpx_relay_open_jobs(account->relay) - mpx_relay_waiting_jobs(account->relay);
     return jobs;
 }
 

@@ -1,4 +1,4 @@
-/* life.c: a broker is made, looked at by tests, and ended. */
+/* life.c: a broker is made, looked at, and ended. */
 #include "broker_private.h"
 
 #include "clock.h"
@@ -174,4 +174,40 @@ uint64_t mpx_broker_open_calls(const mpx_broker_t *self)
     mpx_sched_counts_t counts;
     mpx_engine_counts(self->engine, &counts);
     return counts.queued + counts.given;
+}
+
+/* ---- those who look ---------------------------------------------------------------- */
+
+uint64_t mpx_broker_open_jobs(const mpx_broker_t *self)
+{
+    return mpx_ledger_open_jobs(self->ledger) + mpx_archive_open_jobs(self->archive);
+}
+
+int64_t mpx_broker_drain_left_ms(const mpx_broker_t *self, int64_t now)
+{
+    return now < self->drain_until ? (self->drain_until - now) / MPX_MS + 1 : 0;
+}
+
+mpx_scene_t mpx_broker_scene(const mpx_broker_t *self, int64_t now)
+{
+    bool draining = self->state != SERVING;
+    return (mpx_scene_t){
+        .now = now,
+        .started_at = self->started_at,
+        .software = MPX_BROKER_SOFTWARE,
+        .draining = draining,
+        .drain_jobs = draining ? mpx_broker_open_jobs(self) : 0,
+        .drain_left_ms = draining ? mpx_broker_drain_left_ms(self, now) : 0,
+        .durable = self->options.data != NULL,
+        .clients = self->clients,
+        .workers = self->workers,
+        .executors = self->executors,
+        .turnover = self->turnover,
+        .engine = self->engine,
+        .ledger = self->ledger,
+        .keeper = self->keeper,
+        .archive = self->archive,
+        .peers = self->peers,
+        .metrics = self->metrics,
+    };
 }

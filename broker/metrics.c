@@ -222,7 +222,12 @@ static void expose_tasks(const mpx_metrics_t *self, mpx_exposition_t *out)
         mpx_expose(out, "mp_calls_retried_total", "task", task->name, (double)task->retried);
     mpx_expose_family(out, "mp_calls_queued", "gauge", "Calls that wait for a worker.");
     for (size_t i = 0; (task = task_at(self, i)); i++)
-        mpx_expose(out, "mp_calls_queued", "task", task->name, (double)task->queued);
+        mpx_expose(out, "mp_calls_queued", "task", task->name,
+                   (double)(task->queued - task->delayed));
+    mpx_expose_family(out, "mp_calls_delayed", "gauge",
+                      "Calls that wait for their time: delayed, or to be tried again.");
+    for (size_t i = 0; (task = task_at(self, i)); i++)
+        mpx_expose(out, "mp_calls_delayed", "task", task->name, (double)task->delayed);
     mpx_expose_family(out, "mp_calls_given", "gauge", "Calls that workers have, running or next.");
     for (size_t i = 0; (task = task_at(self, i)); i++)
         mpx_expose(out, "mp_calls_given", "task", task->name, (double)task->given);

@@ -30,6 +30,7 @@ typedef struct mpx_task_metrics {
     mpx_histogram_t wait; /* from put to given, as the oldest call of a chunk had it */
     mpx_histogram_t run;  /* of calls that were ok or failed: the mean of those told together */
     uint64_t queued;      /* now: filled in by who looks */
+    uint64_t delayed;     /* of the queued ones */
     uint64_t given;
 } mpx_task_metrics_t;
 

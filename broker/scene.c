@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "explain.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,16 +32,42 @@ bool mpx_scene_shows(const mpx_scene_t *self, const mpx_account_t *account)
 
 /* ---- jobs --------------------------------------------------------------------------- */
 
+void mpx_scene_job_name(const mpx_scene_job_t *self, char out[MPX_SCENE_NAME_MAX])
+{
+    if (self->account)
+        snprintf(out, MPX_SCENE_NAME_MAX, "%" PRIu64 "/%" PRIu64, self->account->serial, self->job);
+    else
+        snprintf(out, MPX_SCENE_NAME_MAX, "%s", self->kept.id);
+}
+
+bool mpx_scene_job_is_open(const mpx_scene_job_t *self)
+{
+    return self->account || !mpx_kept_view_is_over(&self->kept);
+}
+
+bool mpx_scene_shows_job(const mpx_scene_t *self, const mpx_scene_job_t *job)
+{
+    return job->account ? mpx_scene_shows(self, job->account)
+                        : mpx_kept_view_shows(&job->kept, self->viewer);
+}
+
 typedef struct visitor {
     const mpx_account_t *account;
     void (*visit)(void *arg, const mpx_scene_job_t *job);
     void *arg;
 } visitor_t;
 
-static void visit_job(void *arg, uint64_t id, uint64_t engine)
+static void visit_job(void *arg, uint64_t id, uint64_t engine, const mpx_later_view_t *later)
 {
     const visitor_t *self = arg;
-    mpx_scene_job_t job = {.account = self->account, .job = id, .engine = engine};
+    mpx_scene_job_t job = {.account = self->account, .job = id, .engine = engine, .later = *later};
+    self->visit(self->arg, &job);
+}
+
+static void visit_kept(void *arg, const mpx_kept_view_t *kept)
+{
+    const visitor_t *self = arg;
+    mpx_scene_job_t job = {.kept = *kept, .engine = kept->engine};
     self->visit(self->arg, &job);
 }
 
@@ -51,6 +78,7 @@ void mpx_scene_each_job(const mpx_scene_t *self,
     for (; visitor.account; visitor.account = visitor.account->next)
         if (visitor.account->relay)
             mpx_relay_each_job(visitor.account->relay, visit_job, &visitor);
+    mpx_archive_each_job(self->archive, visit_kept, &visitor);
 }
 
 /* ---- totals -------------------------------------------------------------------------- */
@@ -68,10 +96,13 @@ static void count_job(void *arg, const mpx_scene_job_t *job)
     if (!mpx_sched_view_job(engine.sched, job->engine, &view))
         return;
     mpx_task_metrics_t *task = mpx_metrics_task(self->scene->metrics, engine.open->task);
-    task->queued += view.queued + view.delayed;
+    uint64_t delayed = view.delayed + job->later.count;
+    task->queued += view.queued + delayed;
+    task->delayed += delayed;
     task->given += view.given;
-    self->out->jobs++;
-    self->out->queued += view.queued + view.delayed;
+    self->out->jobs += mpx_scene_job_is_open(job);
+    self->out->queued += view.queued + delayed;
+    self->out->delayed += delayed;
     self->out->given += view.given;
     if (view.oldest < self->scene->now && self->scene->now - view.oldest > self->out->oldest_ns)
         self->out->oldest_ns = self->scene->now - view.oldest;
@@ -121,7 +152,7 @@ void mpx_scene_total(const mpx_scene_t *self, mpx_totals_t *out)
     *out = (mpx_totals_t){0};
     mpx_task_metrics_t *task;
     for (size_t i = 0; (task = mpx_metrics_task_at(self->metrics, i)); i++)
-        task->queued = task->given = 0;
+        task->queued = task->delayed = task->given = 0;
     counting_t counting = {self, out};
     mpx_scene_each_job(self, count_job, &counting);
     count_accounts(self, out);
@@ -170,6 +201,7 @@ void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out)
         {"mp_uptime_seconds", "Since the broker's start.",
          (double)(self->now - self->started_at) / (double)MPX_S},
         {"mp_draining", "1 while the broker shuts down.", self->draining},
+        {"mp_draining_jobs", "Open jobs that it waits for then.", (double)self->drain_jobs},
         {"mp_clients", "Connected clients of calls.", self->clients},
         {"mp_executors", "Processes that run calls.", self->executors},
         {"mp_jobs", "Open jobs.", (double)totals.jobs},
@@ -194,6 +226,7 @@ void mpx_scene_expose(const mpx_scene_t *self, mpx_exposition_t *out)
         {"mp_kept_jobs", "Jobs that are kept for clients that come back.",
          (double)totals.kept.jobs},
         {"mp_kept_bytes", "Their inputs and results.", (double)totals.kept.bytes},
+        {"mp_kept_held", "1 while their calls wait for room for outcomes.", totals.kept.held},
         {"mp_kept_oldest_age_seconds", "How old the oldest one is; 0: there is none.",
          (double)totals.kept.oldest_ms / 1000},
         {"mp_dead_letters", "Calls that ended badly, kept to be looked at or run again.",

@@ -14,7 +14,9 @@ typedef struct mpx_scene {
     int64_t started_at;
     const char *software;
     bool draining;
-    bool durable; /* there is a data directory */
+    uint64_t drain_jobs;   /* that this waits for, */
+    int64_t drain_left_ms; /* so long at most */
+    bool durable;          /* there is a data directory */
     uint32_t clients;
     uint32_t workers;
     uint32_t executors;
@@ -43,7 +45,8 @@ mpx_worker_state_t mpx_scene_worker_state(const mpx_scene_t *self, uint64_t work
 
 typedef struct mpx_totals {
     uint64_t jobs;
-    uint64_t queued;
+    uint64_t queued; /* delayed ones too */
+    uint64_t delayed;
     uint64_t given;
     int64_t oldest_ns;        /* age of the oldest queued call; 0: none is */
     uint64_t submitted_bytes; /* of calls that aren't answered */
@@ -61,12 +64,22 @@ typedef struct mpx_totals {
 /* Also fills in what of tasks is there now. */
 void mpx_scene_total(const mpx_scene_t *self, mpx_totals_t *out);
 
-/* A job, by the numbers that people know it by. */
+/* A job, by what people know it by: a client's, or a kept one. */
 typedef struct mpx_scene_job {
-    const mpx_account_t *account;
-    uint64_t job;    /* the client's number */
-    uint64_t engine; /* ours */
+    const mpx_account_t *account; /* NULL: it is kept */
+    uint64_t job;                 /* the client's number */
+    mpx_kept_view_t kept;
+    uint64_t engine;        /* ours */
+    mpx_later_view_t later; /* calls that its client has, until their time comes */
 } mpx_scene_job_t;
+enum { MPX_SCENE_NAME_MAX = 96 };
+/* CLIENT/JOB, or the id of a kept one, as mpx_why_tell takes it. */
+void mpx_scene_job_name(const mpx_scene_job_t *self, char out[MPX_SCENE_NAME_MAX]);
+/* Whether calls of it run, or may come to be. */
+bool mpx_scene_job_is_open(const mpx_scene_job_t *self);
+/* As mpx_scene_shows; a kept one is its owner's. */
+bool mpx_scene_shows_job(const mpx_scene_t *self, const mpx_scene_job_t *job);
+/* Valid during the visit, but for the id's sake until the archive is called. */
 void mpx_scene_each_job(const mpx_scene_t *self,
                         void (*visit)(void *arg, const mpx_scene_job_t *job), void *arg);
 

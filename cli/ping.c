@@ -26,11 +26,16 @@ static void print_text(output_t *out, const char *broker, const mp_broker_info_t
 {
     output_printf(out,
                   "%s: %s, %u worker%s (%u executor%s), %u client%s, %llu queued, %llu running, up "
-                  "%llu s, %.1f ms\n",
+                  "%llu s, %.1f ms",
                   broker, info->version, info->workers, plural(info->workers), info->executors,
                   plural(info->executors), info->clients, plural(info->clients),
                   (unsigned long long)info->calls_queued, (unsigned long long)info->calls_running,
                   (unsigned long long)info->uptime_ms / 1000, (double)info->round_trip_us / 1000);
+    if (info->draining)
+        output_printf(out, ", draining: waits for %llu open job%s, %.1f s more at most",
+                      (unsigned long long)info->open_jobs, plural(info->open_jobs),
+                      (double)info->drain_ms / 1000);
+    output_text(out, "\n");
 }
 
 static void print_json(output_t *out, const char *broker, const mp_broker_info_t *info)
@@ -41,10 +46,13 @@ static void print_json(output_t *out, const char *broker, const mp_broker_info_t
     output_json(out, info->version, strlen(info->version));
     output_printf(out,
                   ",\"uptime_ms\":%llu,\"workers\":%u,\"executors\":%u,\"clients\":%u,"
-                  "\"calls_queued\":%llu,\"calls_running\":%llu,\"round_trip_us\":%llu}\n",
+                  "\"calls_queued\":%llu,\"calls_running\":%llu,\"round_trip_us\":%llu,",
                   (unsigned long long)info->uptime_ms, info->workers, info->executors,
                   info->clients, (unsigned long long)info->calls_queued,
                   (unsigned long long)info->calls_running, (unsigned long long)info->round_trip_us);
+    output_printf(out, "\"draining\":%s,\"open_jobs\":%llu,\"drain_ms\":%llu}\n",
+                  info->draining ? "true" : "false", (unsigned long long)info->open_jobs,
+                  (unsigned long long)info->drain_ms);
 }
 
 int ping_main(int argc, char **argv)

@@ -5,6 +5,7 @@
 
 #include <mp/broker.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +81,11 @@ static void show_broker(output_t *out, const char *url, const mp_tree_t *broker)
                   field_text(broker, "state"), field_number(broker, "uptime_ms") / 1000,
                   mp_tree_bool_or(mp_tree_get(broker, "data"), false) ? "with a data directory"
                                                                       : "all in memory");
+    if (strcmp(field_text(broker, "state"), "draining") == 0)
+        output_printf(out, "draining: waits for %lld open job%s, %.1f s more at most\n",
+                      field_number(broker, "drain_jobs"),
+                      plural((unsigned long long)field_number(broker, "drain_jobs")),
+                      (double)field_number(broker, "drain_ms") / 1000);
     show_counts(out, broker);
     output_printf(out, "%lld calls queued, %lld at workers; the oldest waits %.1f s\n",
                   field_number(broker, "queued"), field_number(broker, "given"),
@@ -127,7 +133,7 @@ static const column_t client_columns[] = {
     {"RESULTS", "results_bytes", CELL_BYTES},
 };
 static const column_t job_columns[] = {
-    {"CLIENT", "client", CELL_NUMBER},     {"JOB", "id", CELL_NUMBER},
+    {"CLIENT", "client", CELL_NAME},       {"JOB", "id", CELL_NAME},
     {"TASK", "task", CELL_TEXT},           {"LABEL", "label", CELL_TEXT},
     {"PRIORITY", "priority", CELL_NUMBER}, {"QUEUED", "queued", CELL_NUMBER},
     {"DELAYED", "delayed", CELL_NUMBER},   {"GIVEN", "given", CELL_NUMBER},

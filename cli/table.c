@@ -38,6 +38,12 @@ static void show_cell(char out[CELL_MAX], cell_t cell, const mp_tree_t *value)
     case CELL_NUMBER:
         snprintf(out, CELL_MAX, "%.0f", number);
         break;
+    case CELL_NAME:
+        if (mp_tree_type(value) == MP_TREE_INT)
+            snprintf(out, CELL_MAX, "%.0f", number);
+        else
+            text_show(text, strlen(text), out, CELL_MAX);
+        break;
     case CELL_BYTES:
         table_bytes(out, CELL_MAX, number);
         break;
@@ -59,7 +65,7 @@ static void show_cell(char out[CELL_MAX], cell_t cell, const mp_tree_t *value)
 
 static bool is_left(cell_t cell)
 {
-    return cell == CELL_TEXT || cell == CELL_LIST;
+    return cell == CELL_TEXT || cell == CELL_NAME || cell == CELL_LIST;
 }
 
 /* The last one needs no spaces behind it. */

@@ -6,7 +6,15 @@
 #include <mp/tree.h>
 
 /* How a value of a dict is shown. */
-typedef enum cell { CELL_TEXT, CELL_NUMBER, CELL_BYTES, CELL_SECONDS, CELL_MS, CELL_LIST } cell_t;
+typedef enum cell {
+    CELL_TEXT,
+    CELL_NUMBER,
+    CELL_NAME, /* a number or a text, by which something goes */
+    CELL_BYTES,
+    CELL_SECONDS,
+    CELL_MS,
+    CELL_LIST
+} cell_t;
 
 typedef struct column {
     const char *title;

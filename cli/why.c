@@ -24,13 +24,14 @@ enum { SPECS = sizeof specs / sizeof *specs };
 
 void why_help(void)
 {
-    printf(
-        "Usage: mp why [--broker URL] [OPTION]... [CALL | JOB | LABEL | OBJECT]\n\n"
-        "Says why calls don't run, or who holds a shared object and who waits for it. CALL is\n"
-        "CLIENT/JOB/CALL and JOB is CLIENT/JOB, by the numbers of mp stat; without any, all jobs\n"
-        "that have calls waiting. Exit status 0: it answered; 1: it did not, in time, or there is\n"
-        "no such thing.\n\n"
-        "Options:\n");
+    printf("Usage: mp why [--broker URL] [OPTION]... [CALL | JOB | LABEL | OBJECT]\n\n"
+           "Says why calls don't run, or who holds a shared object and who waits for it. JOB is\n"
+           "CLIENT/JOB, by the numbers of mp stat, or the id of a job that the broker keeps, and "
+           "CALL\n"
+           "is JOB/NUMBER; without any, all jobs that have calls waiting. Exit status 0: it "
+           "answered;\n"
+           "1: it did not, in time, or there is no such thing.\n\n"
+           "Options:\n");
     options_print(specs, SPECS);
 }
 
@@ -40,7 +41,10 @@ static void show_call(output_t *out, const mp_tree_t *call)
 {
     const mp_tree_t *number = mp_tree_get(call, "call");
     const mp_tree_t *reasons = mp_tree_get(call, "reasons");
-    output_printf(out, "%lld/%lld", field_number(call, "client"), field_number(call, "job"));
+    if (mp_tree_type(mp_tree_get(call, "job")) == MP_TREE_STR)
+        field_show(out, field_text(call, "job"));
+    else
+        output_printf(out, "%lld/%lld", field_number(call, "client"), field_number(call, "job"));
     if (mp_tree_type(number) == MP_TREE_INT)
         output_printf(out, "/%lld", field_number(call, "call"));
     output_text(out, " ");
@@ -50,8 +54,10 @@ static void show_call(output_t *out, const mp_tree_t *call)
         field_show(out, field_text(call, "label"));
         output_text(out, ")");
     }
-    output_text(out, " of ");
-    field_show(out, field_text(call, "client_name"));
+    if (*field_text(call, "client_name")) {
+        output_text(out, " of ");
+        field_show(out, field_text(call, "client_name"));
+    }
     output_printf(out, ": %s\n", field_text(call, "state"));
     for (ptrdiff_t i = 0; i < (ptrdiff_t)mp_tree_len(reasons); i++) {
         output_text(out, "    ");

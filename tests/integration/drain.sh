@@ -93,12 +93,44 @@ wait "$broker" 2>/dev/null || true
 wait_for grep -q 'lost the broker' round3.err
 sleep 2 # some attempts
 background again "$MP_BROKER_BIN" --listen "$url"
+again=$pid
 wait_for workers 1
 [ "$(grep -c 'lost the broker' round3.err)" = 1 ] || fail "it said it more than once"
 [ "$(wc -l <round3.err)" -le 5 ] || fail "it talks too much: $(cat round3.err)"
 nap 1 >pids
 kill "$last"
 exits "$last" 0
+
+# -- a broker that drains says so, and what it waits for, until it ends; new jobs are refused at once
+kill "$again"
+exits "$again" 0
+rm -f gate broker.out
+start_broker
+start_worker fifth --procs 1 --load "$MP_WORK_TASKS" --name fifth
+fifth=$worker
+MP_BROKER=$url "$MP_REST_MAP" -- -1 >pids 2>map.err &
+map=$!
+wait_for running 1
+kill "$broker"
+wait_for grep -q event=draining broker.err
+status 0 "$MP" ping --broker "$url"
+says out ', draining: waits for 1 open job, [0-9.]* s more at most$'
+status 0 "$MP" ping --broker "$url" --json
+says out '"draining":true,"open_jobs":1,"drain_ms":[1-9]'
+status 0 "$MP" stat --broker "$url"
+says out ', draining, up '
+says out '^draining: waits for 1 open job, [0-9.]* s more at most$'
+status 0 "$MP" why --broker "$url" 1/1
+says out ' 1 call\|running$\|given$'
+status 1 timeout $((slower * 60)) "$MP" why --broker "$url" --timeout-ms 600000 nobody
+says err 'the broker is shutting down'
+status 3 timeout $((slower * 60)) "$MP" map --broker "$url" --task wt_nap <<<1
+says err 'the broker is shutting down'
+touch gate
+exits $map 0
+exits "$broker" 0
+kill "$fifth"
+exits "$fifth" 0
 
 # -- no broker: says so once, and gives up when it is told to
 status 69 "$MP_WORKER_BIN" --broker "ipc://$work/nobody" --load "$MP_WORK_TASKS" --procs 1 --give-up-ms 700

@@ -137,6 +137,23 @@ with socket.create_connection((host, int(port)), timeout=5) as sock:
 PY
 ok answers /healthz 200
 
+# -- kept jobs count as any other: what waits of them, for how long, and what waits for its time
+"$MP" map --broker "$url" --detach --id nap --chunk 1 -- sleep <<<$'1000\n1000\n1000\n1000' >/dev/null
+"$MP" map --broker "$url" --detach --id later --delay-ms 600000 -- echo <<<x >/dev/null
+kept_counted() {
+    metrics && grep -q '^mp_calls_queued{task="mp.exec"} 2$' samples &&
+        grep -q '^mp_calls_given{task="mp.exec"} 2$' samples &&
+        grep -q '^mp_calls_delayed{task="mp.exec"} 1$' samples &&
+        awk '$1 == "mp_oldest_call_age_seconds" { waits = $2 > 0 } END { exit !waits }' samples
+}
+wait_for kept_counted
+says samples '^mp_jobs 2$'
+says samples '^mp_kept_held 0$'
+ok "$MP" job drop nap --broker "$url"
+ok "$MP" job drop later --broker "$url"
+kept_gone() { metrics && grep -q '^mp_jobs 0$' samples && grep -q '^mp_calls_given{task="mp.exec"} 0$' samples; }
+wait_for kept_gone
+
 # -- a broker that drains is not ready, and goes on
 echo 3 | "$MP" map --broker "$url" -- sleep >/dev/null 2>&1 &
 map=$!
@@ -147,6 +164,7 @@ says body draining
 ok answers /healthz 200
 metrics
 says samples '^mp_draining 1$'
+says samples '^mp_draining_jobs 1$'
 exits "$broker" 0
 exits $map 0
 kill "$worker"

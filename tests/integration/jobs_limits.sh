@@ -54,6 +54,10 @@ start_worker two --procs 2 --allow-exec
 status 0 "$MP" map --detach --id output --shell -- 'cat line; echo {}' < <(seq 12)
 wait_for grep -q kept_jobs_wait broker.err
 ! job_says output '12 of 12 ended' || fail "all 12 results are kept, of 150 KB each"
+status 0 "$MP" why output
+says out 'the broker has no room for its outcome (--kept-bytes): fetch or drop jobs'
+status 0 "$MP" stat --json
+says out '"kept_held": *true'
 status 0 "$MP" job fetch output
 [ "$(wc -l <out)" = 12 ] || fail "$(wc -l <out) of 12 results"
 sed 's/^x*//' out >numbers

@@ -74,6 +74,19 @@ status 3 as wen "$MP" job list
 
 # -- an admin is one until the list says otherwise
 status 0 as ann "$MP" map --detach --id late --delay-ms 86400000 -- echo <five
+for who in 'ann late' 'ann ann/late' 'adi ann/late' 'adi late/0'; do
+    read -r name what <<<"$who"
+    status 0 as "$name" "$MP" why "$what"
+    says out '^late.* mp.exec of ann: delayed$'
+done
+status 0 as ann "$MP" stat
+says out ' late  *mp.exec '
+status 1 as bob "$MP" why late
+status 0 as bob "$MP" why
+says out '^no calls wait$'
+status 0 as bob "$MP" stat
+says out ' 1 job$'
+! grep -q late out || fail "bob sees ann's job"
 background waits env MP_KEY_FILE=adi.key "$MP" job wait ann/late
 waits=$pid
 clients() { as ann "$MP" job list --json | grep '"id":"late"' | grep -q "\"clients\":$1,"; }

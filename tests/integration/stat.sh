@@ -104,6 +104,75 @@ ok "$MP" dead drop --all -b "$url" >/dev/null
 status 0 "$MP" stat --broker "$url"
 says out '^kept: 0 jobs with 0; 0 dead letters with 0$'
 
+# -- kept jobs count as any other: what waits of them, where, why, and whose they are
+why_of() { "$MP" why --broker "$url" "$1" >out 2>/dev/null && grep -q -e "$2" out; }
+ok "$MP" map --broker "$url" --detach --id nap --chunk 1 -- sleep <<<$'1000\n1000\n1000' >/dev/null
+wait_for running
+status 0 "$MP" stat --broker "$url"
+says out ' 1 job$'
+says out '^2 calls queued, 1 at workers; the oldest waits [0-9.]* s$'
+says out '^mp.exec  *2  *1 '
+says out '^-  *nap  *mp.exec .* 2  *0  *1 '
+ok python3 - <<'PY'
+import json
+stat = json.load(open("json"))
+[job] = stat["jobs"]
+assert stat["broker"]["queued"] == 2 and stat["broker"]["kept_held"] is False, stat["broker"]
+assert job["client"] is None and job["id"] == "nap" and job["kept"] is True, job
+assert job["queued"] == 2 and job["given"] == 1, job
+PY
+status 0 "$MP" why --broker "$url"
+says out '^nap mp.exec: queued$'
+says out "workers that offer 'mp.exec' and are busy: 1"
+status 0 "$MP" why --broker "$url" nap/0
+says out '^nap/0 mp.exec: running$'
+status 0 "$MP" why --broker "$url" --json nap/2
+ok python3 - <<'PY'
+import json
+one = json.load(open("out"))
+assert one["job"] == "nap" and one["call"] == 2 and one["kept"] and one["state"] == "queued", one
+assert {"busy", "behind"} == {reason["kind"] for reason in one["reasons"]}, one
+PY
+ok "$MP" map --broker "$url" --detach --id picky --needs gpu=1 -- echo <<<x >/dev/null
+status 0 "$MP" why --broker "$url" picky
+says out "workers that offer 'mp.exec', but not what it needs (gpu=1): 1; the call fails in"
+ok "$MP" job drop picky -b "$url"
+ok "$MP" job drop nap -b "$url"
+wait_for why_says '^no calls wait$'
+status 1 "$MP" why --broker "$url" nap
+
+# -- one that is delayed, one that is tried again, and one that waits to be fetched
+ok "$MP" map --broker "$url" --detach --id later --delay-ms 600000 -- echo <<<x >/dev/null
+status 0 "$MP" why --broker "$url" later
+says out '^later mp.exec: delayed$'
+says out 'its delay is over in [0-9]*\.[0-9] s$'
+status 0 "$MP" stat --broker "$url"
+says out '^-  *later  *mp.exec .* 0  *1  *0 '
+ok "$MP" job drop later -b "$url"
+ok "$MP" map --broker "$url" --detach --id ended -- echo <<<x >/dev/null
+ok "$MP" job wait ended -b "$url"
+status 0 "$MP" why --broker "$url" ended
+says out '^ended mp.exec: over$'
+says out 'all of its calls have ended (1); mp job fetch ended gets'
+status 0 "$MP" stat --broker "$url"
+says out ' 0 jobs$'
+ok "$MP" job drop ended -b "$url"
+
+# -- one whose maker has gone without a word
+mkfifo feed
+"$MP" map --broker "$url" --id feeder -- echo <feed >/dev/null 2>&1 &
+feeder=$!
+exec 8>feed
+echo x >&8
+wait_for why_of feeder ': open$'
+says out 'its maker is connected, and may give it more than 1 inputs'
+kill -KILL $feeder
+wait $feeder || true
+exec 8>&-
+wait_for why_of feeder 'its maker is gone and has not closed it: it is waited for, [0-9.]* s more, with 1 inputs'
+why_says '^feeder mp.exec: open$' || fail "a job that waits for its maker is not told: $(cat out)"
+ok "$MP" job drop feeder -b "$url"
+
 # -- how executors come and go
 status 1 "$MP" map --broker "$url" --shell -- 'kill -KILL $PPID' <<<x
 executors_say() { "$MP" stat --broker "$url" --json >json && python3 - "$1" <<'PY'

@@ -22,6 +22,12 @@ MP_TASK(nap_ms, int, int)
     return MP_OK;
 }
 
+MP_TASK(refuse, int, int)
+{
+    *out = *in;
+    return *in > 0 ? MP_OK : -1;
+}
+
 static const char *url;
 
 /* ---- asking ----------------------------------------------------------------------------- */
@@ -87,6 +93,11 @@ static bool is_so(void *arg)
 static bool a_worker_has_it(void *label)
 {
     return has_reason(label, "running", "worker") || has_reason(label, "given", "worker");
+}
+
+static bool is_not_delayed(void *label)
+{
+    return !has_reason(label, "delayed", "");
 }
 
 static void wait_for_reason(const char *label, const char *kind, const char *words)
@@ -155,7 +166,7 @@ START_TEST(who_runs_and_who_waits_for_whom)
     ck_assert_int_eq(number(worker, "busy"), 1);
     ck_assert_int_gt(number(worker, "memory_bytes"), 1 << 16);
     ck_assert_int_eq(number(worker, "pid"), harness_worker_pid());
-    ck_assert_str_eq(mp_tree_str_or(mp_tree_at(mp_tree_get(worker, "tasks"), 0), ""), "nap_ms");
+    ck_assert_uint_eq(mp_tree_len(mp_tree_get(worker, "tasks")), 2);
     ck_assert_int_eq(number(task, "queued"), 2);
     ck_assert_int_eq(number(task, "given"), 1);
     ck_assert_int_eq(number(job, "priority"), 5);
@@ -186,6 +197,64 @@ START_TEST(who_runs_and_who_waits_for_whom)
     wake(&gamma);
     wake(&beta);
     wake(&alpha);
+    harness_end();
+}
+END_TEST
+
+/* ---- calls that wait for their time: they are still with their client ------------------------ */
+
+static napper_t begin(const mp_task_t *task, const int *in, const mp_call_options_t *calls)
+{
+    napper_t self = {.pool = NULL};
+    mp_async_options_t options = {.calls = *calls};
+    OK(mp_pool_new(&(mp_pool_options_t){.broker = url}, &self.pool));
+    OK(mp_pool_map_async(self.pool, task, in, 1, &slept[naps++ % 16], &options, &self.result));
+    return self;
+}
+
+START_TEST(retries_and_delays_that_wait_are_known)
+{
+    static const int bad = -1, good = 1;
+    char name[64];
+    url = harness_broker(1);
+    napper_t retry =
+        begin(&refuse, &bad,
+              &(mp_call_options_t){.label = "retry", .retries = 2, .retry_delay_ms = 20 * LONG_MS});
+    wait_for_reason("retry", "delayed", "s, after MP_EFAILED: attempt 2 of 3");
+    napper_t late =
+        begin(&nap_ms, &good, &(mp_call_options_t){.label = "late", .delay_ms = 20 * LONG_MS});
+    wait_for_reason("late", "delayed", "its delay is over in");
+    mp_tree_t *calls = why_now(NULL);
+    ck_assert_uint_eq(mp_tree_len(calls), 2);
+    ck_assert_str_eq(text(mp_tree_at(calls, 0), "state"), "delayed");
+    mp_tree_destroy(&calls);
+
+    mp_tree_t *stat = stat_now();
+    const mp_tree_t *job = the(mp_tree_get(stat, "jobs"), "label", "late");
+    const mp_tree_t *task = the(mp_tree_get(stat, "tasks"), "name", "nap_ms");
+    ck_assert_int_eq(number(job, "delayed"), 1);
+    ck_assert_int_eq(number(job, "queued"), 0);
+    ck_assert_int_eq(number(task, "delayed"), 1);
+    ck_assert_int_eq(number(mp_tree_get(stat, "broker"), "delayed"), 2);
+    ck_assert_int_eq(number(mp_tree_get(stat, "broker"), "oldest_ms"), 0);
+    snprintf(name, sizeof name, "%d/%d/5", (int)number(job, "client"), (int)number(job, "id"));
+    ck_assert(has_reason(name, "delayed", "it may be one of 1 that wait for their time; the next"));
+    mp_tree_destroy(&stat);
+    wake(&late);
+    wake(&retry);
+    harness_end();
+}
+END_TEST
+
+START_TEST(a_delayed_call_that_has_begun_is_none_any_more)
+{
+    url = harness_broker(1);
+    napper_t late =
+        begin(&nap_ms, &how_long, &(mp_call_options_t){.label = "late", .delay_ms = 1000});
+    wait_for_reason("late", "delayed", "its delay is over in");
+    ck_assert(harness_wait(a_worker_has_it, (void *)(uintptr_t) "late"));
+    ck_assert(harness_wait(is_not_delayed, (void *)(uintptr_t) "late"));
+    wake(&late);
     harness_end();
 }
 END_TEST
@@ -281,7 +350,12 @@ int main(int argc, char **argv)
 {
     MP_MAIN(argc, argv);
     harness_where = "tcp";
-    const TTest *const tests[] = {who_runs_and_who_waits_for_whom, nobody_has_the_task,
-                                  many_workers_with_many_tasks, nobody_answers, NULL};
+    const TTest *const tests[] = {who_runs_and_who_waits_for_whom,
+                                  retries_and_delays_that_wait_are_known,
+                                  a_delayed_call_that_has_begun_is_none_any_more,
+                                  nobody_has_the_task,
+                                  many_workers_with_many_tasks,
+                                  nobody_answers,
+                                  NULL};
     return suite_run("watch", tests, 100);
 }

@@ -91,6 +91,36 @@ START_TEST(the_only_worker_drains)
 }
 END_TEST
 
+static mpx_traits_t traits(const char *text)
+{
+    mpx_traits_t traits;
+    ck_assert_int_eq(mpx_traits_parse(text, &traits), MP_OK);
+    return traits;
+}
+
+/* The one that could drains; the other does the task, but will never have what is needed. */
+START_TEST(who_drains_and_who_is_unfit_are_told_apart)
+{
+    mpx_sched_t *sched = with_worker();
+    mpx_traits_t gpu = traits("gpu=1");
+    mpx_worker_spec_t spec = any(1);
+    spec.have = &gpu;
+    ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 8, &spec), MP_OK);
+    mpx_sched_worker_drain(sched, 0, 8);
+    open_job(sched, 3, (mpx_policy_t){.task = 1, .needs = &gpu});
+    put(sched, 0, 3, 1);
+    mpx_reason_t reasons[ROOM];
+    ck_assert_uint_eq(mpx_sched_explain(sched, 3, 0, reasons, ROOM), 2);
+    ck_assert_int_eq(reasons[0].kind, MPX_WHY_DRAINING);
+    ck_assert_uint_eq(reasons[0].number, 1);
+    ck_assert_int_eq(reasons[1].kind, MPX_WHY_UNFIT);
+    ck_assert_uint_eq(reasons[1].number, 1);
+    mpx_sched_worker_lost(sched, 0, 8, MPX_CHARGE_NONE, MP_EWORKERLOST);
+    only(sched, 3, 0, MPX_WHY_UNFIT); /* not: nobody has the task */
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(given_running_and_over)
 {
     mpx_sched_t *sched = with_worker();
@@ -207,6 +237,11 @@ START_TEST(a_retry_waits_for_its_time)
     only(sched, 3, 0, MPX_WHY_DELAYED);
     ck_assert_int_eq(why(sched, 3, 0, MPX_WHY_DELAYED).at, 1050);
     ck_assert_uint_eq(why(sched, 3, 0, MPX_WHY_DELAYED).number, 2);
+    ck_assert_uint_eq(why(sched, 3, 0, MPX_WHY_DELAYED).of, 2);
+    ck_assert_int_eq(why(sched, 3, 0, MPX_WHY_DELAYED).code, MP_EFAILED);
+    mpx_later_view_t later;
+    ck_assert(mpx_sched_view_later(sched, 3, &later) && !mpx_sched_view_later(sched, 1, &later));
+    ck_assert(later.count == 1 && later.first == 0 && later.attempt == 2 && later.at == 1050);
     mpx_sched_tick(sched, 1050);
     only(sched, 3, 0, MPX_WHY_GIVEN);
     ck_assert_int_eq(expect(sched, MPX_RUN).since, 0); /* it waits since it was put */
@@ -271,12 +306,18 @@ END_TEST
 int main(void)
 {
     const TTest *const each[] = {whoever_waits_has_a_reason, NULL};
-    const TTest *const once[] = {
-        there_is_no_such_job_or_call,  no_worker_and_until_when_that_is_borne,
-        no_worker_with_that_task,      the_only_worker_drains,
-        given_running_and_over,        all_workers_are_busy_and_others_come_first,
-        a_higher_priority_comes_first, a_job_that_no_worker_shares_is_no_rival,
-        no_credit_for_so_many_bytes,   a_full_window_holds_the_job,
-        a_retry_waits_for_its_time,    NULL};
+    const TTest *const once[] = {there_is_no_such_job_or_call,
+                                 no_worker_and_until_when_that_is_borne,
+                                 no_worker_with_that_task,
+                                 the_only_worker_drains,
+                                 given_running_and_over,
+                                 all_workers_are_busy_and_others_come_first,
+                                 a_higher_priority_comes_first,
+                                 a_job_that_no_worker_shares_is_no_rival,
+                                 no_credit_for_so_many_bytes,
+                                 a_full_window_holds_the_job,
+                                 a_retry_waits_for_its_time,
+                                 who_drains_and_who_is_unfit_are_told_apart,
+                                 NULL};
     return suite_run_each(NULL, "explain", each, 50, once, 60);
 }

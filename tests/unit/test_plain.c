@@ -59,7 +59,7 @@ END_TEST
 START_TEST(what_jobs_and_workers_say_of_it_arrives)
 {
     mpx_open_t open = {.task = "t", .signature = "s", .output_bytes = 77, .nested = true}, opened;
-    mpx_hello_t hello = {.role = MPX_ROLE_WORKER, .module_bytes = 1234567}, heard;
+    mpx_hello_t hello = {.role = MPX_ROLE_WORKER, .looks = true, .module_bytes = 1234567}, heard;
     mpx_buf_t buf = {0};
     void *arena = NULL;
     ck_assert_int_eq(mpx_open_pack(&open, &buf), MP_OK);
@@ -71,6 +71,7 @@ START_TEST(what_jobs_and_workers_say_of_it_arrives)
     ck_assert_int_eq(mpx_hello_pack(&hello, &buf), MP_OK);
     ck_assert_int_eq(mpx_hello_unpack(mpx_buf_bytes(&buf), &heard, &arena), MP_OK);
     ck_assert_uint_eq(heard.module_bytes, 1234567);
+    ck_assert(heard.looks);
     free(arena);
     mpx_buf_free(&buf);
 }

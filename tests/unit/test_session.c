@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 20000 };
@@ -130,9 +131,50 @@ START_TEST(a_session_that_is_not_known_any_more_comes_under_another_number)
 }
 END_TEST
 
+static void refuse(uint64_t peer, mp_rc_t code)
+{
+    mpx_problem_t problem = {.message = "the broker is shutting down"};
+    mpx_buf_t body = {0};
+    OK(mpx_problem_pack(&problem, &body));
+    say(peer, &(mpx_header_t){.op = MPX_OP_ERROR, .code = code}, mpx_buf_bytes(&body));
+    mpx_buf_free(&body);
+}
+
+/* Who was there before waits for that broker's successor. */
+START_TEST(a_broker_that_drains_turns_away_only_who_is_new)
+{
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "ipc:///tmp/mp-test-drains-%d", (int)getpid());
+    const char *endpoints[] = {endpoint};
+    OK(mpx_link_listen(NULL, endpoints, 1, &(mpx_link_options_t){0}, &hub));
+    mpx_hello_t hello = {.role = MPX_ROLE_CLIENT};
+    mpx_session_options_t options = {
+        .endpoint = endpoint, .hello = &hello, .give_up_ms = -1, .keep = true};
+    OK(mpx_session_new(&options, mpx_now(), &session));
+    refuse(await_hello().peer, MP_EDRAINING);
+    await_event(MPX_SESSION_FAILED);
+    ck_assert_int_eq(last.rc, MP_EDRAINING);
+    ck_assert_ptr_nonnull(strstr(mpx_session_problem(session), "shutting down"));
+    mpx_session_destroy(&session);
+
+    OK(mpx_session_new(&options, mpx_now(), &session));
+    visit_t first = await_hello();
+    welcome(first.peer, false);
+    await_event(MPX_SESSION_UP);
+    mpx_link_kick(hub, first.peer);
+    await_event(MPX_SESSION_AWAY);
+    refuse(await_hello().peer, MP_EDRAINING);
+    welcome(await_hello().peer, true); /* it came again */
+    await_event(MPX_SESSION_BACK);
+    mpx_session_destroy(&session);
+    mpx_link_destroy(&hub, 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
+        a_broker_that_drains_turns_away_only_who_is_new,
         a_session_that_is_not_known_any_more_comes_under_another_number,
         NULL,
     };

@@ -620,7 +620,8 @@ START_TEST(broken_bodies_give_a_code_or_a_body)
                        .nested = true};
     mpx_failure_t failure = {"m", "h", 77, 2, INT32_MIN, 11, 255, "said\n", "f\ng\n"};
     mpx_progress_t progress = {UINT64_MAX, 3, "half"};
-    mpx_status_t status = {"s", 1u << 20, 1, 2, 3, UINT64_MAX, 5, {6, 7, 8, 9, 10, UINT64_MAX}};
+    mpx_status_t status = {
+        "s", 1u << 20, 1, 2, 3, UINT64_MAX, 5, {6, 7, 8, 9, 10, UINT64_MAX}, true, 1, UINT64_MAX};
     mpx_executor_stat_t stat = {1, 2, 3, UINT64_MAX, 5, 6, 7, 8, 9, "h", "w", 1u << 31};
     mpx_buf_t buf = {0};
     ck_assert_int_eq(mpx_executor_stat_pack(&stat, &buf), MP_OK);
@@ -722,11 +723,12 @@ START_TEST(every_field_of_a_body_arrives)
     ck_assert_str_eq(e2.worker, "w");
     free(arena);
     mpx_buf_clear(&buf);
-    mpx_status_t s = {"s", 1, 2, 3, 4, 5, 6, {7, 8, 9, 10, 11, 12}}, s2;
+    mpx_status_t s = {"s", 1, 2, 3, 4, 5, 6, {7, 8, 9, 10, 11, 12}, true, 13, 14}, s2;
     ck_assert_int_eq(mpx_status_pack(&s, &buf), MP_OK);
     ck_assert_int_eq(mpx_status_unpack(mpx_buf_bytes(&buf), &s2, &arena), MP_OK);
     ck_assert(s2.uptime_ms == 1 && s2.workers == 2 && s2.executors == 3 && s2.clients == 4);
     ck_assert(s2.calls_queued == 5 && s2.calls_running == 6);
+    ck_assert(s2.draining && s2.open_jobs == 13 && s2.drain_ms == 14);
     ck_assert_mem_eq(&s2.turnover, &s.turnover, sizeof s.turnover);
     free(arena);
     mpx_buf_free(&buf);

@@ -19,6 +19,9 @@ typedef struct mp_broker_info {
     uint64_t calls_queued;  /* waiting for a worker */
     uint64_t calls_running; /* given to one */
     uint64_t round_trip_us; /* of this question */
+    bool draining;          /* it shuts down: */
+    uint64_t open_jobs;     /* when these are over, the jobs of clients that are connected, */
+    uint64_t drain_ms;      /* or then. Both 0 while it doesn't */
 } mp_broker_info_t;
 
 /* Ask a broker how it is.
@@ -35,9 +38,9 @@ MP_API MP_MUST_CHECK mp_rc_t mp_broker_ping(const char *endpoint, int timeout_ms
 MP_API MP_MUST_CHECK mp_rc_t mp_broker_stat(const char *endpoint, int timeout_ms, mp_tree_t **out);
 
 /* Why calls don't run: a list of dicts, one for each job, whose keys are in mp-why(1).
- * what  "CLIENT/JOB" or "CLIENT/JOB/CALL", by the numbers that mp_broker_stat gives; the label of
- *       jobs; NULL or "": all jobs that have calls waiting, up to 100
- * As mp_broker_stat; MP_ENOTFOUND there is no such open job. */
+ * what  "CLIENT/JOB" or "CLIENT/JOB/CALL", by the numbers that mp_broker_stat gives; "ID" or
+ *       "ID/CALL" of a kept job; the label of jobs; NULL or "": all jobs that have calls waiting,
+ * up to 100 As mp_broker_stat; MP_ENOTFOUND there is no such open job. */
 MP_API MP_MUST_CHECK mp_rc_t mp_broker_why(const char *endpoint, const char *what, int timeout_ms,
                                            mp_tree_t **out);
 

@@ -21,6 +21,43 @@ bool mpx_sched_view_job(const mpx_sched_t *self, uint64_t id, mpx_job_view_t *ou
     return true;
 }
 
+static bool has(uint64_t first, uint32_t count, uint64_t call)
+{
+    return call == MPX_ANY_CALL || (call >= first && call - first < count);
+}
+
+static const span_t *next_later(const job_t *job, uint64_t call)
+{
+    const span_t *next = NULL;
+    for (const span_t *span = job->later; span; span = span->next)
+        if (has(span->first, span->count, call) && (!next || span->delay.at < next->delay.at))
+            next = span;
+    return next;
+}
+
+/* As far as it is known: more losses may be free. */
+static uint32_t attempts_of(const span_t *span)
+{
+    return span->job->policy.retries + 1 + span->losses;
+}
+
+bool mpx_sched_view_later(const mpx_sched_t *self, uint64_t id, mpx_later_view_t *out)
+{
+    const job_t *job = mpx_job_find(self, id);
+    const span_t *next = job ? next_later(job, MPX_ANY_CALL) : NULL;
+    if (!next)
+        return false;
+    *out = (mpx_later_view_t){
+        .count = job->delayed,
+        .first = next->first,
+        .attempt = next->attempt,
+        .of = attempts_of(next),
+        .code = next->cause,
+        .at = next->delay.at,
+    };
+    return true;
+}
+
 bool mpx_sched_view_worker(const mpx_sched_t *self, uint64_t id, mpx_worker_view_t *out)
 {
     const worker_t *worker = NULL;
@@ -56,11 +93,6 @@ static void add(inquiry_t *self, mpx_reason_t reason)
         self->out[self->count++] = reason;
 }
 
-static bool has(uint64_t first, uint32_t count, uint64_t call)
-{
-    return call == MPX_ANY_CALL || (call >= first && call - first < count);
-}
-
 static bool find_queued(inquiry_t *self, uint64_t call)
 {
     self->ahead = 0;
@@ -77,13 +109,13 @@ static bool find_queued(inquiry_t *self, uint64_t call)
 
 static bool explain_delayed(inquiry_t *self, uint64_t call)
 {
-    const span_t *next = NULL;
-    for (const span_t *span = self->job->later; span; span = span->next)
-        if (has(span->first, span->count, call) && (!next || span->delay.at < next->delay.at))
-            next = span;
+    const span_t *next = next_later(self->job, call);
     if (next)
-        add(self,
-            (mpx_reason_t){.kind = MPX_WHY_DELAYED, .at = next->delay.at, .number = next->attempt});
+        add(self, (mpx_reason_t){.kind = MPX_WHY_DELAYED,
+                                 .number = next->attempt,
+                                 .of = attempts_of(next),
+                                 .code = next->cause,
+                                 .at = next->delay.at});
     return next != NULL;
 }
 
@@ -112,19 +144,28 @@ static void explain_hold(inquiry_t *self)
         add(self, (mpx_reason_t){.kind = MPX_WHY_HELD, .at = MPX_NEVER});
 }
 
-/* Nobody takes such calls: whether anybody would, and how long that is borne with. */
+/* Nobody takes such calls: whether anybody would, and how long that is borne with. Those who would
+ * but for what the calls need are told apart: to wait for them is in vain. */
 static void explain_absence(inquiry_t *self)
 {
     const need_t *need = self->job->need;
     const mpx_heap_node_t *patience = &self->job->patience;
-    uint64_t draining = 0;
-    for (const worker_t *worker = self->sched->workers; worker; worker = worker->hh.next)
-        draining += worker->draining && mpx_kind_can(worker->kind, need);
+    const need_t task = {.task = need->task};
+    uint64_t draining = 0, unfit = 0;
+    for (const worker_t *worker = self->sched->workers; worker; worker = worker->hh.next) {
+        bool can = mpx_kind_can(worker->kind, need);
+        draining += worker->draining && can;
+        unfit += !worker->draining && !can && mpx_kind_can(worker->kind, &task);
+    }
     if (need->takers > 0)
         return;
     if (draining > 0)
         add(self, (mpx_reason_t){.kind = MPX_WHY_DRAINING, .number = draining, .at = MPX_NEVER});
-    else
+    if (unfit > 0)
+        add(self, (mpx_reason_t){.kind = MPX_WHY_UNFIT,
+                                 .number = unfit,
+                                 .at = patience->slot ? patience->at : MPX_NEVER});
+    if (!draining && !unfit)
         add(self, (mpx_reason_t){.kind = self->sched->workers ? MPX_WHY_NO_TASK : MPX_WHY_NO_WORKER,
                                  .number = HASH_COUNT(self->sched->workers),
                                  .at = patience->slot ? patience->at : MPX_NEVER});

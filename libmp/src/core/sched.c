@@ -67,6 +67,7 @@ void mpx_sched_counts(const mpx_sched_t *self, mpx_sched_counts_t *out)
     *out = (mpx_sched_counts_t){
         .queued = self->queued + self->delayed,
         .given = self->given,
+        .delays_changed = self->delays_changed,
         .workers = HASH_COUNT(self->workers),
         .slots = (uint32_t)self->slots,
         .jobs = HASH_COUNT(self->jobs),

@@ -255,8 +255,9 @@ int64_t mpx_sched_deadline(const mpx_sched_t *self);
 bool mpx_sched_effect(mpx_sched_t *self, mpx_effect_t *out);
 
 typedef struct mpx_sched_counts {
-    uint64_t queued; /* calls in spans, delayed ones too */
-    uint64_t given;  /* calls in chunks, orphans apart */
+    uint64_t queued;         /* calls in spans, delayed ones too */
+    uint64_t given;          /* calls in chunks, orphans apart */
+    uint64_t delays_changed; /* another number whenever the delayed ones are others */
     uint32_t workers;
     uint32_t slots;
     uint32_t jobs;

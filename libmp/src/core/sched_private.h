@@ -59,6 +59,7 @@ typedef struct span {
     uint64_t tag;
     int64_t since;    /* when the oldest of them was put */
     uint32_t losses;  /* of its attempts, those that were lost or drained */
+    mp_rc_t cause;    /* why it is tried again; MP_OK: it isn't */
     int64_t deadline; /* then its calls end; MPX_NEVER: none */
     bool returned;    /* was given out before: stands in front, in the order of first */
     struct job *job;
@@ -290,6 +291,7 @@ struct mpx_sched {
     uint64_t last_turn;
     uint64_t queued;
     uint64_t delayed;
+    uint64_t delays_changed; /* so often */
     uint64_t given;
     uint64_t takers; /* workers that aren't draining */
     uint64_t slots;  /* of all workers */

@@ -138,6 +138,7 @@ static mp_rc_t put_off(mpx_sched_t *self, job_t *job, span_t *span, int64_t at)
     DL_APPEND(job->later, span);
     job->delayed += span->count;
     self->delayed += span->count;
+    self->delays_changed++;
     return MP_OK;
 }
 
@@ -148,6 +149,7 @@ static void leave_later(mpx_sched_t *self, span_t *span)
     DL_DELETE(job->later, span);
     job->delayed -= span->count;
     self->delayed -= span->count;
+    self->delays_changed++;
 }
 
 /* A span that nobody lists yet; MP_ENOMEM: it is freed. */
@@ -170,6 +172,7 @@ mp_rc_t mpx_spans_put_later(mpx_sched_t *self, job_t *job, uint64_t first, uint3
         grow(last, &put);
         job->delayed += count;
         self->delayed += count;
+        self->delays_changed++;
         return MP_OK;
     }
     span_t *span = span_make(self, &put);
@@ -185,6 +188,7 @@ mp_rc_t mpx_spans_return(mpx_sched_t *self, const chunk_t *chunk, uint32_t count
         .attempt = chunk->attempt + (rc != MP_OK),
         .crashes = chunk->crashes + mpx_retry_is_death(rc),
         .losses = chunk->losses + (rc != MP_OK && mpx_retry_is_free(rc, chunk->losses)),
+        .cause = rc,
         .deadline = chunk->deadline,
         .bytes = chunk->bytes / chunk->count * count,
         .call_bytes = chunk->bytes / chunk->count,
@@ -232,6 +236,7 @@ static mp_rc_t keep_later(mpx_sched_t *self, span_t *span, uint64_t first, uint3
         return rc;
     span->job->delayed -= count;
     self->delayed -= count;
+    self->delays_changed++;
     span->bytes -= part.bytes;
     span->count -= count;
     return MP_OK;

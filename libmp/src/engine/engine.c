@@ -152,13 +152,17 @@ static mp_rc_t knows_make(mpx_engine_t *self, worker_t *worker, job_t *job)
     return MP_OK;
 }
 
-/* Send the OPEN, once for each worker and job. */
-static mp_rc_t introduce(mpx_engine_t *self, worker_t *worker, job_t *job)
+bool mpx_engine_knows(const mpx_engine_t *self, const worker_t *worker, const job_t *job)
 {
     struct knows_key key = {.worker = worker->id, .job = job->id};
     knows_t *knows = NULL;
     HASH_FIND(hh, self->knows, &key, sizeof key, knows);
-    if (knows)
+    return knows != NULL;
+}
+
+mp_rc_t mpx_engine_introduce(mpx_engine_t *self, worker_t *worker, job_t *job)
+{
+    if (mpx_engine_knows(self, worker, job))
         return MP_OK;
     mp_rc_t rc = knows_make(self, worker, job);
     if (rc != MP_OK)
@@ -192,7 +196,7 @@ static mp_rc_t run(mpx_engine_t *self, const mpx_effect_t *effect)
 {
     job_t *job = mpx_engine_find_job(self, effect->job);
     worker_t *worker = mpx_engine_find_worker(self, effect->worker);
-    mp_rc_t rc = introduce(self, worker, job);
+    mp_rc_t rc = mpx_engine_introduce(self, worker, job);
     if (rc != MP_OK)
         return rc;
     mpx_inputs_t inputs = {0};

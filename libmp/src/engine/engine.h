@@ -181,6 +181,10 @@ typedef struct mpx_engine_view {
 } mpx_engine_view_t;
 mpx_engine_view_t mpx_engine_view(const mpx_engine_t *self, uint64_t job);
 
+/* Tell a worker by LATERs, for people who ask it, of the calls that wait for their time: where that
+ * is something else than what it was told last; anew: all of it. */
+mp_rc_t mpx_engine_tell_later(mpx_engine_t *self, int64_t now, uint64_t worker, bool anew);
+
 mp_rc_t mpx_engine_tick(mpx_engine_t *self, int64_t now);
 int64_t mpx_engine_deadline(const mpx_engine_t *self);
 void mpx_engine_counts(const mpx_engine_t *self, mpx_sched_counts_t *out);

@@ -4,6 +4,7 @@
 #define MPX_ENGINE_PRIVATE_H
 
 #include "engine.h"
+#include "explain.h"
 #include "offers.h"
 
 #include <string.h>
@@ -52,6 +53,7 @@ typedef struct job {
     mpx_tally_t *tally;  /* of its task; NULL: not counted */
     void *watched;       /* what the watcher calls it */
     knows_t *knows;
+    mpx_later_view_t told; /* by mpx_engine_tell_later */
     bool unlisted;
     UT_hash_handle hh;
 } job_t;
@@ -77,6 +79,9 @@ struct mpx_engine {
 /* NULL: there is none of that number. */
 worker_t *mpx_engine_find_worker(const mpx_engine_t *self, uint64_t id);
 job_t *mpx_engine_find_job(const mpx_engine_t *self, uint64_t id);
+bool mpx_engine_knows(const mpx_engine_t *self, const worker_t *worker, const job_t *job);
+/* Send the OPEN, once for each worker and job. */
+mp_rc_t mpx_engine_introduce(mpx_engine_t *self, worker_t *worker, job_t *job);
 void mpx_engine_forget_knows(mpx_engine_t *self, knows_t *knows, worker_t *worker, job_t *job);
 void mpx_engine_count(const mpx_engine_t *self, const job_t *job, uint64_t worker, mp_rc_t rc,
                       uint32_t n, int64_t busy_ns);

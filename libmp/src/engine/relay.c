@@ -35,7 +35,9 @@ typedef struct rjob {
     uint64_t engine_id;
     mpx_relay_t *relay;
     submit_t *submits;
-    uint64_t unsaid_bytes; /* of its calls' output, dropped since the last OUTPUT that was sent */
+    mpx_later_view_t later; /* as the peer has told */
+    bool begun;             /* something was submitted */
+    uint64_t unsaid_bytes;  /* of its calls' output, dropped since the last OUTPUT that was sent */
     bool unlisted;
     UT_hash_handle hh;
 } rjob_t;
@@ -417,6 +419,7 @@ static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t 
         return NULL;
     }
     DL_APPEND(job->submits, submit);
+    job->begun = true;
     self->submitted_bytes += submit->size;
     self->open_calls += submit->count - answered;
     return submit;
@@ -548,6 +551,22 @@ static mp_rc_t on_ack(mpx_relay_t *self, int64_t now, const mpx_header_t *header
     return MP_OK;
 }
 
+/* Of a job that was refused it doesn't matter. */
+static mp_rc_t on_later(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
+                        mp_bytes_t payload)
+{
+    (void)payload;
+    rjob_t *job = find_job(self, header->job);
+    if (job)
+        job->later = (mpx_later_view_t){.count = header->bytes,
+                                        .first = header->first,
+                                        .attempt = header->attempt,
+                                        .of = header->kind,
+                                        .code = (mp_rc_t)header->code,
+                                        .at = now + header->deadline_ms * MPX_MS};
+    return MP_OK;
+}
+
 mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
                           mp_bytes_t payload)
 {
@@ -555,6 +574,7 @@ mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *he
     static handler_t *const handlers[MPX_OP_END] = {
         [MPX_OP_OPEN] = on_open,   [MPX_OP_SUBMIT] = on_submit, [MPX_OP_CANCEL] = on_cancel,
         [MPX_OP_CLOSE] = on_close, [MPX_OP_ACK] = on_ack,       [MPX_OP_RECALL] = on_recall,
+        [MPX_OP_LATER] = on_later,
     };
     handler_t *handler = handlers[header->op];
     if (!handler)
@@ -618,11 +638,21 @@ uint64_t mpx_relay_open_calls(const mpx_relay_t *self)
     return self->open_calls;
 }
 
+uint32_t mpx_relay_waiting_jobs(const mpx_relay_t *self)
+{
+    uint32_t jobs = 0;
+    for (const rjob_t *job = self->jobs; job; job = job->hh.next)
+        jobs += job->later.count > 0 && !job->begun;
+    return jobs;
+}
+
 void mpx_relay_each_job(const mpx_relay_t *self,
-                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg)
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job,
+                                      const mpx_later_view_t *later),
+                        void *arg)
 {
     for (const rjob_t *job = self->jobs; job; job = job->hh.next)
-        visit(arg, job->id, job->engine_id);
+        visit(arg, job->id, job->engine_id, &job->later);
 }
 
 mpx_relay_load_t mpx_relay_load(const mpx_relay_t *self)

@@ -11,6 +11,7 @@
 #define MPX_RELAY_H
 
 #include "engine.h"
+#include "explain.h"
 
 typedef struct mpx_relay mpx_relay_t;
 
@@ -35,8 +36,8 @@ mp_rc_t mpx_relay_new(mpx_engine_t *engine, const mpx_relay_options_t *options, 
 /* Cancels the peer's jobs without telling it. NULL-safe, idempotent. */
 void mpx_relay_destroy(mpx_relay_t **self, int64_t now);
 
-/* OPEN, SUBMIT, RECALL, CANCEL, CLOSE or ACK from the peer. Mistakes about one job are answered
- * with an ERROR for it. MP_OK; MP_EPROTO or MP_ELIMIT with mp_errmsg(): the connection
+/* OPEN, SUBMIT, LATER, RECALL, CANCEL, CLOSE or ACK from the peer. Mistakes about one job are
+ * answered with an ERROR for it. MP_OK; MP_EPROTO or MP_ELIMIT with mp_errmsg(): the connection
  * must end; MP_ENOMEM. */
 mp_rc_t mpx_relay_message(mpx_relay_t *self, int64_t now, const mpx_header_t *header,
                           mp_bytes_t payload);
@@ -67,9 +68,14 @@ mp_rc_t mpx_relay_fail(mpx_relay_t *self, int64_t now, mp_rc_t rc, const char *m
 void mpx_relay_drain(mpx_relay_t *self);
 /* Jobs opened and not yet closed. */
 uint32_t mpx_relay_open_jobs(const mpx_relay_t *self);
-/* Each open job: the peer's number for it, and the engine's. */
+/* Of these, those of which nothing was submitted yet: what there is waits for its time. */
+uint32_t mpx_relay_waiting_jobs(const mpx_relay_t *self);
+/* Each open job: the peer's number for it, the engine's, and its calls that the peer has yet to
+ * submit when their time comes. */
 void mpx_relay_each_job(const mpx_relay_t *self,
-                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job), void *arg);
+                        void (*visit)(void *arg, uint64_t job, uint64_t engine_job,
+                                      const mpx_later_view_t *later),
+                        void *arg);
 typedef struct mpx_relay_load {
     uint64_t submitted_bytes; /* not answered yet */
     uint64_t unacked_bytes;

@@ -353,12 +353,14 @@ static bool look(mpx_line_t *self)
     return there;
 }
 
-/* Whether another attempt may help, and a moment before it. */
-static bool may_retry(mp_rc_t rc, int64_t deadline)
+/* Whether another attempt may help, and a moment before it. A broker that shuts down may have a
+ * successor, for whom those wait who were let in before. */
+static bool may_retry(const mpx_line_t *self, mp_rc_t rc, int64_t deadline)
 {
     int64_t now = mpx_now();
+    bool was_let_in = atomic_load(&self->lease_ms) != 0;
     bool hopeful = rc == MP_ECONNECT || rc == MP_EOF || rc == MP_ECLOSED || rc == MP_ELEASE ||
-                   rc == MP_EDRAINING;
+                   (rc == MP_EDRAINING && was_let_in);
     if (!hopeful || now >= deadline)
         return false;
     struct timespec pause = {.tv_nsec = RETRY_MS * MPX_MS};
@@ -409,7 +411,7 @@ static mp_rc_t enter_admitted(mpx_line_t *self, int64_t deadline, int64_t give_u
         else
             code = mpx_fault(rc, "%s: no answer", self->options.endpoint);
         leave(self);
-        if (!may_retry(rc, mpx_earlier(deadline, give_up)))
+        if (!may_retry(self, rc, mpx_earlier(deadline, give_up)))
             return code;
         last = rc;
     }

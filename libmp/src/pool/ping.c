@@ -46,6 +46,9 @@ static mp_rc_t ping_message(void *arg, mpx_session_t *session, const mpx_header_
         .clients = status.clients,
         .calls_queued = status.calls_queued,
         .calls_running = status.calls_running,
+        .draining = status.draining,
+        .open_jobs = status.open_jobs,
+        .drain_ms = status.drain_ms,
         .round_trip_us = (uint64_t)(mpx_now() - self->sent_at) / 1000,
     };
     snprintf(self->info.version, sizeof self->info.version, "%s", status.software);

@@ -25,7 +25,11 @@ typedef struct remote {
     mpx_question_t *questions; /* open ones */
     uint64_t last_nonce;
     mpx_errand_t *errands;
-    bool online; /* errands may send */
+    bool online;     /* errands may send */
+    bool drains;     /* the broker said so: it gets nothing new that isn't to be run now */
+    bool tells_anew; /* of delayed calls it knows nothing */
+    uint64_t told;   /* what they are a change of */
+    int64_t tell_at; /* then it may be told of the next */
     mpx_shipment_t *shipments;
     mpx_turnover_t turnover; /* of its executors, as far as this pool has been there */
     mpx_turnover_t heard;    /* of that broker's, since it was started: */
@@ -34,6 +38,9 @@ typedef struct remote {
 
 /* The way to a worker and back by two hops, and the broker's own queue between. */
 enum { HORIZON_MS = 10, CONNECT_MS = 10000 };
+
+/* It is told of delayed calls not more often than that. */
+enum { TELL_MS = 200 };
 
 /* A broker that keeps results until they are acknowledged shouldn't have many small ones. */
 enum { UNACKED_MAX = 256 };
@@ -210,6 +217,8 @@ static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
         .credit_bytes = welcome->submit_bytes,
     };
     self->worker = ++self->last_worker;
+    self->drains = false;
+    self->tells_anew = true;
     self->result_bytes = welcome->result_bytes;
     self->unacked_bytes = 0;
     self->unacked = 0;
@@ -223,6 +232,8 @@ static mp_rc_t on_up(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
 /* It goes on, perhaps with fewer executors, or another broker. */
 static mp_rc_t on_back(remote_t *self, int64_t now, const mpx_welcome_t *welcome)
 {
+    self->drains = false;
+    self->tells_anew = true;
     self->result_bytes = welcome->result_bytes;
     self->unacked_bytes = 0;
     self->unacked = 0;
@@ -307,7 +318,8 @@ static mp_rc_t on_message(remote_t *self, int64_t now, const mpx_session_event_t
     case MPX_OP_PONG:
         return on_status(self, now, event->payload);
     case MPX_OP_DRAIN:
-        return MP_OK; /* what is open will be finished; new jobs are told by an ERROR */
+        self->drains = true; /* what is open will be finished; new jobs are told by an ERROR */
+        return MP_OK;
     case MPX_OP_RESULT:
     case MPX_OP_PROGRESS:
     case MPX_OP_OUTPUT:
@@ -367,6 +379,28 @@ static mp_rc_t on_event(remote_t *self, int64_t now, const mpx_session_event_t *
                             mpx_session_problem(self->session));
 }
 
+/* What waits here for its time the broker's people would look for in vain. MPX_NEVER: it knows. */
+static int64_t tell_deadline(const remote_t *self)
+{
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->base.engine, &counts);
+    bool wants = self->tells_anew || counts.delays_changed != self->told;
+    return wants && self->worker && !self->drains ? self->tell_at : MPX_NEVER;
+}
+
+static mp_rc_t tell_later(remote_t *self, int64_t now)
+{
+    mpx_sched_counts_t counts;
+    mpx_engine_counts(self->base.engine, &counts);
+    bool anew = self->tells_anew;
+    self->tells_anew = false;
+    self->told = counts.delays_changed;
+    if (self->told == 0)
+        return MP_OK; /* there never were any */
+    self->tell_at = now + TELL_MS * MPX_MS;
+    return mpx_engine_tell_later(self->base.engine, now, self->worker, anew);
+}
+
 static mp_rc_t turn(mpx_backend_t *base, int64_t now)
 {
     remote_t *self = (remote_t *)base;
@@ -380,6 +414,8 @@ static mp_rc_t turn(mpx_backend_t *base, int64_t now)
         rc = mpx_backend_fail(base, now, MP_EPROTO, MP_EPROTO, mp_errmsg());
     if (rc == MP_OK && mpx_engine_deadline(base->engine) <= now)
         rc = mpx_engine_tick(base->engine, now);
+    if (rc == MP_OK && tell_deadline(self) <= now)
+        rc = tell_later(self, now);
     return rc;
 }
 
@@ -395,8 +431,9 @@ static int fd(const mpx_backend_t *base)
 
 static int64_t deadline(const mpx_backend_t *base)
 {
-    return mpx_earlier(mpx_engine_deadline(base->engine),
-                       mpx_session_deadline(((const remote_t *)base)->session));
+    const remote_t *self = (const remote_t *)base;
+    int64_t until = mpx_earlier(mpx_engine_deadline(base->engine), tell_deadline(self));
+    return mpx_earlier(until, mpx_session_deadline(self->session));
 }
 
 static void destroy(mpx_backend_t *base)

@@ -364,7 +364,9 @@ static mp_rc_t on_refusal(mpx_session_t *self, int64_t now, const mpx_header_t *
     explain(self, problem.message);
     free(arena);
     mp_rc_t code = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
-    if (is_final(code) || (self->state == GREETING && code == MP_EPROTO))
+    bool is_new = self->state == GREETING && !self->is_worker && !self->was_ready;
+    if (is_final(code) || (self->state == GREETING && code == MP_EPROTO) ||
+        (is_new && code == MP_EDRAINING))
         give_up(self, code);
     else if (self->state == GREETING)
         retry_later(self, now);

@@ -16,7 +16,8 @@
  * Reconnects back off from 50 ms to 2 s with jitter. When give_up_ms pass without
  * `ready`, or the broker refuses for good (MP_EVERSION, MP_EPERM, MP_EAUTH), the session fails and
  * says so; a client's caller then ends its calls. A worker that was `ready` before isn't turned
- * away by MP_EAUTH: its key may come back.
+ * away by MP_EAUTH: its key may come back. MP_EDRAINING turns a client away that never was `ready`;
+ * others wait for the next broker.
  *
  * One thread at a time. No function blocks.
  */

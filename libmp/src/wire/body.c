@@ -186,6 +186,7 @@ static void hello_fill(const mpx_hello_t *self, Mp__Hello *message, Mp__Task *ta
     message->had = self->had;
     message->have = text(self->have);
     message->returns = self->returns;
+    message->looks = self->looks;
     message->module_bytes = self->module_bytes;
 }
 
@@ -247,6 +248,7 @@ static void hello_copy(const Mp__Hello *message, arena_t *arena, mpx_hello_t *ou
         .had = message->had,
         .have = arena_string(arena, message->have),
         .returns = message->returns,
+        .looks = message->looks,
         .module_bytes = message->module_bytes,
     };
 }

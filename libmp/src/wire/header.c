@@ -66,6 +66,7 @@ static const char *const names[MPX_OP_END] = {
     [MPX_OP_JOB_SAID] = "JOB_SAID",
     [MPX_OP_STAT] = "STAT",
     [MPX_OP_FACTS] = "FACTS",
+    [MPX_OP_LATER] = "LATER",
     [MPX_OP_DISMISS] = "DISMISS",
     [MPX_OP_DISMISSED] = "DISMISSED",
     [MPX_OP_OUTPUT] = "OUTPUT",

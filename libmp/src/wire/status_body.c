@@ -8,7 +8,10 @@
 #define GET(field) out->field = message->field;
 
 #define STATUS_NUMBERS(X)                                                                          \
-    X(uptime_ms) X(workers) X(executors) X(clients) X(calls_queued) X(calls_running)
+    X(uptime_ms)                                                                                   \
+    X(workers)                                                                                     \
+    X(executors)                                                                                   \
+    X(clients) X(calls_queued) X(calls_running) X(draining) X(open_jobs) X(drain_ms)
 
 #define SET_TURNOVER(field) message.executors_##field = self->turnover.field;
 #define GET_TURNOVER(field) out->turnover.field = message->executors_##field;

@@ -86,6 +86,7 @@ typedef enum mpx_op {
     MPX_OP_JOB_SAID,
     MPX_OP_STAT = 80,
     MPX_OP_FACTS,
+    MPX_OP_LATER,
     MPX_OP_DISMISS = 90,
     MPX_OP_DISMISSED,
     MPX_OP_OUTPUT,
@@ -225,6 +226,7 @@ typedef struct mpx_hello {
     uint64_t had;
     const char *have; /* of a worker, see traits.h */
     bool returns;
+    bool looks;            /* of a client: it only asks */
     uint64_t module_bytes; /* of a worker: the largest module that it takes; 0: none */
 } mpx_hello_t;
 mp_rc_t mpx_hello_pack(const mpx_hello_t *self, mpx_buf_t *out);
@@ -311,6 +313,9 @@ typedef struct mpx_status {
     uint64_t calls_queued;
     uint64_t calls_running;
     mpx_turnover_t turnover; /* of all executors; from a worker, of its own */
+    bool draining;           /* a broker; the rest is what it waits for, and how long at most */
+    uint64_t open_jobs;
+    uint64_t drain_ms;
 } mpx_status_t;
 mp_rc_t mpx_status_pack(const mpx_status_t *self, mpx_buf_t *out);
 mp_rc_t mpx_status_unpack(mp_bytes_t body, mpx_status_t *out, void **arena);
