@@ -33,7 +33,10 @@ static const option_spec_t specs[] = {
      OPTION_TEXT(keygen_t, server)},
     {"allow", 'a', "FILE", "list the key of this .pub in DIR, and make none",
      OPTION_TEXT(keygen_t, allow)},
-    {"force", 'f', NULL, "replace what is there", OPTION_SWITCH(keygen_t, force)},
+    {"force", 'f', NULL,
+     "replace what is there, with --name also other keys of\n"
+     "                             that name in the list",
+     OPTION_SWITCH(keygen_t, force)},
     {"help", 'h', NULL, "print this and exit", OPTION_SWITCH(keygen_t, help)},
 };
 
@@ -56,11 +59,17 @@ void keygen_help(void)
     printf("\nExit status: 0 done; 1 not: a file is there, or can't be made; 2 wrong usage.\n");
 }
 
-static int complain(mp_rc_t rc)
+/* in_the_way: what to do about something that is there already */
+static int complain_of(mp_rc_t rc, const char *in_the_way)
 {
     fprintf(stderr, "mp keygen: %s%s\n", *mp_errmsg() ? mp_errmsg() : mp_strerror(rc),
-            rc == MP_EEXIST ? "; --force replaces it" : "");
+            rc == MP_EEXIST ? in_the_way : "");
     return rc == MP_EINVAL ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int complain(mp_rc_t rc)
+{
+    return complain_of(rc, "; --force replaces it");
 }
 
 static int wrong(const char *what)
@@ -106,6 +115,15 @@ static bool begin_list(const char *list)
     return written;
 }
 
+/* A name that is made anew has no other key: the old one may be in wrong hands. */
+static mp_rc_t enlist(const keygen_t *self, const char *list, const char *open_path,
+                      const char *roles, int *replaced)
+{
+    *replaced = 0;
+    return self->force ? mp_key_replace(list, open_path, roles, self->name, replaced)
+                       : mp_key_allow(list, open_path, roles, self->name, 0);
+}
+
 static int make_client(const keygen_t *self, const char *dir, const char *list, const char *server)
 {
     char path[PATH_MAX], open_path[PATH_MAX];
@@ -116,7 +134,8 @@ static int make_client(const keygen_t *self, const char *dir, const char *list, 
     mp_rc_t rc = mp_key_make(path, &options);
     if (rc != MP_OK)
         return complain(rc);
-    rc = mp_key_allow(list, open_path, roles, self->name, 0);
+    int replaced;
+    rc = enlist(self, list, open_path, roles, &replaced);
     if (rc != MP_OK) {
         int status = complain(rc);
         (void)unlink(path);
@@ -124,6 +143,9 @@ static int make_client(const keygen_t *self, const char *dir, const char *list, 
         return status;
     }
     printf("made %s, which may %s\n", path, roles);
+    if (replaced)
+        printf("listed in place of %d key%s of that name; until SIGHUP the broker lets %s in\n",
+               replaced, replaced == 1 ? "" : "s", replaced == 1 ? "it" : "them");
     return 0;
 }
 
@@ -141,7 +163,8 @@ static int at_broker(const keygen_t *self, const char *dir)
     if (!there || !self->name) {
         mp_rc_t rc = mp_key_make(key, &(mp_key_options_t){.force = self->force});
         if (rc != MP_OK)
-            return complain(rc);
+            return complain_of(rc, "; --name adds a client's or worker's key to it. --force would "
+                                   "make another one, which all clients then need");
         printf("made %s and %s\n", key, open_key);
     }
     if (!begin_list(list))

@@ -48,14 +48,36 @@ timed() {
 
 [ -d "$folder" ] || die "$folder is no folder"
 
+# with_progress WORDS LOG COMMAND...: its output goes to LOG, and every ten seconds a line tells how
+# long it has been at it, with the last step that it names.
+with_progress() {
+    local words=$1 log=$2 begin=$SECONDS said=$SECONDS child status=0
+    shift 2
+    "$@" >"$log" 2>&1 &
+    child=$!
+    pids+=("$child")
+    while kill -0 "$child" 2>/dev/null; do
+        sleep 0.2
+        if [ $((SECONDS - said)) -ge 10 ]; then
+            said=$SECONDS
+            printf '   %s: %d s, %s\n' "$words" $((SECONDS - begin)) \
+                "$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-70)"
+        fi
+    done
+    wait "$child" || status=$?
+    unset 'pids[-1]'
+    return $status
+}
+
 step "Packages"
-"$top/deploy/install-packages.sh" build
+with_progress "installing" "$work/packages.log" "$top/deploy/install-packages.sh" build ||
+    die "$(tail -n 40 "$work/packages.log")"
 echo "   all there"
 
-step "Build into $build"
+step "Build into $build: some minutes, at first"
 cmake -S "$top" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$work/cmake.log" 2>&1 ||
     die "$(cat "$work/cmake.log")"
-cmake --build "$build" >"$work/build.log" 2>&1 || die "$(tail -n 40 "$work/build.log")"
+with_progress "building" "$work/build.log" cmake --build "$build" || die "$(tail -n 40 "$work/build.log")"
 mp=$build/cli/mp
 module=$build/docs/examples/filesum.so
 echo "   $("$mp" --version)"

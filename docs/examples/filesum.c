@@ -1,7 +1,10 @@
 /* filesum: what quickstart runs on every file below /usr/include.
  *
- * A task over bytes: a path in; "SHA256  SIZE  LINES  PATH" out. Build it as a shared
- * object, and load it with `mp map --load` and `mp-worker --load`. */
+ * A task over bytes: a path in; "SHA256  SIZE  LINES  PATH" out. Built as a shared object,
+ *
+ *     cc -shared -fPIC -o filesum.so filesum.c $(pkg-config --cflags --libs libmp) -lcrypto
+ *
+ * it is loaded by `mp map --load ./filesum.so` and `mp-worker --load ./filesum.so`. */
 #include <errno.h>
 #include <mp/task.h>
 #include <openssl/evp.h>

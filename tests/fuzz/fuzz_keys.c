@@ -42,7 +42,7 @@ static void take_list(mp_bytes_t text)
                            .roles = MPX_MAY_SUBMIT | MPX_MAY_READ};
     if (mpx_allow_parse(text, "it", &allow) != MP_OK)
         return;
-    require(mpx_allow_edit(text, &entry, &more) == MP_OK);
+    require(mpx_allow_edit(text, &entry, false, &more) == MP_OK);
     require(mpx_allow_parse(mpx_buf_bytes(&more), "it with one more", &edited) == MP_OK);
     const mpx_allowed_t *found = mpx_allow_find(edited, entry.key);
     require(found && found->roles == entry.roles && strcmp(found->name, entry.name) == 0);

@@ -18,6 +18,29 @@ mentions() {
         }
     done
 }
+# A word that is a macro, such as In, ends a line of the SYNOPSIS in its midst; what Dq encloses ends
+# with the line, so that several of them on one nest.
+for page in docs/man/*.[1-8]; do
+    rendered=$(mandoc -Tutf8 -Owidth=1000 "$page" | sed 's/.\x08//g')
+    sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' <<<"$rendered" | grep -E '\); *[^ ]|^ *<' && {
+        echo "$page: something stands behind the end of a function; is a parameter called as a macro?"
+        failed=1
+    }
+    grep -n '””' <<<"$rendered" && {
+        echo "$page: quotes in quotes; So and Sc around each"
+        failed=1
+    }
+done
+
+# environment PROGRAM PAGE: the variables that its --help has.
+environment() {
+    local variables
+    mapfile -t variables < <("$1" --help | grep -o '\$MP_[A-Z_]*' | tr -d '$')
+    [ ${#variables[@]} -gt 8 ] || failed=1
+    mentions "$2" "${variables[@]}"
+}
+environment "$MP_BUILD/broker/mp-broker" mp-broker.8
+environment "$MP_BUILD/worker/mp-worker" mp-worker.8
 mapfile -t options < <("$MP_BUILD/broker/mp-broker" --help | sed -nE 's/^  (--[a-z-]+).*/\1/p')
 mentions mp-broker.8 "${options[@]}"
 [ ${#options[@]} -gt 8 ] || failed=1

@@ -32,6 +32,14 @@ done
 for page in "$MP_SOURCE"/docs/man/*.[1-8]; do
     [ -f "$prefix/share/man/man${page##*.}/$(basename "$page")" ] || fail "no man page $page"
 done
+mentioned=$(grep -rhoE '^\.Nm (mp_|MP_)[a-zA-Z_]+( ,)?$' "$MP_SOURCE"/docs/man/*.3 | cut -d ' ' -f 2 | sort -u)
+[ "$(wc -w <<<"$mentioned")" -gt 200 ] || fail "only these have a page: $mentioned"
+for name in $mentioned; do
+    page=$prefix/share/man/man3/$name.3
+    [ -f "$page" ] || fail "man $name finds nothing"
+    [ "$(head -c 4 "$page")" != ".so " ] || grep -q "^\.Nm $name\b" "$prefix/share/man/$(cut -c 5- "$page")" ||
+        fail "man $name finds another page: $(cat "$page")"
+done
 for program in mp mp-broker mp-worker; do
     "$prefix/bin/$program" --version | grep -q "^$program (libmp) $MP_VERSION\$" ||
         fail "$program --version"

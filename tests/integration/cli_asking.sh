@@ -34,6 +34,13 @@ for url in tcp://127.0.0.1:1 "tcp://127.0.0.1:$(cat mute.out)"; do
 done
 [ $((SECONDS - begun)) -lt 70 ] || fail "16 commands of 300 ms took $((SECONDS - begun)) s"
 
+# -- a name of no host: at once, whatever the time. A label has at most 63 letters, so nobody is asked.
+nowhere=tcp://$(printf 'x%.0s' {1..64}).invalid:5555
+for command in ping stat why 'drain w'; do
+    asks 1 "$command" --broker "$nowhere" --timeout-ms 600000
+    says err ": $nowhere: no address is found for its host's name"
+done
+
 # -- wrong words
 for command in ping stat why 'drain w' lock 'job list' 'dead list'; do
     asks 2 "$command" --nonsense

@@ -32,6 +32,14 @@ says err "bad: there is no setting 'max-pears'"
 printf 'max-peers = many\n' >bad
 status 78 "$MP_BROKER_BIN" --config bad
 says err 'many'
+for indented in '  max-peers = 10' '    max-peers = 10'; do
+    printf '%s\n' "$indented" >bad
+    status 78 "$MP_BROKER_BIN" --config bad --check-config
+    says err 'bad: .*line 1: it is indented'
+done
+printf '\nmax-peers: 10\n' >bad
+status 78 "$MP_BROKER_BIN" --config bad --check-config
+says err 'bad: .*line 2: invalid'
 status 78 env MP_MAX_PEERS=0 "$MP_BROKER_BIN" --check-config
 says err 'MP_MAX_PEERS'
 status 64 "$MP_BROKER_BIN" --max-message 3x
@@ -42,9 +50,10 @@ status 78 "$MP_BROKER_BIN" --listen 'tcp://*:5555'
 says err 'keys'
 status 78 "$MP_BROKER_BIN" --listen tcp://0.0.0.0:0 --check-config
 status 78 "$MP_BROKER_BIN" --listen nonsense
-background both "$MP_BROKER_BIN" --config conf --listen 'tcp://127.0.0.1:*' --listen "ipc://$work/c"
+background both "$MP_BROKER_BIN" --config conf --listen 'tcp://localhost:*' --listen "ipc://$work/c"
 broker=$pid
 wait_for grep -q "^ready ipc://$work/c" both.out
+says both.out '^ready tcp://127.0.0.1:'
 [ "$(grep -c '^ready ' both.out)" = 2 ] || fail "$(cat both.out)"
 [ "$(stat -c %a "$work/c")" = 600 ] || fail "the socket is not private"
 ok "$MP" ping --broker "ipc://$work/c" >/dev/null

@@ -26,6 +26,7 @@ cp keys/server.key before
 status 1 "$MP" keygen keys
 says err 'force'
 same before keys/server.key
+says err 'all clients'
 ok "$MP" keygen --name ann keys
 ok "$MP" keygen --name wen --role work keys
 ok "$MP" keygen --name sub --role submit keys
@@ -39,6 +40,13 @@ same keys/ann.key ann.key
 status 2 "$MP" keygen --name 'a b' keys
 status 2 "$MP" keygen --name server keys
 status 2 "$MP" keygen --name x --role root keys
+ok "$MP" keygen --name lea --role submit keys
+ok "$MP" keygen --server keys/server.pub --name lea lea2.key
+ok "$MP" keygen --allow lea2.pub --role submit keys
+status 0 "$MP" keygen --name lea --role submit,read --force keys
+says out 'in place of 2 keys of that name'
+[ "$(count '^lea ' keys/clients)" = 1 ] || fail "an old key of lea's is still listed"
+says keys/clients '^lea .* submit,read$'
 [ ! -e keys/x.key ] || fail "a key without a line in the list"
 status 2 "$MP" keygen
 status 2 "$MP" keygen --server keys/server.pub --allow ann.pub keys
@@ -69,6 +77,8 @@ echo "zed nokey submit" >>keys/clients
 status 78 "$MP_BROKER_BIN" --check-config --keys keys
 says err 'clients, line'
 cp clients.good keys/clients
+status 71 "$MP_BROKER_BIN" --listen tcp://localhost.example:0 --keys keys
+says err 'tcp://localhost.example:0: this host has no such address or interface'
 ok "$MP_BROKER_BIN" --check-config --listen 'tcp://*:*' --keys keys >out
 
 mkdir run
@@ -81,6 +91,8 @@ url=$(sed -n 's/^ready \(tcp.*\)/\1/p' broker.out)
 ok as ann "$MP" ping --broker "$url"
 ok "$MP" ping --broker "$url" --key-file ann.key
 ok as adi "$MP" ping --broker "$url"
+status 2 "$MP" ping --broker "$url" --key-file keys/ann.pub
+says err 'keys/ann.pub: .*the part that is given to others'
 begin=$SECONDS
 status 1 as eve "$MP" ping --broker "$url" --timeout-ms 20000
 says err "doesn't know the key of 'eve'"
@@ -110,6 +122,7 @@ status 69 as ann "$MP_WORKER_BIN" --broker "$url" --load "$MP_FILESUM" --procs 1
 says err "the key 'ann' lacks the role work"
 status 69 as eve "$MP_WORKER_BIN" --broker "$url" --load "$MP_FILESUM" --procs 1
 says err "doesn't know the key"
+! grep -q 'goes on trying' err || fail "it doesn't go on trying: $(cat err)"
 start_worker one --procs 1 --load "$MP_FILESUM" --key-file wen.key
 says broker.err 'worker_joined worker=wen@'
 printf '%s\n' /usr/include/linux/i*.h >lines
@@ -211,13 +224,28 @@ reload
 exits "$watch" 1
 says watch.err 'MP_EPERM.*list any more\|MP_EAUTH'
 says broker.err "peer_dismissed.*wen.*the key 'wen' isn't in the broker's list any more"
-wait_for grep -q "doesn't know the key\|list any more" one.err
+wait_for grep -q "lost the broker: .*the key 'wen' isn't in the broker's list any more" one.err
+refused=$(count key_refused broker.err)
+tries_again() { [ "$(count key_refused broker.err)" -gt "$refused" ]; }
+wait_for tries_again
+alive "$worker" || fail "a worker ended for a slip in the list: $(cat one.err)"
 cp clients.good keys/clients
 reload
 ok as ann "$MP" ping --broker "$url"
+connections() { [ "$(count 'worker_joined worker=wen@' broker.err)" = "$1" ]; }
+wait_for connections 2
+sed -i '/^wen/s/work$/read/' keys/clients
+reload
+wait_for grep -q "the key 'wen' lacks the role work" one.err
+cp clients.good keys/clients
+reload
+wait_for connections 3
+ok as sub "$MP" map --broker "$url" --task filesum <lines >sums
+same sums wanted
 
 # A certificate is exchanged for another one while its worker runs; a name may have two keys.
-alive "$worker" && kill "$worker"
+kill "$worker"
+exits "$worker" 0
 ok "$MP" keygen --force --server keys/server.pub --name wen wen.key
 ok "$MP" keygen --allow wen.pub --role work keys
 [ "$(count -e '^wen ' keys/clients <keys/clients)" = 2 ] || fail "two keys of one name"

@@ -56,7 +56,14 @@ status 1 env MP_BROKER="$url" "$MP_SQUARE"
 says err "offers a task 'square'"
 background self "$MP_SQUARE" --mp-worker "$url" --mp-procs 2
 wait_for bash -c "'$MP' ping --broker '$url' | grep -q '4 workers'"
+says self.out "^ready $url\$"
+says self.err "square: connected to $url"
 ok env MP_BROKER="$url" "$MP_SQUARE" >got
 same got wanted
+background nowhere "$MP_SQUARE" --mp-worker tcp://127.0.0.1:1 --mp-procs 1
+wait_for grep -q 'square: no broker yet, and it goes on trying: tcp://127.0.0.1:1: nobody' nowhere.err
+[ ! -s nowhere.out ] || fail "ready without a broker"
+kill "$pid"
+exits "$pid" 0
 status 64 "$MP_SQUARE" --mp-worker
 status 64 "$MP_SQUARE" --mp-worker "$url" --mp-procs x

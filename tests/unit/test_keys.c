@@ -177,7 +177,7 @@ START_TEST(a_list_is_read_and_edited)
     mpx_allowed_t entry = {.roles = MPX_MAY_ADMIN, .name = "bobby"};
     mpx_buf_t edited = {0};
     memcpy(entry.key, bob.curve.public_key, sizeof entry.key);
-    OK(mpx_allow_edit((mp_bytes_t){text, strlen(text)}, &entry, &edited));
+    OK(mpx_allow_edit((mp_bytes_t){text, strlen(text)}, &entry, false, &edited));
     OK(mpx_allow_parse(mpx_buf_bytes(&edited), "f", &list));
     ck_assert_uint_eq(mpx_allow_count(list), 2);
     ck_assert_str_eq(mpx_allow_find(list, bob.curve.public_key)->name, "bobby");
@@ -185,6 +185,41 @@ START_TEST(a_list_is_read_and_edited)
     ck_assert_ptr_nonnull(strstr((const char *)edited.data, "# who"));
     mpx_allow_free(&list);
     mpx_buf_free(&edited);
+}
+END_TEST
+
+START_TEST(a_key_comes_in_place_of_all_of_its_name)
+{
+    mpx_cert_t old = a_cert("ann"), older = a_cert("ann"), bob = a_cert("bob"), new = a_cert("ann");
+    char text[1024];
+    mpx_allow_t *list = NULL;
+    mpx_buf_t edited = {0};
+    snprintf(text, sizeof text, "ann %s submit\n# ann\nbob %s read\n\nann %s -\n",
+             old.curve.public_key, bob.curve.public_key, older.curve.public_key);
+    mpx_allowed_t entry = {.roles = MPX_MAY_ADMIN, .name = "ann"};
+    memcpy(entry.key, new.curve.public_key, sizeof entry.key);
+    OK(mpx_allow_edit((mp_bytes_t){text, strlen(text)}, &entry, true, &edited));
+    OK(mpx_allow_parse(mpx_buf_bytes(&edited), "f", &list));
+    ck_assert_uint_eq(mpx_allow_count(list), 2);
+    ck_assert_uint_eq(mpx_allow_find(list, new.curve.public_key)->roles, MPX_MAY_ADMIN);
+    ck_assert_ptr_nonnull(mpx_allow_find(list, bob.curve.public_key));
+    ck_assert_ptr_nonnull(memmem(edited.data, edited.size, "# ann\n", 6));
+    mpx_allow_free(&list);
+    mpx_buf_free(&edited);
+}
+END_TEST
+
+/* Not that others can read it: that is what it is for. */
+START_TEST(a_public_part_is_no_secret)
+{
+    mpx_cert_t cert = a_cert("ann"), loaded;
+    explicit_bzero(cert.curve.secret_key, sizeof cert.curve.secret_key);
+    mpx_buf_t text = {0};
+    OK(mpx_cert_print(&cert, &text));
+    OK(mpx_keyfile_write(path, MPX_KEYFILE_PUBLIC, mpx_buf_bytes(&text), false));
+    IS(mpx_cert_load(path, &loaded), MP_EINVAL);
+    says("the part that is given to others");
+    mpx_buf_free(&text);
 }
 END_TEST
 
@@ -349,6 +384,8 @@ int main(void)
                                   a_broken_certificate_is_refused_with_its_line,
                                   roles_are_what_they_are,
                                   a_list_is_read_and_edited,
+                                  a_key_comes_in_place_of_all_of_its_name,
+                                  a_public_part_is_no_secret,
                                   a_broken_list_is_refused_with_its_line,
                                   hostile_bytes_get_an_answer,
                                   a_secret_that_others_can_read_is_refused,

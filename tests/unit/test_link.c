@@ -270,6 +270,37 @@ START_TEST(nobody_there)
 }
 END_TEST
 
+/* A label has at most 63 letters, so that no server is asked for this one. */
+START_TEST(a_host_without_an_address_is_told_of_at_once)
+{
+    static const char nowhere[] =
+        "tcp://"
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.invalid:5555";
+    mpx_link_t *dial = dial_to(nowhere);
+    mpx_link_event_t event = wait_event(dial);
+    ck_assert_int_eq(event.kind, MPX_LINK_DOWN);
+    ck_assert_int_eq(event.rc, MP_ECONNECT);
+    ck_assert_int_eq(event.trouble, MPX_TROUBLE_NO_HOST);
+    mpx_link_destroy(&dial, 0);
+    dial = dial_to("tcp://127.0.0.1:1");
+    event = wait_event(dial);
+    ck_assert_int_eq(event.kind, MPX_LINK_DOWN);
+    ck_assert_int_eq(event.trouble, MPX_TROUBLE_NONE);
+    mpx_link_destroy(&dial, 0);
+}
+END_TEST
+
+START_TEST(a_hub_listens_on_localhost_and_on_no_other_name)
+{
+    mpx_link_t *hub = hub_at("tcp://localhost:*");
+    ck_assert_int_eq(strncmp(mpx_link_endpoint(hub, 0), "tcp://127.0.0.1:", 16), 0);
+    mpx_link_destroy(&hub, 0);
+    ck_assert_int_eq(listen_at("tcp://localhost.example:*", &hub), MP_ESYSTEM);
+    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "localhost.example"));
+    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "numeric address"));
+}
+END_TEST
+
 START_TEST(killed_peers_are_told_of)
 {
     make_folder();
@@ -411,6 +442,8 @@ int main(void)
                                   frames_come_whole_and_in_order,
                                   large_payloads_go_in_pieces_and_come_whole,
                                   nobody_there,
+                                  a_host_without_an_address_is_told_of_at_once,
+                                  a_hub_listens_on_localhost_and_on_no_other_name,
                                   killed_peers_are_told_of,
                                   a_forked_child_does_not_hide_its_parent_s_death,
                                   links_of_the_parent_are_dead_weight_in_a_child_that_makes_its_own,

@@ -4,6 +4,7 @@
 #include "registry.h"
 #include "suite.h"
 
+#include <limits.h>
 #include <mp/pool.h>
 #include <mp/task.h>
 #include <stdio.h>
@@ -105,6 +106,18 @@ static void write_file(const char *directory, const char *name, const char *text
     fputs(text, file);
     fclose(file);
 }
+
+START_TEST(a_code_of_ours_is_called_by_its_name)
+{
+    char text[MPX_CALL_CODE_TEXT];
+    mpx_call_print_code(MP_ETOOLARGE, text);
+    ck_assert_str_eq(text, "the task returned -10 (MP_ETOOLARGE)");
+    mpx_call_print_code(7, text);
+    ck_assert_str_eq(text, "the task returned 7");
+    mpx_call_print_code(INT_MIN, text);
+    ck_assert_str_eq(text, "the task returned -2147483648");
+}
+END_TEST
 
 START_TEST(the_tightest_quota_of_a_group_and_its_ancestors_counts)
 {
@@ -231,6 +244,7 @@ int main(void)
         bad_tasks_and_taken_names_are_refused,
         modules_that_do_not_load_say_why,
         a_call_collects_output_and_message,
+        a_code_of_ours_is_called_by_its_name,
         the_tightest_quota_of_a_group_and_its_ancestors_counts,
         exec_hands_back_output_and_status,
         exec_says_the_end_of_its_errors,

@@ -27,7 +27,8 @@ typedef struct mp_broker_info {
 /* Ask a broker how it is.
  * out  may be NULL when only the answer counts.
  * MP_OK; MP_EINVAL bad endpoint; MP_ECONNECT nobody, or no broker of ours, answered
- * within timeout_ms (-1 waits for ever); MP_EVERSION; MP_EPROTO; MP_ENOMEM; MP_ESYSTEM. */
+ * within timeout_ms (-1 waits for ever), or at once: its host's name has no address; MP_EVERSION;
+ * MP_EPROTO; MP_ENOMEM; MP_ESYSTEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_broker_ping(const char *endpoint, int timeout_ms,
                                             mp_broker_info_t *out);
 

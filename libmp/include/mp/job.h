@@ -26,11 +26,14 @@ extern "C" {
 
 typedef struct mp_job mp_job_t;
 
-/* Open a job. Does not block.
+/* Open a job. Does not block, unless it is one that a broker keeps: that is waited for, 10 s at
+ * most, and when it fails no such job is at the broker; see kept.h.
  * task     what to run; only its name and records count, so it need not be in this
  *          process's registry. It must stay valid for the job's life.
  * options  NULL for the defaults; not kept.
- * MP_OK; MP_EINVAL; MP_EFORKED; MP_ENOMEM. */
+ * MP_OK; MP_EINVAL; MP_ECLOSED; MP_EFORKED; MP_ENOMEM. Of a kept one also MP_EEXIST its name or key
+ * is another job's, MP_ETIMEDOUT, MP_ELIMIT, MP_ENOSPACE, MP_EDRAINING, MP_EPERM,
+ * MP_EBROKERLOST. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_new(mp_pool_t *pool, const mp_task_t *task,
                                         const mp_call_options_t *options, mp_job_t **out);
 

@@ -29,13 +29,22 @@ typedef struct mp_key_options {
 MP_API MP_MUST_CHECK mp_rc_t mp_key_make(const char *path, const mp_key_options_t *options);
 
 /* List the key of a certificate, or of its public part, in a broker's list of those that it lets
- * in; a list that isn't there is made. The broker reads it when it starts, and on SIGHUP. roles  of
- * submit, work, read, write and admin, with commas between them; "-": none name   NULL: the
- * certificate's force  change roles and name of a key that is listed MP_OK; MP_EINVAL no such role,
- * a broken list or certificate; MP_EEXIST it is listed; MP_ENOTFOUND; MP_EPERM; MP_ENOSPACE;
- * MP_ESYSTEM; MP_ENOMEM. */
+ * in, beside what other keys there are of its name; a list that isn't there is made. The broker
+ * reads it when it starts, and on SIGHUP.
+ * roles  of submit, work, read, write and admin, with commas between them; "-": none
+ * name   NULL: the certificate's
+ * force  change roles and name of a key that is listed
+ * MP_OK; MP_EINVAL no such role, a broken list or certificate; MP_EEXIST it is listed;
+ * MP_ENOTFOUND; MP_EPERM; MP_ENOSPACE; MP_ESYSTEM; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_key_allow(const char *list, const char *certificate,
                                           const char *roles, const char *name, int force);
+
+/* The same in place of all keys that the list has by that name: after the next SIGHUP none of them
+ * is let in any more.
+ * replaced  how many others there were; NULL: not wanted
+ * As mp_key_allow, but for MP_EEXIST. */
+MP_API MP_MUST_CHECK mp_rc_t mp_key_replace(const char *list, const char *certificate,
+                                            const char *roles, const char *name, int *replaced);
 
 #ifdef __cplusplus
 }

@@ -134,8 +134,8 @@ typedef struct mp_call_options {
                             later its process group gets a SIGTERM, and after the same time
                             again it is killed. 0: 100 */
     int retries;         /* further attempts at a call that fails, crashes, runs out of time
-                            or is lost with its worker or broker; 0: none. Of losses and drains the
-                            first eight come on top: they are nobody's fault */
+                            or is lost with its worker or broker; 0: none, whatever happens. Else
+                            the first eight losses and drains come on top: they are nobody's fault */
     int retry_on;        /* MP_RETRY_FAILED | ...: of these only those; 0: all */
     int retry_delay_ms;  /* before the first retry; doubles with each further one, and is up to a
                             quarter longer, by chance; 0: none */
@@ -212,7 +212,9 @@ typedef struct mp_outcome {
  * out      the caller destroys it.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM out of processes or descriptors;
  * MP_ESTATE and MP_EUNPASSABLE from `method`; MP_EMODULE and MP_EEXIST from `load`; MP_EFAILED the
- * initializer; MP_ECONNECT, MP_EVERSION, MP_EPROTO, MP_EDRAINING from the broker. */
+ * initializer; with a broker MP_ECONNECT, MP_EVERSION, MP_EPROTO, MP_EDRAINING, MP_ELIMIT, MP_EAUTH
+ * it wants a key, or another one than this, MP_EPERM the key lacks the role submit or others can
+ * read its file, MP_ENOTFOUND there is no such file. */
 MP_API MP_MUST_CHECK mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out);
 
 /* End the workers (a local pool kills what still runs), cancel open jobs and free

@@ -93,13 +93,14 @@ typedef struct mp_worker_options {
  * with this process.
  * MP_OK drained, or told to end at once; MP_ECONNECT see give_up_ms; MP_EINVAL; MP_EFAILED the
  * initializer; MP_EMODULE, MP_EEXIST from `load`; MP_ENOTASK nothing to offer; MP_EVERSION,
- * MP_EPERM the broker refused for good; MP_ESYSTEM; MP_ENOMEM. */
+ * MP_EPERM, MP_EAUTH the broker refused it before it had ever let it in; MP_ESYSTEM; MP_ENOMEM. */
 MP_API MP_MUST_CHECK mp_rc_t mp_worker_run(const mp_worker_options_t *options);
 
 /* What MP_MAIN does: if the arguments say `--mp-worker ENDPOINT [--mp-procs N] [--mp-have LIST]`,
  * be that worker until SIGTERM or SIGINT (blocked and read from a descriptor for as
- * long); if this process was spawned by mp_process_start, run its target; then write
- * the exit status to *status and return 1. Otherwise return 0. */
+ * long), which says what happens on stderr and, when a broker has let it in for the first time,
+ * "ready ENDPOINT" on stdout; if this process was spawned by mp_process_start, run its target; then
+ * write the exit status to *status and return 1. Otherwise return 0. */
 MP_API int mp_main(int argc, char **argv, int *status);
 
 /* First statement of main: lets this same binary serve as its own worker, and be spawned.

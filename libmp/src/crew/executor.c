@@ -243,9 +243,9 @@ static void progress(void *arg, uint64_t done, uint64_t total, const char *text)
 static mp_rc_t pack_failure(executor_t *self, const work_t *work, int code, mp_bytes_t value,
                             mpx_buf_t *out)
 {
-    char fallback[64];
+    char fallback[MPX_CALL_CODE_TEXT];
     char said[MPX_WORDS_MAX + 1];
-    snprintf(fallback, sizeof fallback, "the task returned %d", code);
+    mpx_call_print_code(code, fallback);
     mpx_words_said(self->words, said);
     if (work->job->task == &mpx_exec_task) /* it isn't we whom the command speaks for */
         mpx_exec_said(value, said, sizeof said);

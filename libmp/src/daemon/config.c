@@ -22,7 +22,22 @@ static void capture_begin(capture_t *self)
         dup2(self->memory, STDOUT_FILENO);
 }
 
-/* out: "(LINE) REASON" of "DATE TIME E (zconfig): (LINE) REASON 'the line'", or "". */
+/* In words of ours, as "line 3: REASON", from "(3) REASON 'the line'". */
+static void reword(const char *said, char *out, size_t size)
+{
+    unsigned long line = *said == '(' ? strtoul(said + 1, NULL, 10) : 0;
+    const char *space = line ? strchr(said, ' ') : NULL;
+    const char *reason = space ? space + 1 : said;
+    int length = (int)strcspn(reason, "'\n");
+    if (strncmp(reason, "indent", strlen("indent")) == 0)
+        snprintf(out, size, "line %lu: it is indented", line);
+    else if (space)
+        snprintf(out, size, "line %lu: %.*s", line, length, reason);
+    else
+        snprintf(out, size, "%.*s", length, reason);
+}
+
+/* out: why it failed, of "DATE TIME E (zconfig): (LINE) REASON 'the line'", or "". */
 static void capture_end(const capture_t *self, char *out, size_t size)
 {
     char said[256];
@@ -34,8 +49,7 @@ static void capture_end(const capture_t *self, char *out, size_t size)
     ssize_t length = pread(self->memory, said, sizeof said - 1, 0);
     said[length > 0 ? length : 0] = '\0';
     const char *colon = strstr(said, "): ");
-    const char *reason = colon ? colon + 3 : "";
-    snprintf(out, size, "%.*s", (int)strcspn(reason, "'\n"), reason);
+    reword(colon ? colon + 3 : "", out, size);
     if (self->memory >= 0)
         close(self->memory);
 }

@@ -249,16 +249,20 @@ static mp_rc_t add_entry(mpx_buf_t *out, const mpx_allowed_t *entry)
     return mpx_buf_add(out, text, (size_t)size);
 }
 
-mp_rc_t mpx_allow_edit(mp_bytes_t text, const mpx_allowed_t *entry, mpx_buf_t *out)
+static bool is_in_place_of(const mpx_allowed_t *entry, bool alone, const line_t *line)
+{
+    return strcmp(line->words[1], entry->key) == 0 ||
+           (alone && strcmp(line->words[0], entry->name) == 0);
+}
+
+mp_rc_t mpx_allow_edit(mp_bytes_t text, const mpx_allowed_t *entry, bool alone, mpx_buf_t *out)
 {
     mp_bytes_t one;
     bool placed = false;
     mp_rc_t rc = MP_OK;
     while (rc == MP_OK && next_line(&text, &one)) {
         line_t line;
-        bool its =
-            read_line(one, &line) && line.count >= 2 && strcmp(line.words[1], entry->key) == 0;
-        if (its) {
+        if (read_line(one, &line) && line.count >= 2 && is_in_place_of(entry, alone, &line)) {
             rc = placed ? MP_OK : add_entry(out, entry);
             placed = true;
         } else {

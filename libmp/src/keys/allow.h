@@ -49,7 +49,8 @@ const mpx_allowed_t *mpx_allow_find(const mpx_allow_t *self, const char *key);
 size_t mpx_allow_count(const mpx_allow_t *self);
 
 /* The text with that key's line, appended to `out`; a line that it has is replaced.
+ * alone  so are those of other keys of that name
  * MP_OK; MP_ENOMEM. */
-mp_rc_t mpx_allow_edit(mp_bytes_t text, const mpx_allowed_t *entry, mpx_buf_t *out);
+mp_rc_t mpx_allow_edit(mp_bytes_t text, const mpx_allowed_t *entry, bool alone, mpx_buf_t *out);
 
 #endif

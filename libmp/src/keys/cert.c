@@ -136,15 +136,28 @@ static mp_rc_t load(const char *path, mpx_keyfile_kind_t kind, mpx_cert_t *out)
     return rc;
 }
 
+/* Then it may well be readable by others, and that isn't what is wrong. */
+static bool is_public_part(const char *path)
+{
+    mpx_cert_t cert;
+    bool is = load(path, MPX_KEYFILE_PUBLIC, &cert) == MP_OK && !*cert.curve.secret_key;
+    mpx_cert_wipe(&cert);
+    return is;
+}
+
 mp_rc_t mpx_cert_load(const char *path, mpx_cert_t *out)
 {
     mpx_cert_t cert;
+    if (is_public_part(path))
+        return mpx_fault(MP_EINVAL,
+                         "%s: it has no secret-key; this is the part that is given to others, and "
+                         "the certificate beside it ends in .key",
+                         path);
     mp_rc_t rc = load(path, MPX_KEYFILE_SECRET, &cert);
     if (rc != MP_OK)
         return rc;
-    if (!*cert.curve.secret_key)
-        return mpx_fault(
-            MP_EINVAL, "%s: it has no secret-key; this is the part that is given to others", path);
+    if (!*cert.curve.secret_key) /* it was another file a moment ago */
+        return mpx_fault(MP_EINVAL, "%s: it has no secret-key", path);
     *out = cert;
     mpx_cert_wipe(&cert);
     return MP_OK;

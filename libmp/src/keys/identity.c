@@ -43,6 +43,9 @@ void mpx_identity_explain(const mpx_identity_t *self, mpx_link_trouble_t trouble
     case MPX_TROUBLE_NONE:
         *out = 0;
         break;
+    case MPX_TROUBLE_NO_HOST:
+        snprintf(out, size, "no address is found for its host's name; is it written right?");
+        break;
     case MPX_TROUBLE_NO_KEY:
         snprintf(
             out, size,
@@ -68,11 +71,10 @@ void mpx_identity_explain(const mpx_identity_t *self, mpx_link_trouble_t trouble
                      "broker?",
                      self->file);
         else
-            snprintf(
-                out, size,
-                "something is there, but it doesn't answer as a broker of libmp; is it another "
-                "program, or has it keys, so that MP_KEY_FILE must name a certificate that mp "
-                "keygen has made for it?");
+            snprintf(out, size,
+                     "something is there, but it doesn't answer as a broker of libmp; does it "
+                     "hang, is it another program, or has it keys, so that MP_KEY_FILE must name a "
+                     "certificate that mp keygen has made for it?");
         break;
     }
 }

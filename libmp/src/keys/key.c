@@ -119,26 +119,63 @@ static mp_rc_t describe(const char *certificate, const char *roles, const char *
     return MP_OK;
 }
 
-mp_rc_t mp_key_allow(const char *path, const char *certificate, const char *roles, const char *name,
-                     int force)
+typedef enum listing {
+    BESIDE,  /* the other keys, of which it must be none */
+    AGAIN,   /* with other roles, or by another name, if it is listed */
+    IN_PLACE /* of all keys of its name */
+} listing_t;
+
+static mp_rc_t enter(const char *path, const mpx_allowed_t *entry, listing_t how, mpx_buf_t *text,
+                     mpx_allow_t *list, size_t *gone)
+{
+    mpx_buf_t edited = {0};
+    mpx_allow_t *after = NULL;
+    const mpx_allowed_t *there = mpx_allow_find(list, entry->key);
+    if (there && how == BESIDE)
+        return mpx_fault(MP_EEXIST, "%s: the key is listed already, as '%s'", path, there->name);
+    mp_rc_t rc = mpx_allow_edit(mpx_buf_bytes(text), entry, how == IN_PLACE, &edited);
+    if (rc == MP_OK)
+        rc = mpx_allow_parse(mpx_buf_bytes(&edited), path, &after);
+    if (rc == MP_OK)
+        rc = mpx_keyfile_write(path, MPX_KEYFILE_PUBLIC, mpx_buf_bytes(&edited), true);
+    if (rc == MP_OK)
+        *gone = mpx_allow_count(list) + !there - mpx_allow_count(after);
+    mpx_allow_free(&after);
+    mpx_buf_free(&edited);
+    return rc;
+}
+
+static mp_rc_t put_on_list(const char *path, const char *certificate, const char *roles,
+                           const char *name, listing_t how, size_t *gone)
 {
     mpx_allowed_t entry;
-    mpx_buf_t text = {0}, edited = {0};
+    mpx_buf_t text = {0};
     mpx_allow_t *list = NULL;
     if (!path || !certificate)
         return mpx_fault(MP_EINVAL, "no list, or no certificate");
     mp_rc_t rc = describe(certificate, roles, name, &entry);
     if (rc == MP_OK)
         rc = read_list(path, &text, &list);
-    const mpx_allowed_t *there = rc == MP_OK ? mpx_allow_find(list, entry.key) : NULL;
-    if (there && !force)
-        rc = mpx_fault(MP_EEXIST, "%s: the key is listed already, as '%s'", path, there->name);
     if (rc == MP_OK)
-        rc = mpx_allow_edit(mpx_buf_bytes(&text), &entry, &edited);
-    if (rc == MP_OK)
-        rc = mpx_keyfile_write(path, MPX_KEYFILE_PUBLIC, mpx_buf_bytes(&edited), true);
+        rc = enter(path, &entry, how, &text, list, gone);
     mpx_allow_free(&list);
     mpx_buf_free(&text);
-    mpx_buf_free(&edited);
+    return rc;
+}
+
+mp_rc_t mp_key_allow(const char *list, const char *certificate, const char *roles, const char *name,
+                     int force)
+{
+    size_t gone = 0;
+    return put_on_list(list, certificate, roles, name, force ? AGAIN : BESIDE, &gone);
+}
+
+mp_rc_t mp_key_replace(const char *list, const char *certificate, const char *roles,
+                       const char *name, int *replaced)
+{
+    size_t gone = 0;
+    mp_rc_t rc = put_on_list(list, certificate, roles, name, IN_PLACE, &gone);
+    if (rc == MP_OK && replaced)
+        *replaced = (int)gone;
     return rc;
 }

@@ -1,4 +1,4 @@
-#include "link.h"
+#include "link_private.h"
 
 #include "fault.h"
 
@@ -75,6 +75,14 @@ mp_rc_t mpx_endpoint_check(const char *endpoint, bool for_hub)
     if (has_prefix(endpoint, ipc))
         return check_ipc(endpoint);
     return mpx_fault(MP_EINVAL, "%s: an endpoint is tcp://HOST:PORT or ipc:///PATH", endpoint);
+}
+
+void mpx_endpoint_address(const char *endpoint, char out[MPX_ENDPOINT_MAX])
+{
+    static const char name[] = "tcp://localhost:";
+    bool is_name = has_prefix(endpoint, name);
+    snprintf(out, MPX_ENDPOINT_MAX, "%s%s", is_name ? "tcp://127.0.0.1:" : endpoint,
+             is_name ? endpoint + sizeof name - 1 : "");
 }
 
 bool mpx_link_lanes_allowed(void)

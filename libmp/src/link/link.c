@@ -26,6 +26,8 @@ static void set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
+enum { NEVER_MS = 1 << 30 }; /* twelve days */
+
 /* Heartbeats go only together with unlimited receive queues: a peer that is held back by a
  * limit does not read its heartbeats and is dropped. Our bounds are credits. */
 static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
@@ -46,9 +48,11 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
     if (self->is_hub) {
         set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
     } else {
-        /* One connection, once: nothing is queued into nowhere, nothing reconnects. */
+        /* One connection, once: nothing is queued into nowhere, and a link is gone long before it
+         * would reconnect. Without a time for that libzmq keeps to itself that a name has no
+         * address. */
         set_int(socket, ZMQ_IMMEDIATE, 1);
-        set_int(socket, ZMQ_RECONNECT_IVL, -1);
+        set_int(socket, ZMQ_RECONNECT_IVL, NEVER_MS);
     }
 }
 
@@ -237,9 +241,16 @@ static mp_rc_t bind_ipc(mpx_link_t *self, size_t i, const char *endpoint)
 
 static mp_rc_t bind_tcp(mpx_link_t *self, size_t i, const char *endpoint)
 {
-    if (zmq_bind(self->socket, endpoint) != 0) {
+    char address[MPX_ENDPOINT_MAX];
+    mpx_endpoint_address(endpoint, address);
+    if (zmq_bind(self->socket, address) != 0) {
         if (errno == EADDRINUSE)
             return mpx_fault(MP_EEXIST, "%s: another process listens there", endpoint);
+        if (errno == ENODEV || errno == EADDRNOTAVAIL)
+            return mpx_fault(MP_ESYSTEM,
+                             "%s: this host has no such address or interface; what is listened on "
+                             "is a numeric address of its own, localhost, or '*' for all",
+                             endpoint);
         return mpx_fault_errno("%s", endpoint);
     }
     size_t size = MPX_ENDPOINT_MAX;

@@ -53,7 +53,8 @@ bool mpx_link_lanes_allowed(void);
 
 /* Check an endpoint: "tcp://host:port", "ipc:///absolute/path" (at most 100 bytes of
  * path) or "ipc://@name" in the abstract namespace, for this user alone. For a hub the host may be
- * '*' and the port '*' or 0. MP_OK; MP_EINVAL with what is wrong in mp_errmsg(). */
+ * '*' and the port '*' or 0, and the only name of a host that it can be bound to is localhost.
+ * MP_OK; MP_EINVAL with what is wrong in mp_errmsg(). */
 mp_rc_t mpx_endpoint_check(const char *endpoint, bool for_hub);
 /* Whether a valid endpoint can be reached from this host only: ipc, 127.0.0.0/8, [::1]
  * or localhost. */
@@ -106,9 +107,10 @@ typedef enum mpx_link_event_kind {
                          each peer of which a message was handed out; last event of a dial */
 } mpx_link_event_kind_t;
 
-/* What went wrong between a dial's key and its hub. */
+/* What went wrong with a dial, mostly between its key and its hub. */
 typedef enum mpx_link_trouble {
     MPX_TROUBLE_NONE,
+    MPX_TROUBLE_NO_HOST,     /* it hasn't to do with keys: the host's name has no address */
     MPX_TROUBLE_NO_KEY,      /* the hub wants a key */
     MPX_TROUBLE_UNASKED_KEY, /* the hub has no keys */
     MPX_TROUBLE_REFUSED_KEY, /* the hub doesn't admit this one */
@@ -125,7 +127,7 @@ typedef struct mpx_link_event {
     const char *user;    /* hub with keys, first message over ZeroMQ: the peer's; else NULL */
     mp_rc_t rc;          /* DOWN: MP_EOF closed, MP_ECONNECT never reached or no
                             ZeroMQ peer, MP_EPROTO kicked for its framing, MP_EAUTH one of the
-                            first three troubles */
+                            three troubles with a key */
     mpx_link_trouble_t trouble; /* DOWN of a dial that was never up */
 } mpx_link_event_t;
 

@@ -94,6 +94,9 @@ static inline bool mpx_link_is_ipc(const char *endpoint)
     return strncmp(endpoint, "ipc://", 6) == 0;
 }
 
+/* What a hub binds: libzmq takes no names of hosts there, and localhost is 127.0.0.1. */
+void mpx_endpoint_address(const char *endpoint, char out[MPX_ENDPOINT_MAX]);
+
 void mpx_link_forget_frames(mpx_link_t *self);
 void mpx_link_forget_dial_fd(mpx_link_t *self);
 void mpx_link_free_peers(mpx_link_t *self);

@@ -13,6 +13,8 @@ typedef enum mpx_monitor_kind {
     MPX_MONITOR_ACCEPTED,  /* the same, of a hub */
     MPX_MONITOR_GREETED,   /* the ZeroMQ handshake is done */
     MPX_MONITOR_GONE,      /* fd: the connection's; or it could not be made */
+    MPX_MONITOR_PUT_OFF,   /* a dial would try again; where it is the first news it had nothing to
+                              try with: no address for its host's name */
     MPX_MONITOR_FOREIGN,   /* the handshake failed: the other side is no ZeroMQ peer of ours */
     MPX_MONITOR_MISMATCH,  /* the same: one side has keys, and the other hasn't */
     MPX_MONITOR_REFUSED,   /* the same: a key isn't admitted */

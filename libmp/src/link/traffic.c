@@ -176,6 +176,9 @@ static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
     case MPX_MONITOR_FOREIGN:
         lose_dial(self, MP_ECONNECT, self->connected ? MPX_TROUBLE_HANDSHAKE : MPX_TROUBLE_NONE);
         break;
+    case MPX_MONITOR_PUT_OFF:
+        lose_dial(self, MP_ECONNECT, MPX_TROUBLE_NO_HOST);
+        break;
     case MPX_MONITOR_MISMATCH:
         lose_dial(self, MP_EAUTH, self->has_curve ? MPX_TROUBLE_UNASKED_KEY : MPX_TROUBLE_NO_KEY);
         break;
@@ -205,6 +208,7 @@ static void on_hub_event(mpx_link_t *self, const mpx_monitor_event_t *event)
         break;
     case MPX_MONITOR_CONNECTED:
     case MPX_MONITOR_GREETED:
+    case MPX_MONITOR_PUT_OFF:
     case MPX_MONITOR_OTHER:
         break;
     }

@@ -66,7 +66,8 @@ mp_rc_t mpx_ask(const mpx_ask_t *self, const char *endpoint, int timeout_ms)
         return mpx_fault(MP_EINVAL, "no endpoint");
     mpx_session_t *session = NULL;
     mpx_hello_t hello = {.role = MPX_ROLE_CLIENT, .looks = true};
-    mpx_session_options_t options = {.endpoint = endpoint, .hello = &hello, .give_up_ms = -1};
+    mpx_session_options_t options = {
+        .endpoint = endpoint, .hello = &hello, .give_up_ms = -1, .by_hand = true};
     int64_t now = mpx_now();
     mp_rc_t rc = mpx_session_new(&options, now, &session);
     if (rc == MP_OK)

@@ -166,8 +166,8 @@ static void progress(void *arg, uint64_t done, uint64_t total, const char *text)
 
 static mp_rc_t pack_failure(const mpx_hand_t *self, int code, mpx_buf_t *out)
 {
-    char fallback[64];
-    snprintf(fallback, sizeof fallback, "the task returned %d", code);
+    char fallback[MPX_CALL_CODE_TEXT];
+    mpx_call_print_code(code, fallback);
     mpx_failure_t failure = {
         .message = self->call.message[0] ? self->call.message : fallback,
         .host = self->host,

@@ -38,8 +38,33 @@ static bool read_options(char **argv, mp_worker_options_t *out)
     return !argv[0];
 }
 
+/* As mp-worker: what happens on stderr, and on stdout that it is there. */
+typedef struct teller {
+    const char *program;
+    const char *broker;
+    bool ready;
+} teller_t;
+
+static void tell(void *arg, mp_log_level_t level, const char *line)
+{
+    const teller_t *self = arg;
+    if (level <= MP_LOG_INFO)
+        fprintf(stderr, "%s: %s\n", self->program, line);
+}
+
+static void on_tick(void *arg, const mp_worker_status_t *status)
+{
+    teller_t *self = arg;
+    if (self->ready || status->state != MP_WORKER_SERVING)
+        return;
+    self->ready = true;
+    printf("ready %s\n", self->broker);
+    fflush(stdout);
+}
+
 static int serve(const char *program, mp_worker_options_t options)
 {
+    teller_t teller = {.program = program, .broker = options.broker};
     sigset_t stops;
     sigset_t before;
     sigemptyset(&stops);
@@ -47,9 +72,10 @@ static int serve(const char *program, mp_worker_options_t options)
     sigaddset(&stops, SIGINT);
     sigprocmask(SIG_BLOCK, &stops, &before);
     options.stop_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    options.log = tell;
+    options.tick = on_tick;
+    options.log_arg = options.tick_arg = &teller;
     mp_rc_t rc = mp_worker_run(&options);
-    if (rc != MP_OK)
-        fprintf(stderr, "%s: %s: %s\n", program, mp_strerror(rc), mp_errmsg());
     close(options.stop_fd);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return rc == MP_OK ? EXIT_SUCCESS : EXIT_UNAVAILABLE;

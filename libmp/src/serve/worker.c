@@ -237,7 +237,7 @@ static void on_lost(worker_t *self, int64_t now)
     mpx_relay_destroy(&self->relay, now);
 }
 
-/* Once, not for each attempt. */
+/* Once, not for each attempt; not the one that has ended it. */
 static void tell_trouble(worker_t *self)
 {
     if (self->troubled || self->relay || !self->session || !*mpx_session_problem(self->session))
@@ -540,7 +540,8 @@ mp_rc_t mpx_serve_turn(worker_t *self)
     mpx_workshop_wake(self->workshop);
     if (self->modules)
         mpx_modules_tick(self->modules, now);
-    tell_trouble(self);
+    if (rc == MP_OK)
+        tell_trouble(self);
     if (rc == MP_OK)
         rc = look_at_drain(self, now);
     if (rc == MP_OK)

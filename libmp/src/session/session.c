@@ -28,6 +28,7 @@ struct mpx_session {
     char *key_file; /* NULL: MP_KEY_FILE's */
     mpx_identity_t identity;
     bool is_worker;
+    bool by_hand;
     bool was_ready;
     mpx_buf_t hello;    /* packed */
     mpx_notes_t *notes; /* with `keep`; else NULL */
@@ -125,6 +126,7 @@ mp_rc_t mpx_session_new(const mpx_session_options_t *options, int64_t now, mpx_s
         return mpx_fault(MP_ENOMEM, "a connection to %s", options->endpoint);
     snprintf(self->endpoint, sizeof self->endpoint, "%s", options->endpoint);
     self->give_up_ms = options->give_up_ms;
+    self->by_hand = options->by_hand;
     self->give_up_at = mpx_deadline(now, options->give_up_ms);
     self->backoff_ms = BACKOFF_MIN_MS;
     self->retry_at = now;
@@ -347,9 +349,11 @@ static mp_rc_t on_welcome(mpx_session_t *self, int64_t now, mp_bytes_t payload,
     return rc;
 }
 
-static bool is_final(mp_rc_t code)
+/* A slip in the list of keys is mended sooner or later, and who was let in once waits for that. */
+static bool is_final(const mpx_session_t *self, mp_rc_t code)
 {
-    return code == MP_EVERSION || code == MP_EPERM || code == MP_EAUTH;
+    bool for_its_key = code == MP_EPERM || code == MP_EAUTH;
+    return code == MP_EVERSION || (for_its_key && !(self->is_worker && self->was_ready));
 }
 
 /* An ERROR about the connection: the broker is going to cut it. */
@@ -365,7 +369,7 @@ static mp_rc_t on_refusal(mpx_session_t *self, int64_t now, const mpx_header_t *
     free(arena);
     mp_rc_t code = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
     bool is_new = self->state == GREETING && !self->is_worker && !self->was_ready;
-    if (is_final(code) || (self->state == GREETING && code == MP_EPROTO) ||
+    if (is_final(self, code) || (self->state == GREETING && code == MP_EPROTO) ||
         (is_new && code == MP_EDRAINING))
         give_up(self, code);
     else if (self->state == GREETING)
@@ -422,14 +426,15 @@ static mp_rc_t on_message(mpx_session_t *self, int64_t now, const mpx_link_event
     return rc;
 }
 
-/* It could not be made, for a reason that has to do with keys. */
+/* It could not be made, for a reason that is known. */
 static mp_rc_t on_trouble(mpx_session_t *self, int64_t now, const mpx_link_event_t *event)
 {
     char what[512];
     mpx_identity_explain(&self->identity, event->trouble, what, sizeof what);
     explain(self, what);
-    if (event->rc == MP_EAUTH && !(self->is_worker && self->was_ready))
-        give_up(self, MP_EAUTH);
+    bool misspelt = self->by_hand && event->trouble == MPX_TROUBLE_NO_HOST;
+    if (misspelt || is_final(self, event->rc))
+        give_up(self, event->rc);
     else
         retry_later(self, now);
     return MP_EBUSY;

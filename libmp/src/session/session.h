@@ -16,8 +16,8 @@
  * Reconnects back off from 50 ms to 2 s with jitter. When give_up_ms pass without
  * `ready`, or the broker refuses for good (MP_EVERSION, MP_EPERM, MP_EAUTH), the session fails and
  * says so; a client's caller then ends its calls. A worker that was `ready` before isn't turned
- * away by MP_EAUTH: its key may come back. MP_EDRAINING turns a client away that never was `ready`;
- * others wait for the next broker.
+ * away by MP_EPERM and MP_EAUTH, not even while it is connected: its key may come back.
+ * MP_EDRAINING turns a client away that never was `ready`; others wait for the next broker.
  *
  * One thread at a time. No function blocks.
  */
@@ -34,6 +34,7 @@ typedef struct mpx_session_options {
     const char *key_file;     /* a certificate to show; NULL: MP_KEY_FILE's, if any; copied */
     const mpx_hello_t *hello; /* copied; versions, software, host and pid are filled in */
     int give_up_ms;           /* to become ready, at first and after each loss; -1: never */
+    bool by_hand;             /* MP_ECONNECT at once where the endpoint's host has no address */
     bool keep;                /* a client that would go on after a loss; `hello` has no tasks */
 } mpx_session_options_t;
 
@@ -56,7 +57,8 @@ typedef enum mpx_session_event_kind {
 
 typedef struct mpx_session_event {
     mpx_session_event_kind_t kind;
-    mp_rc_t rc;                   /* LOST: MP_EBROKERLOST, MP_EDRAINING; FAILED: MP_ECONNECT,
+    mp_rc_t rc;                   /* LOST: MP_EBROKERLOST, MP_EDRAINING, or what the broker said
+                                     before it cut the connection; FAILED: MP_ECONNECT,
                                      MP_EVERSION, MP_EPERM, MP_EAUTH, MP_EPROTO, MP_EDRAINING,
                                      MP_ELIMIT */
     const mpx_welcome_t *welcome; /* UP, BACK */

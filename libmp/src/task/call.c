@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void mpx_call_begin(mp_call_t *self, uint64_t index, int attempt, bool writes)
 {
@@ -13,6 +14,14 @@ void mpx_call_begin(mp_call_t *self, uint64_t index, int attempt, bool writes)
     self->value.max = MP_VALUE_BYTES_MAX;
     self->message[0] = '\0';
     mpx_buf_clear(&self->value);
+}
+
+void mpx_call_print_code(int code, char out[MPX_CALL_CODE_TEXT])
+{
+    const char *name = mp_errname((mp_rc_t)code);
+    bool has_name = strcmp(name, "MP_E?") != 0;
+    snprintf(out, MPX_CALL_CODE_TEXT, "the task returned %d%s%s%s", code, has_name ? " (" : "",
+             has_name ? name : "", has_name ? ")" : "");
 }
 
 void mpx_call_free(mp_call_t *self)

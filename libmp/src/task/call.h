@@ -34,4 +34,9 @@ struct mp_call {
 void mpx_call_begin(mp_call_t *self, uint64_t index, int attempt, bool writes);
 void mpx_call_free(mp_call_t *self);
 
+enum { MPX_CALL_CODE_TEXT = 64 };
+/* What is said of a call that failed without a word of its own: the code that it returned, and its
+ * name if it is one of ours. */
+void mpx_call_print_code(int code, char out[MPX_CALL_CODE_TEXT]);
+
 #endif
