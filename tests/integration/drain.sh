@@ -133,5 +133,5 @@ kill "$fifth"
 exits "$fifth" 0
 
 # -- no broker: says so once, and gives up when it is told to
-status 69 "$MP_WORKER_BIN" --broker "ipc://$work/nobody" --load "$MP_WORK_TASKS" --procs 1 --give-up-ms 700
+status 69 "$MP_WORKER_BIN" --broker "ipc://$work/nobody" --load "$MP_WORK_TASKS" --procs 1 --give-up-ms $((slower * 2000))
 [ "$(grep -c 'no broker yet' err)" = 1 ] || fail "$(cat err)"

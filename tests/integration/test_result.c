@@ -637,7 +637,7 @@ END_TEST
 
 START_TEST(workers_retire_after_their_calls)
 {
-    enum { MANY = 1000 };
+    enum { MANY = 400 };
     static int in[MANY], out[MANY];
     static const int limits[] = {1, 7, 300};
     mp_pool_t *pool = NULL;
