@@ -233,8 +233,8 @@ START_TEST(keys_are_asked_for)
         .address = far_is("tcp") ? "tcp://127.0.0.1:0" : address, .key = "secret", .key_bytes = 6};
     OK(mp_manager_start(&options, &manager));
     const char *there = mp_manager_address(manager);
-    IS(mp_manager_connect(there, "wrong", 5, 2000, &visitor), MP_EAUTH);
-    IS(mp_manager_connect(there, NULL, 0, 2000, &visitor), MP_EAUTH);
+    IS(mp_manager_connect(there, "wrong", 5, LONG_MS, &visitor), MP_EAUTH);
+    IS(mp_manager_connect(there, NULL, 0, LONG_MS, &visitor), MP_EAUTH);
     OK(mp_manager_connect(there, "secret", 6, LONG_MS, &visitor));
     OK(mp_manager_dict(visitor, "x", &dict));
     OK(mp_dict_set(dict, MP_K(1), MP_V(1), LONG_MS));
