@@ -120,7 +120,9 @@ says out '"draining":true,"open_jobs":1,"drain_ms":[1-9]'
 status 0 "$MP" stat --broker "$url"
 says out ', draining, up '
 says out '^draining: waits for 1 open job, [0-9.]* s more at most$'
-status 0 "$MP" why --broker "$url" 1/1
+status 0 "$MP" stat --broker "$url" --json
+job=$(python3 -c 'import json; job = json.load(open("out"))["jobs"][0]; print(job["client"], job["id"], sep="/")')
+status 0 "$MP" why --broker "$url" "$job" # who asked before may be client 1
 says out ' 1 call\|running$\|given$'
 status 1 timeout $((slower * 60)) "$MP" why --broker "$url" --timeout-ms 600000 nobody
 says err 'the broker is shutting down'
