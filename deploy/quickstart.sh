@@ -70,8 +70,7 @@ with_progress() {
 }
 
 step "Packages"
-with_progress "installing" "$work/packages.log" "$top/deploy/install-packages.sh" build ||
-    die "$(tail -n 40 "$work/packages.log")"
+"$top/deploy/install-packages.sh" build # not in the background: it may ask, and be interrupted
 echo "   all there"
 
 step "Build into $build: some minutes, at first"

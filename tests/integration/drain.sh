@@ -12,8 +12,9 @@ workers() { "$MP" ping --broker "$url" --json | grep -q "\"workers\":$1,"; }
 export WORK_GATE=$work/gate
 start_broker
 
-# -- what has not begun is given back, also out of a chunk that has, and not as an attempt
-start_worker first --procs 1 --load "$MP_WORK_TASKS" --name first
+# -- what has not begun is given back, also out of a chunk that has, and not as an attempt; also what
+# the executor would have been too old for
+start_worker first --procs 1 --max-calls 4 --load "$MP_WORK_TASKS" --name first
 first=$worker
 MP_BROKER=$url "$MP_REST_MAP" -- -1 1 1 1 1 1 1 1 >pids 2>map.err &
 map=$!

@@ -94,6 +94,8 @@ status 0 "$MP" job fetch whole
 sed 's/^/result /' four >wanted
 same out wanted
 status 0 "$MP" map --detach --id steps --shell -- "sleep $((slower * 1)); : {}" < <(seq 40)
+steps_end() { "$MP" job list | grep '^steps ' | grep -q ', [1-9][0-9]* of 40 ended'; }
+wait_for steps_end
 status 1 "$MP" job fetch steps --timeout-ms $((slower * 1500))
 says err 'steps: after [0-9]* ms [1-9][0-9]* of 40 calls have ended$'
 ok "$MP" job drop steps

@@ -169,7 +169,7 @@ START_TEST(so_has_what_is_out_of_time)
     place_t place;
     mp_result_t *result = NULL;
     mp_pool_t *pool = new_pool();
-    begin_stubborn(pool, &place, 3000, &result);
+    begin_stubborn(pool, &place, LONG_MS / 2, &result);
     IS(mp_result_get(result, NULL, LONG_MS), MP_ETIMEDOUT);
     ck_assert(mp_result_ready(result));
     lock_after_it(pool, &place);

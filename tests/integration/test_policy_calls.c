@@ -460,6 +460,25 @@ START_TEST(calls_that_take_longer_than_earlier_ones_are_shared)
 }
 END_TEST
 
+START_TEST(short_calls_do_not_hide_long_ones)
+{
+    enum { SHORT_CALLS = 20000, LONG_FROM = 127, CALLS = 227, SLOW_MS = 15, LEAST = 10 };
+    static int in[SHORT_CALLS], pids[SHORT_CALLS];
+    mp_pool_t *pool = new_pool(2);
+    for (int round = 0; round < 5; round++)
+        OK(mp_pool_map(pool, &pid_after_ms, in, SHORT_CALLS, pids, LONG_MS));
+    for (int i = LONG_FROM; i < CALLS; i++)
+        in[i] = SLOW_MS;
+    OK(mp_pool_map(pool, &pid_after_ms, in, CALLS, pids, LONG_MS));
+    int same = 0;
+    for (int i = LONG_FROM; i < CALLS; i++)
+        same += pids[i] == pids[CALLS - 1];
+    ck_assert_int_ge(same, LEAST);
+    ck_assert_int_le(same, CALLS - LONG_FROM - LEAST);
+    end(&pool);
+}
+END_TEST
+
 START_TEST(a_call_says_how_far_it_is)
 {
     mp_pool_t *pool = new_pool(1);
@@ -581,6 +600,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_executor);
     tcase_add_test(all, what_waits_behind_a_long_call_goes_to_another_worker);
     tcase_add_test(all, calls_that_take_longer_than_earlier_ones_are_shared);
+    tcase_add_test(all, short_calls_do_not_hide_long_ones);
     tcase_add_test(all, a_call_says_how_far_it_is);
     tcase_add_test(all, a_map_tells_how_far_it_is);
     tcase_add_test(all, an_outcome_says_what_it_is_of);

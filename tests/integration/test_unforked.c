@@ -117,7 +117,7 @@ START_TEST(what_is_short_for_a_moment_costs_a_moment)
     mp_pool_t *pool = NULL;
     let_forks_fail(1, 1500);
     OK(make_pool(2, limits[_i], &pool));
-    ck_assert_int_gt(want->failed, 1);
+    ck_assert_int_ge(want->failed, 1);
     ck_assert_int_lt(want->failed, 12);
     mp_pool_destroy(&pool);
 }

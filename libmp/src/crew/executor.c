@@ -71,6 +71,7 @@ typedef struct work {
 enum {
     RING_AFTER_NS = 200000, /* a result waits that long for company */
     CLOCK_EVERY_NS = 50000, /* tiny calls run in batches of about that between clock reads */
+    GROUP_MAX = 32,         /* of these, as the next ones may not be tiny */
     IDLE_MS = 1000,         /* then what was borrowed is given back */
     PROGRESS_NS = 50000000, /* between wake-ups for a call's progress */
     ALIGN_MAX = 16          /* of items in a lane */
@@ -432,7 +433,7 @@ static void run_small(executor_t *self, work_t *work, void *in_copy, void *out_c
         uint32_t left = batch.room - batch.count;
         int code = run_some(self, work, &batch, most < left ? most : left, in_copy, out_copy);
         int64_t after = mpx_now();
-        most = after - now < CLOCK_EVERY_NS ? most * 2 : 1;
+        most = after - now >= CLOCK_EVERY_NS ? 1 : most < GROUP_MAX ? most * 2 : GROUP_MAX;
         now = after;
         int64_t alone_ns = batch.count == 0 ? now - batch.began : 0; /* else the batch has it */
         if (code != MP_OK || batch.count == batch.room || now - batch.began > RING_AFTER_NS ||
@@ -643,6 +644,8 @@ static void give_up(executor_t *self, const work_t *work)
         answer_with_code(self, &rest, MP_ECANCELLED);
     else if (gives_back(self, work->job))
         answer_with_code(self, &rest, MP_EDRAINING);
+    else if (work->yield_at == MPX_NEVER) /* it was cancelled, and so was another one since */
+        answer_with_code(self, &rest, MP_ECANCELLED);
     else
         hand_back(self, &rest);
 }
@@ -689,8 +692,10 @@ static void on_submit(executor_t *self, const mpx_header_t *header, mp_bytes_t p
     else
         run_bytes(self, &work);
     fflush(stdout); /* a task's printf: in time, and once */
-    if (work.done < begun.count)
+    if (work.done < begun.count) {
+        work.header = header; /* also what it would have been too old for */
         give_up(self, &work);
+    }
     self->running = NULL;
     bool spent = self->left && !(self->left -= work.done);
     if (spent || has_grown_too_large(self))

@@ -484,8 +484,13 @@ static void bury(nursery_t *self, uint32_t slot)
     hear_last_words(self, child, &last);
     send_report(self, &last);
     child->pid = 0;
-    for (uint32_t other = 0; other < self->count; other++)
-        self->children[other].try_at = 0; /* there is room for one again */
+    int64_t give_up_at = mpx_now() + GIVE_UP_MS * MPX_MS;
+    for (uint32_t other = 0; other < self->count; other++) {
+        child_t *waits = &self->children[other];
+        waits->try_at = 0; /* there is room for one again */
+        if (waits->patient)
+            waits->give_up_at = give_up_at; /* one lived until now */
+    }
 }
 
 static void bury_dead(nursery_t *self)

@@ -33,6 +33,6 @@ bool mpx_scale_weigh(mpx_scale_t *self, pid_t pid, const mpx_words_t *words, uin
 bool mpx_scale_rests(const mpx_scale_t *self, const mpx_words_t *words)
 {
     uint64_t before;
-    return !mpx_words_is_up(words, &before) ||
-           (self->window && mpx_lane_window_sleeps(self->window, EXECUTOR_SIDE));
+    return mpx_words_is_up(words, &before) && self->window &&
+           mpx_lane_window_sleeps(self->window, EXECUTOR_SIDE);
 }
