@@ -436,8 +436,10 @@ mp_rc_t mpx_archive_handle_add(mpx_archive_t *self, mpx_peer_t *peer, uint64_t n
     }
     peer->job_handles++;
     DL_APPEND(job->handles, handle);
-    job->waits = MPX_WAITS_NOT;
-    job->until = MPX_NEVER;
+    if (job->waits == MPX_WAITS_FOR_CLIENT) { /* here it is; room is another thing */
+        job->waits = MPX_WAITS_NOT;
+        job->until = MPX_NEVER;
+    }
     mpx_archive_touch(self, job);
     *out = handle;
     return MP_OK;
@@ -451,6 +453,8 @@ void mpx_archive_handle_drop(mpx_archive_t *self, mpx_handle_t *handle)
     if (job->taker == handle)
         job->taker = NULL;
     handle->peer->job_handles--;
+    if (!job->handles)
+        job->waits = MPX_WAITS_NOT; /* its time begins anew */
     mpx_archive_touch(self, job);
     free(handle);
 }

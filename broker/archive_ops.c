@@ -118,6 +118,8 @@ static mp_rc_t keep_job(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint
         rc = mpx_archive_handle_add(self, peer, nonce, job, &handle);
     if (rc == MP_EPROTO)
         return rc;
+    if (rc != MP_OK && fresh && job)
+        mpx_archive_drop(self, now, job);
     if (rc != MP_OK)
         return mpx_archive_refuse(self, peer, MPX_OP_JOB_KEEP, nonce, rc);
     handle->may_put = may_put;

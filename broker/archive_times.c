@@ -49,7 +49,8 @@ static mp_rc_t hold_all(mpx_archive_t *self, int64_t now, bool held)
             held ? "--kept-bytes is reached: outcomes must be fetched, or expire" : "there is room",
             NULL);
     DL_FOREACH (self->jobs, job) {
-        if (rc == MP_OK)
+        bool unsure = self->options.store && job->number > self->sure_number;
+        if (rc == MP_OK && !unsure) /* the others are held until their commit */
             rc = mpx_engine_job_hold(self->options.engine, now, job->engine_id, held);
         mpx_archive_set_times(self, now, job);
     }

@@ -157,6 +157,7 @@ mp_rc_t mpx_gate_review(const mpx_gate_t *self, mpx_peer_t *peer)
         return mpx_fault(MP_EPERM, "the key '%s' isn't in the broker's list any more",
                          peer->key_name);
     peer->roles = allowed->roles;
+    snprintf(peer->key_name, sizeof peer->key_name, "%s", allowed->name);
     switch (peer->state) {
     case MPX_PEER_CLIENT:
         return mpx_peer_require(peer, MPX_MAY_SUBMIT | MPX_MAY_ADMIN);

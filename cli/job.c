@@ -125,15 +125,21 @@ static bool is_meant(const job_t *self, const mp_job_info_t *info)
 /* What the broker has of the job just now. */
 static mp_rc_t look_up(const job_t *self, mp_job_info_t *out)
 {
+    static mp_job_info_t rows[ROWS];
+    long long began = now_ms();
     unsigned long long after = 0;
-    size_t count = 1;
-    while (count) {
-        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, out, 1, &count, self->answer_ms);
+    size_t count = ROWS;
+    while (count == ROWS) {
+        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, rows, ROWS, &count,
+                                       left_ms(began, self->answer_ms));
         if (rc != MP_OK)
             return rc;
-        if (count && is_meant(self, out))
-            return MP_OK;
-        after = out->number;
+        for (size_t i = 0; i < count; i++) {
+            *out = rows[i];
+            if (is_meant(self, out))
+                return MP_OK;
+            after = rows[i].number;
+        }
     }
     return MP_ENOTFOUND;
 }

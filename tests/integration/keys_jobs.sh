@@ -100,6 +100,17 @@ wait_for clients 0
 mv keys/clients.good keys/clients
 kill -HUP "$broker"
 wait_for eval '[ "$(grep -c event=keys_reloaded broker.err)" = 2 ]'
+# A key with another name is another one, at once: its old name may be given to somebody else.
+background waits env MP_KEY_FILE=ann.key "$MP" job wait late
+waits=$pid
+wait_for clients 1
+sed -i.good 's/^ann /anna /' keys/clients
+kill -HUP "$broker"
+exits "$waits" 1
+says waits.err 'job late is not kept any more'
+mv keys/clients.good keys/clients
+kill -HUP "$broker"
+wait_for eval '[ "$(grep -c event=keys_reloaded broker.err)" = 4 ]'
 status 0 as adi "$MP" job drop late
 
 # -- dead letters

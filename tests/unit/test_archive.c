@@ -389,6 +389,21 @@ START_TEST(test_strangers)
 }
 END_TEST
 
+START_TEST(test_who_uses_too_many_leaves_no_job)
+{
+    enum { HANDLES_MAX = 4096 }; /* that one client may have */
+    mpx_archive_counts_t counts;
+    begin(1 << 20, 0);
+    one.job_handles += HANDLES_MAX;
+    OK(keep(&one, 1, keep_of("j", "", 7), "t"));
+    one.job_handles -= HANDLES_MAX;
+    answered(MPX_OP_JOB_KEEP, MP_ELIMIT);
+    mpx_archive_count(archive, &counts);
+    ck_assert_uint_eq(counts.jobs, 0);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_outcomes_until_they_are_had,
@@ -401,6 +416,7 @@ int main(void)
                                   test_output_is_told_to_who_hears,
                                   test_dead_letters,
                                   test_strangers,
+                                  test_who_uses_too_many_leaves_no_job,
                                   NULL};
     return suite_run("archive", tests, 20);
 }

@@ -19,13 +19,15 @@ static uint32_t left_ms(int64_t now, int64_t at)
     return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 }
 
-static mp_rc_t tell(mpx_engine_t *self, int64_t now, worker_t *worker, job_t *job)
+/* anew: the worker may have missed what it was told of the jobs that it knows. */
+static mp_rc_t tell(mpx_engine_t *self, int64_t now, worker_t *worker, job_t *job, bool anew)
 {
     mpx_later_view_t later = {0};
     (void)mpx_sched_view_later(self->sched, job->id, &later);
-    if (is_told(&job->told, &later))
+    bool knows = mpx_engine_knows(self, worker, job);
+    if (is_told(&job->told, &later) && !(anew && knows))
         return MP_OK;
-    if (!mpx_engine_knows(self, worker, job) && HASH_COUNT(self->knows) >= JOBS_MAX)
+    if (!knows && HASH_COUNT(self->knows) >= JOBS_MAX)
         return MP_OK;
     mp_rc_t rc = mpx_engine_introduce(self, worker, job);
     if (rc != MP_OK)
@@ -50,7 +52,7 @@ mp_rc_t mpx_engine_tell_later(mpx_engine_t *self, int64_t now, uint64_t id, bool
     for (job_t *job = self->jobs; job && worker && rc == MP_OK; job = job->hh.next) {
         if (anew)
             job->told = (mpx_later_view_t){0};
-        rc = tell(self, now, worker, job);
+        rc = tell(self, now, worker, job, anew);
     }
     return rc;
 }

@@ -171,6 +171,15 @@ static void forget_introduction(mpx_engine_t *self, uint64_t worker, job_t *job)
         mpx_engine_forget_knows(self, knows, mpx_engine_find_worker(self, worker), job);
 }
 
+/* It was opened there only to be told of: what it has to run it will submit, in its time. */
+static bool is_only_told(const mpx_engine_t *self, const job_t *job, mp_rc_t code)
+{
+    mpx_job_view_t view;
+    return (code == MP_EDRAINING || code == MP_ELIMIT) &&
+           mpx_sched_view_job(self->sched, job->id, &view) && view.delayed && !view.queued &&
+           !view.given;
+}
+
 /* A worker can't run the job at all. */
 static mp_rc_t on_error(mpx_engine_t *self, int64_t now, uint64_t worker,
                         const mpx_header_t *header, mp_bytes_t payload)
@@ -185,7 +194,8 @@ static mp_rc_t on_error(mpx_engine_t *self, int64_t now, uint64_t worker,
     if (rc != MP_OK)
         return rc;
     mp_rc_t code = header->code < 0 ? (mp_rc_t)header->code : MP_EPROTO;
-    rc = mpx_engine_job_fail(self, now, header->job, code, problem.message);
+    if (!is_only_told(self, job, code))
+        rc = mpx_engine_job_fail(self, now, header->job, code, problem.message);
     free(arena);
     return rc;
 }

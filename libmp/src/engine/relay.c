@@ -37,6 +37,7 @@ typedef struct rjob {
     submit_t *submits;
     mpx_later_view_t later; /* as the peer has told */
     bool begun;             /* something was submitted */
+    bool waits;             /* nothing was, and calls wait for their time: it is in relay.waiting */
     uint64_t unsaid_bytes;  /* of its calls' output, dropped since the last OUTPUT that was sent */
     bool unlisted;
     UT_hash_handle hh;
@@ -55,6 +56,7 @@ struct mpx_relay {
     mpx_engine_t *engine;
     mpx_relay_options_t options;
     rjob_t *jobs;
+    uint32_t waiting; /* of them: nobody need wait for these */
     submit_t *submits;
     gathered_t gathered;
     uint64_t submitted_bytes;
@@ -95,8 +97,16 @@ static void job_free(mpx_relay_t *self, rjob_t *job)
     submit_t *submit, *next;
     DL_FOREACH_SAFE (job->submits, submit, next)
         submit_free(self, submit);
+    self->waiting -= job->waits;
     HASH_DEL(self->jobs, job);
     free(job);
+}
+
+static void recount(mpx_relay_t *self, rjob_t *job)
+{
+    bool waits = job->later.count > 0 && !job->begun;
+    self->waiting = self->waiting + waits - job->waits;
+    job->waits = waits;
 }
 
 void mpx_relay_destroy(mpx_relay_t **self_p, int64_t now)
@@ -420,6 +430,7 @@ static submit_t *submit_make(mpx_relay_t *self, rjob_t *job, const mpx_header_t 
     }
     DL_APPEND(job->submits, submit);
     job->begun = true;
+    recount(self, job);
     self->submitted_bytes += submit->size;
     self->open_calls += submit->count - answered;
     return submit;
@@ -557,13 +568,17 @@ static mp_rc_t on_later(mpx_relay_t *self, int64_t now, const mpx_header_t *head
 {
     (void)payload;
     rjob_t *job = find_job(self, header->job);
-    if (job)
-        job->later = (mpx_later_view_t){.count = header->bytes,
-                                        .first = header->first,
-                                        .attempt = header->attempt,
-                                        .of = header->kind,
-                                        .code = (mp_rc_t)header->code,
-                                        .at = now + header->deadline_ms * MPX_MS};
+    if (header->bytes > UINT32_MAX)
+        return mpx_fault(MP_EPROTO, "a LATER of more calls than a job can have");
+    if (!job)
+        return MP_OK;
+    job->later = (mpx_later_view_t){.count = header->bytes,
+                                    .first = header->first,
+                                    .attempt = header->attempt,
+                                    .of = header->kind,
+                                    .code = (mp_rc_t)header->code,
+                                    .at = now + header->deadline_ms * MPX_MS};
+    recount(self, job);
     return MP_OK;
 }
 
@@ -640,10 +655,7 @@ uint64_t mpx_relay_open_calls(const mpx_relay_t *self)
 
 uint32_t mpx_relay_waiting_jobs(const mpx_relay_t *self)
 {
-    uint32_t jobs = 0;
-    for (const rjob_t *job = self->jobs; job; job = job->hh.next)
-        jobs += job->later.count > 0 && !job->begun;
-    return jobs;
+    return self->waiting;
 }
 
 void mpx_relay_each_job(const mpx_relay_t *self,

@@ -148,16 +148,14 @@ static bool is_public_part(const char *path)
 mp_rc_t mpx_cert_load(const char *path, mpx_cert_t *out)
 {
     mpx_cert_t cert;
-    if (is_public_part(path))
+    mp_rc_t rc = load(path, MPX_KEYFILE_SECRET, &cert);
+    if (rc == MP_OK ? !*cert.curve.secret_key : rc == MP_EPERM && is_public_part(path))
         return mpx_fault(MP_EINVAL,
                          "%s: it has no secret-key; this is the part that is given to others, and "
                          "the certificate beside it ends in .key",
                          path);
-    mp_rc_t rc = load(path, MPX_KEYFILE_SECRET, &cert);
     if (rc != MP_OK)
         return rc;
-    if (!*cert.curve.secret_key) /* it was another file a moment ago */
-        return mpx_fault(MP_EINVAL, "%s: it has no secret-key", path);
     *out = cert;
     mpx_cert_wipe(&cert);
     return MP_OK;
