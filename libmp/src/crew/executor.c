@@ -640,12 +640,13 @@ static void give_up(executor_t *self, const work_t *work)
     mpx_header_t rest = *work->header;
     rest.first += work->done;
     rest.count -= work->done;
-    if (is_cancelled(self))
+    /* A chunk that never yields got here because it was cancelled, and so was another one since:
+     * the lane remembers only the last. */
+    bool drains = gives_back(self, work->job);
+    if (is_cancelled(self) || (!drains && work->yield_at == MPX_NEVER))
         answer_with_code(self, &rest, MP_ECANCELLED);
-    else if (gives_back(self, work->job))
+    else if (drains)
         answer_with_code(self, &rest, MP_EDRAINING);
-    else if (work->yield_at == MPX_NEVER) /* it was cancelled, and so was another one since */
-        answer_with_code(self, &rest, MP_ECANCELLED);
     else
         hand_back(self, &rest);
 }
