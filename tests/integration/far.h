@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LONG_MS = 20000, KEY_BYTES = 6 };
+enum { LONG_MS = 60000, KEY_BYTES = 6 };
 
 static const char *far = "lane";
 static const char far_key[] = "secret";

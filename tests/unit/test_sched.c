@@ -303,6 +303,35 @@ START_TEST(calls_that_nobody_can_run_are_given_up_in_time)
 }
 END_TEST
 
+/* A map puts its next window when the one before has ended: it doesn't wait through each. */
+START_TEST(what_follows_calls_that_were_given_up_waits_no_second_time)
+{
+    const uint64_t other[] = {6};
+    const uint64_t wanted[] = {5};
+    mpx_sched_t *sched = make();
+    mpx_worker_spec_t spec = any(1);
+    spec.tasks = other;
+    spec.tasks_count = 1;
+    open_job(sched, 1, (mpx_policy_t){.task = 5, .absent_ns = 100});
+    mpx_sched_worker_join(sched, 0, 1, &spec);
+    mpx_sched_put(sched, 0, 1, 0, 3, 12, 0);
+    for (int64_t window = 0; window < 3; window++) {
+        mpx_sched_tick(sched, 100 + window);
+        ck_assert_int_eq(expect(sched, MPX_END).rc, MP_ENOTASK);
+        mpx_sched_put(sched, 100 + window, 1, 3 + (uint64_t)window, 1, 4, 0);
+        ck_assert_int_le(mpx_sched_deadline(sched), 100 + window);
+    }
+    /* There is hope again, once there was a worker for it, or after a while. */
+    spec.tasks = wanted;
+    mpx_sched_worker_join(sched, 103, 2, &spec);
+    (void)expect(sched, MPX_RUN);
+    mpx_sched_worker_lost(sched, 103, 2, MPX_CHARGE_RUNNING, MP_EWORKERLOST);
+    mpx_sched_put(sched, 104, 1, 6, 1, 4, 0);
+    ck_assert_int_gt(mpx_sched_deadline(sched), 104);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(a_small_job_does_not_wait_behind_a_large_one)
 {
     mpx_sched_t *sched = make();
@@ -659,6 +688,7 @@ int main(void)
         an_orphan_whose_turn_comes_is_stopped,
         a_range_can_be_cancelled,
         calls_that_nobody_can_run_are_given_up_in_time,
+        what_follows_calls_that_were_given_up_waits_no_second_time,
         a_small_job_does_not_wait_behind_a_large_one,
         inputs_of_all_sizes_stay_within_the_credit,
         a_huge_input_does_not_count_for_small_ones,

@@ -42,8 +42,6 @@ mp_rc_t mpx_sched_job_open(mpx_sched_t *self, int64_t now, uint64_t id, const mp
         return MP_ENOMEM;
     job->id = id;
     job->policy = *policy;
-    for (int i = 0; i < STARVING_END; i++)
-        job->since[i] = MPX_NEVER;
     if (!mpx_need_join(self, job)) {
         free(job);
         return MP_ENOMEM;

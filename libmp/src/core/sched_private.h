@@ -141,6 +141,7 @@ typedef struct job {
     uint32_t largest;            /* the most calls of a chunk that are over */
     starving_t starving;         /* FED also while nothing is queued */
     int64_t since[STARVING_END]; /* first time of each state since it was FED */
+    int64_t hopeless_until;      /* until then what is put ends at once, as calls before it did */
     mpx_heap_node_t patience;    /* in sched.patience while starving with a limit */
     bool unlisted;
     UT_hash_handle hh;
