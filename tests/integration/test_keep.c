@@ -394,6 +394,9 @@ START_TEST(waits_end_with_the_broker)
     }
     held_something(work);
     ck_assert_uint_eq(waiting(manager), 0);
+    mp_object_destroy(&lock);
+    mp_object_destroy(&unit);
+    mp_object_destroy(&work);
     finish(&manager);
 }
 END_TEST

@@ -419,8 +419,8 @@ static mp_rc_t greet(mpx_channel_t *channel, int64_t deadline)
     while (rc == MP_OK && !mpx_channel_is_admitted(channel)) {
         rc = mpx_channel_rc(channel);
         if (rc != MP_OK)
-            rc = mpx_fault(rc == MP_EOF || rc == MP_ENOTFOUND ? MP_ECONNECT : rc, "%s",
-                           mpx_channel_problem(channel));
+            rc = mpx_channel_fault(channel, rc == MP_EOF || rc == MP_ENOTFOUND ? MP_ECONNECT : rc,
+                                   "the listener");
         else
             rc = mpx_channel_wait(channel, deadline);
     }

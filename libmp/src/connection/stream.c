@@ -204,8 +204,7 @@ static mp_rc_t ended(const mpx_stream_t *self)
     mp_rc_t rc = mpx_channel_rc(self->channel);
     if (rc == MP_ECLOSED)
         rc = MP_EOF;
-    return rc == MP_OK ? MP_OK
-                       : mpx_fault(rc, "the connection: %s", mpx_channel_problem(self->channel));
+    return rc == MP_OK ? MP_OK : mpx_channel_fault(self->channel, rc, "the connection");
 }
 
 bool mpx_stream_has(const mpx_stream_t *self)

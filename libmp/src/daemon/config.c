@@ -72,7 +72,9 @@ mp_rc_t mpx_config_load(const char *path, mpx_settings_t *settings)
     capture_t capture;
     char why[128];
     capture_begin(&capture);
-    zconfig_t *root = zconfig_load(path);
+    zchunk_t *text = zchunk_slurp(path, 0); /* zconfig_load() would leak what it can't parse */
+    zconfig_t *root = text ? zconfig_chunk_load(text) : NULL;
+    zchunk_destroy(&text);
     capture_end(&capture, why, sizeof why);
     if (!root)
         return mpx_fault(MP_EINVAL, "%s: not a file of 'name = value' lines: %s", path, why);

@@ -372,8 +372,7 @@ static bool may_retry(const mpx_line_t *self, mp_rc_t rc, int64_t deadline)
 static mp_rc_t why_over(const mpx_line_t *self, mp_rc_t rc)
 {
     mp_rc_t code = rc == MP_EOF || rc == MP_ECLOSED ? MP_EPEERLOST : rc;
-    return mpx_fault(code, "the manager at %s: %s", self->options.endpoint,
-                     mpx_channel_problem(self->channel));
+    return mpx_channel_fault(self->channel, code, "the manager");
 }
 
 /* On this channel, until it is admitted. Within enter and leave. */

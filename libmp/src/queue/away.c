@@ -143,8 +143,7 @@ mp_rc_t mpx_away_rc(const mpx_away_t *self)
     mp_rc_t rc = mpx_channel_rc(self->channel);
     if (rc == MP_OK)
         return MP_OK;
-    return mpx_fault(rc == MP_EOF ? MP_EPEERLOST : rc, "the queue: %s",
-                     mpx_channel_problem(self->channel));
+    return mpx_channel_fault(self->channel, rc == MP_EOF ? MP_EPEERLOST : rc, "the queue");
 }
 
 bool mpx_away_was_never_reached(mpx_away_t *self)

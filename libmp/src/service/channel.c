@@ -215,9 +215,10 @@ mp_rc_t mpx_channel_rc(const mpx_channel_t *self)
     return self->rc;
 }
 
-const char *mpx_channel_problem(const mpx_channel_t *self)
+mp_rc_t mpx_channel_fault(const mpx_channel_t *self, mp_rc_t rc, const char *what)
 {
-    return self->problem;
+    return mpx_fault(rc, "%s%s%s: %s", what, *self->endpoint ? " at " : "", self->endpoint,
+                     self->problem);
 }
 
 bool mpx_channel_is_admitted(const mpx_channel_t *self)
@@ -305,7 +306,6 @@ static void on_challenge(mpx_channel_t *self, mp_bytes_t payload)
     mpx_proof_t proof;
     mpx_buf_t body = {0};
     void *arena = NULL;
-    char problem[MPX_ENDPOINT_MAX + 256];
     if (mpx_challenge_unpack(payload, &challenge, &arena) != MP_OK || self->challenged) {
         end(self, MP_EPROTO, "a challenge that is none");
         return;
@@ -317,9 +317,7 @@ static void on_challenge(mpx_channel_t *self, mp_bytes_t payload)
     if (!self->key->data || !mpx_greeting_same(proof.proof, challenge.proof)) {
         (void)send_over_link(self, &(mpx_header_t){.op = MPX_OP_ERROR, .code = MP_EAUTH},
                              (mp_bytes_t){0});
-        snprintf(problem, sizeof problem, "%s: %s", self->endpoint,
-                 self->key->data ? "the keys differ" : "it asks for a key");
-        end(self, MP_EAUTH, problem);
+        end(self, MP_EAUTH, self->key->data ? "the keys differ" : "it asks for a key");
         return;
     }
     mpx_greeting_visitor_proof(self->key, &self->nonces, proof.proof);
@@ -393,12 +391,9 @@ static void on_message(mpx_channel_t *self, const mpx_link_event_t *event)
 
 static void on_down(mpx_channel_t *self, mp_rc_t rc)
 {
-    char problem[MPX_ENDPOINT_MAX + 256];
     bool reached = self->state != REACHING;
-    snprintf(problem, sizeof problem, "%s%s", self->endpoint,
-             reached ? ": the other side is gone"
-                     : ": nobody answers there; does its process run?");
-    end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc, problem);
+    end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc,
+        reached ? "the other side is gone" : "nobody answers there; does its process run?");
 }
 
 static void on_trouble(mpx_channel_t *self, const mpx_link_event_t *event)

@@ -65,9 +65,10 @@ void mpx_channel_unlock(mpx_channel_t *self);
 
 /* MP_OK while it is there or may still come; else for good why it ended: MP_EOF the other side
  * died or broke off, MP_ECLOSED it said so, MP_ECONNECT it was never reached, MP_EAUTH,
- * MP_ENOTFOUND, MP_ELIMIT, MP_EVERSION, MP_EPROTO … `problem` has the words. */
+ * MP_ENOTFOUND, MP_ELIMIT, MP_EVERSION, MP_EPROTO … */
 mp_rc_t mpx_channel_rc(const mpx_channel_t *self);
-const char *mpx_channel_problem(const mpx_channel_t *self);
+/* Why it ended, in words that begin with `what` and where that is. Returns the code. */
+mp_rc_t mpx_channel_fault(const mpx_channel_t *self, mp_rc_t rc, const char *what);
 bool mpx_channel_is_admitted(const mpx_channel_t *self);
 const char *mpx_channel_carrier(const mpx_channel_t *self);
 
