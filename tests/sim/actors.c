@@ -108,26 +108,25 @@ bool actor_turn(proc_t *proc)
 
 int64_t actor_deadline(const proc_t *proc)
 {
+    int64_t at = proc->hall ? hall_next(proc->hall) : MPX_NEVER;
     if (proc->role == CLIENT)
-        return client_deadline(proc->self);
+        return mpx_earlier(at, client_deadline(proc->self));
     if (proc->role == BROKER)
         return mpx_broker_deadline(((const broker_t *)proc->self)->broker, mpx_now());
-    const mpx_serve_t *serve = ((const worker_t *)proc->self)->serve;
-    return mpx_earlier(mpx_serve_deadline(serve), hall_next(mpx_serve_workshop(serve)));
+    return mpx_earlier(at, mpx_serve_deadline(((const worker_t *)proc->self)->serve));
 }
 
 void actor_check(const proc_t *proc)
 {
     const char *wrong = NULL;
-    if (proc->role == CLIENT) {
-        client_check(proc->self);
-    } else if (proc->role == BROKER) {
-        wrong = mpx_broker_check_state(((const broker_t *)proc->self)->broker);
-    } else {
-        const mpx_workshop_t *hall = mpx_serve_workshop(((const worker_t *)proc->self)->serve);
-        hall_check(hall);
-        wrong = mpx_engine_check(mpx_workshop_engine(hall));
+    if (proc->hall) {
+        hall_check(proc->hall);
+        wrong = mpx_engine_check(mpx_workshop_engine(proc->hall));
     }
+    if (proc->role == CLIENT)
+        client_check(proc->self);
+    else if (proc->role == BROKER)
+        wrong = mpx_broker_check_state(((const broker_t *)proc->self)->broker);
     MUST(!wrong, "%s: %s", name_of(proc), wrong);
 }
 

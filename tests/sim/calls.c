@@ -16,7 +16,7 @@ typedef struct call {
     const proc_t *asker;
     int64_t asked_at, begun_at; /* by its clock; that of its last attempt */
     uint64_t key;
-    unsigned begun;
+    unsigned begun, excused; /* so often */
     uint32_t attempt;
     bool ended, cancelled;
     mp_rc_t rc;
@@ -108,8 +108,14 @@ void calls_asked(order_t *order, const terms_t *terms)
     calls.count++;
 }
 
+/* Whether things break that may have it begun twice, or late, or ended without a result. */
+static bool is_disturbed(const call_t *call)
+{
+    return suffers(call->asker->local ? PAUSE | JUMP : BREAKS | DISK);
+}
+
 /* Not too early, not too late, and not too often. Of what breaks some things are taken twice. */
-static void check_begin(call_t *call, uint32_t attempt)
+static void check_begin(call_t *call, uint32_t attempt, bool unwanted)
 {
     const order_t *order = &call->order;
     const terms_t *terms = &call->terms;
@@ -118,13 +124,14 @@ static void check_begin(call_t *call, uint32_t attempt)
          "call %u of job %u begins %.3f ms after it was put, and was to wait for %.3f ms",
          order->index, order->job, (double)(now - call->asked_at) / 1e6,
          (double)terms->delay_ns / 1e6);
-    if (suffers(BREAKS | DISK))
+    if (is_disturbed(call))
         return;
-    MUST(calls_overdue(order) < LATE_MS * MPX_MS,
+    MUST(unwanted || calls_overdue(order) < LATE_MS * MPX_MS,
          "call %u of job %u begins %.3f ms after its deadline", order->index, order->job,
          (double)calls_overdue(order) / 1e6);
-    MUST(call->begun == attempt, "attempt %u of call %u of job %u is the %uth time that it begins",
-         attempt, order->index, order->job, call->begun);
+    MUST(call->begun >= attempt && call->begun <= attempt + call->excused,
+         "attempt %u of call %u of job %u is the %uth time that it begins", attempt, order->index,
+         order->job, call->begun);
     MUST(attempt <= terms->retries + 1, "call %u of job %u has attempt %u of %u", order->index,
          order->job, attempt, terms->retries + 1);
     MUST(attempt == 1 || now - call->begun_at >= terms->retry_delay_ns << (attempt - 2),
@@ -134,7 +141,7 @@ static void check_begin(call_t *call, uint32_t attempt)
     call->attempt = attempt;
 }
 
-void calls_begun(const order_t *order, uint32_t attempt)
+void calls_begun(const order_t *order, uint32_t attempt, bool unwanted)
 {
     call_t *call = find(order);
     if (order->client == 0) {
@@ -147,7 +154,14 @@ void calls_begun(const order_t *order, uint32_t attempt)
         return; /* its client is dead */
     MUST(memcmp(&call->order, order, sizeof *order) == 0, "an input was changed on its way");
     call->begun++;
-    check_begin(call, attempt);
+    check_begin(call, attempt, unwanted);
+}
+
+void calls_excused(const order_t *order)
+{
+    call_t *call = find(order);
+    if (call)
+        call->excused++;
 }
 
 int64_t calls_overdue(const order_t *order)
@@ -201,6 +215,13 @@ bool order_may_end(const order_t *order, mp_rc_t rc, bool begun, bool cancelled,
     }
 }
 
+/* Where there is no broker, and its executors are replaced. */
+static bool is_of_elsewhere(mp_rc_t rc)
+{
+    return rc == MP_EWORKERLOST || rc == MP_EBROKERLOST || rc == MP_ENOWORKER || rc == MP_ENOTASK ||
+           rc == MP_ENEEDS || rc == MP_EDRAINING || rc == MP_ENOSPACE;
+}
+
 /* It has had the attempts that it was promised. */
 static void check_attempts(const call_t *call, mp_rc_t rc)
 {
@@ -210,7 +231,7 @@ static void check_attempts(const call_t *call, mp_rc_t rc)
     } causes[] = {{MP_EFAILED, MPX_RETRY_FAILED}, {MP_ECRASHED, MPX_RETRY_CRASHED}};
     const terms_t *terms = &call->terms;
     const order_t *order = &call->order;
-    if (suffers(BREAKS | DISK))
+    if (is_disturbed(call))
         return;
     for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
         if (causes[i].rc != rc)
@@ -237,6 +258,9 @@ void calls_ended(const order_t *order, mp_rc_t rc, mp_bytes_t value)
     MUST(order_may_end(order, rc, call->begun > 0, call->cancelled, lapsed),
          "call %u of job %u (deed %u, begun %u times) can't end with %s", order->index, order->job,
          order->deed, call->begun, mp_errname(rc));
+    MUST(!call->asker->local || !is_of_elsewhere(rc),
+         "call %u of job %u of a pool on its own host can't end with %s", order->index, order->job,
+         mp_errname(rc));
     check_attempts(call, rc);
     uint64_t expected = order_value(order);
     MUST(rc != MP_OK ||

@@ -1,5 +1,6 @@
-/* client.c: a program with a pool over the broker, as pool/remote.c has it: jobs are opened, filled
- * little by little, held, cancelled and closed, and each outcome is written down. */
+/* client.c: a program with a pool over the broker, as pool/remote.c has it, or on its own host, as
+ * pool/local.c has it: jobs are opened, filled little by little, held, cancelled and closed, and
+ * each outcome is written down. */
 #include "world.h"
 
 #include "backend.h"
@@ -40,7 +41,7 @@ typedef struct client {
     proc_t *proc;
     mpx_backend_t *backend;
     mp_pool_options_t options;
-    visits_t *visits;
+    visits_t *visits; /* NULL: no broker keeps anything for it */
     job_t *jobs[JOBS_OPEN];
     unsigned jobs_left;
     uint16_t last_job;
@@ -127,8 +128,16 @@ static void fill_in(job_t *job, uint32_t most_us)
                                    .needs = job->needs};
 }
 
+/* On its own host it isn't told that there is too little: it must not ask for that. */
+static uint8_t some_needs(const proc_t *proc)
+{
+    uint8_t needs = (uint8_t)(one_in(3) ? chance(GOODS) : 0);
+    return !proc->local || goods_meet(goods_of(proc->goods), goods_of(needs)) ? needs : 0;
+}
+
 static mpx_job_spec_t some_spec(const job_t *job)
 {
+    const proc_t *proc = job->client->proc;
     static const char *const names[] = {"t0", "t1", "t2"};
     mpx_job_spec_t spec = {.open = {.task = names[job->task],
                                     .signature = "order -> u64",
@@ -137,6 +146,8 @@ static mpx_job_spec_t some_spec(const job_t *job)
                                     .wait_ms = (uint32_t)chance_between(2000, 20000),
                                     .weight = (uint32_t)chance(4),
                                     .needs = goods_text(job->needs)},
+                           .meet_here = proc->local,
+                           .limit_here = proc->local,
                            .chunk_calls = one_in(2) ? (uint32_t)chance(5) : 0,
                            .retries = job->terms.retries,
                            .retry_on = job->terms.retry_on,
@@ -178,7 +189,7 @@ static job_t *open_job(client_t *self)
     job->task = (uint8_t)chance(TASKS_MAX);
     job->fixed = one_in(2);
     job->limited = (world->faults & TASKS) && one_in(3);
-    job->needs = (uint8_t)(one_in(3) ? chance(GOODS) : 0);
+    job->needs = some_needs(self->proc);
     job->terms = some_terms();
     job->calls = (uint32_t)chance(world->scope.calls) + 1;
     job->orders = calloc(job->calls, sizeof *job->orders);
@@ -291,7 +302,7 @@ static void ask(client_t *self)
     mpx_question_t *question = &self->question;
     if (self->asked && question->over)
         self->asked = false;
-    if (self->asked || world->calm || !one_in(4))
+    if (self->proc->local || self->asked || world->calm || !one_in(4))
         return;
     *question = (mpx_question_t){.entries = self->stats, .room = STATS_MAX};
     self->asked = self->backend->ops->ask(self->backend, question) == MP_OK;
@@ -310,7 +321,8 @@ static void act(client_t *self)
         }
     }
     ask(self);
-    visits_act(self->visits);
+    if (self->visits)
+        visits_act(self->visits);
     int64_t now = mpx_now();
     self->acts_at = now + (int64_t)chance_between(100, 40000) * 1000;
 }
@@ -323,10 +335,15 @@ void *client_new(proc_t *proc)
     MUST(self, "no memory");
     self->proc = proc;
     self->jobs_left = world->scope.jobs;
-    self->options.connect_timeout_ms = CONNECT_MS;
-    mp_rc_t rc = mpx_remote_new("tcp://127.0.0.1:5555", &self->options, &self->backend);
+    self->options = (mp_pool_options_t){.processes = (int)proc->slots,
+                                        .connect_timeout_ms = CONNECT_MS,
+                                        .have = goods_text(proc->goods)};
+    mp_rc_t rc = proc->local
+                     ? mpx_local_new(&self->options, &self->backend)
+                     : mpx_remote_new("tcp://127.0.0.1:5555", &self->options, &self->backend);
     MUST(rc == MP_OK, "a client can't start: %s", mp_errmsg());
-    self->visits = visits_new(proc, self->backend, KEEPS);
+    if (!proc->local)
+        self->visits = visits_new(proc, self->backend, KEEPS);
     self->acts_at = mpx_now() + (int64_t)chance(20) * MPX_MS;
     if (one_in(2))
         mpx_engine_seed(self->backend->engine, chance(UINT64_MAX));
@@ -339,7 +356,7 @@ bool client_is_idle(const void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             return false;
-    return visits_are_over(self->visits);
+    return !self->visits || visits_are_over(self->visits);
 }
 
 static void check_ended(const client_t *self)
@@ -390,7 +407,8 @@ void client_free(void *arg)
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])
             (void)mpx_engine_job_close(self->backend->engine, mpx_now(), self->jobs[i]->id);
-    visits_free(self->visits);
+    if (self->visits)
+        visits_free(self->visits);
     self->backend->ops->destroy(self->backend);
     for (size_t i = 0; i < JOBS_OPEN; i++)
         if (self->jobs[i])

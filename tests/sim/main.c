@@ -7,6 +7,25 @@
  *     sim --fair SEED COUNT  whether the core lets jobs take turns (fair.c)
  *     sim --scale [CALLS]  what a call costs the broker as the numbers grow (scale.c)
  *
+ * What happens in it, by the seed (bits of --without in brackets):
+ *     messages   late by their own way each, so reordered between connections; lost with a
+ * connection that breaks [1], which a side may hear of late [2]; the network is cut as a whole. One
+ * connection neither reorders nor repeats: the link doesn't. A repeated one is what is said anew
+ * after a loss: results, deposits and submits with an idempotency key processes  killed and started
+ * again: clients [4], workers [8], the broker with its data or without [16]; paused [32]; drained
+ * [128]; clocks jump ahead [64]; a disk that is full or dies in a commit [256] executors  end late,
+ * fail, crash, hang, crash once, grow too old or too large [512]; what they say lies in a lane for
+ * a while; those of a pool on its own host yield, too calls      delayed, with deadlines, retries
+ * by cause with back-off and jitter, quarantine after crashes, priorities, weights, needs and
+ * capacities, time limits hard and soft; held, and cancelled at every stage, alone, in ranges and
+ * by job [1024]; little credit [2048] kept jobs  left, come back to by others, with and without a
+ * key, expired, cancelled, dropped; dead letters listed, requeued and dropped What must hold after
+ * each step: one outcome per call and none lost, of what was asked for; attempts as promised; no
+ * call early, late, or where it can't run; no chunk waits behind a long call for nothing; the state
+ * of broker, workers and clients, with their credit, as mpx_*_check count it anew. In the end
+ * nothing is left at the broker and on its disk. Fairness has a simulation of its own (fair.c).
+ * Not in it: encryption, modules, calls of calls, threads as workers, a clock that goes back.
+ *
  * A seed that fails is made smaller first, then run again with its trace; the last lines
  * are shown, and the command that shows all of it. Exit status: 0, 1 a seed failed, 2 usage. */
 #include "fair.h"

@@ -71,12 +71,18 @@ static bool is_open(const visit_t *visit)
     return visit->deposit != NULL;
 }
 
+/* Each has a client that sees to it in the end: of those that can. */
 static bool is_mine(const visits_t *self, const keep_t *keep)
 {
-    unsigned clients = 0;
-    for (unsigned i = 0; i < world->procs_count; i++)
-        clients += world->procs[i].role == CLIENT;
-    return keep->number % clients + 1 == (unsigned)self->proc->number;
+    unsigned clients = 0, before = 0;
+    for (unsigned i = 0; i < world->procs_count; i++) {
+        const proc_t *proc = &world->procs[i];
+        if (proc->role != CLIENT || proc->local)
+            continue;
+        before += proc->number < self->proc->number;
+        clients++;
+    }
+    return keep->number % clients == before;
 }
 
 static mpx_job_spec_t spec_of(const keep_t *keep)
@@ -133,11 +139,13 @@ static void end(visits_t *self, visit_t *visit, const char *how)
 }
 
 /* What may have brought that about. */
-static bool is_plausible(const keep_t *keep, mp_rc_t rc)
+/* Who came before it was there may be told late that it isn't. */
+static bool is_plausible(const visit_t *visit, mp_rc_t rc)
 {
+    const keep_t *keep = visit->keep;
     switch (rc) {
     case MP_ENOTFOUND:
-        return keep_may_be_gone(keep);
+        return keep_may_be_gone(keep) || (!visit->puts && !visit->whole);
     case MP_EEXIST: /* it is closed, by who has cancelled it */
         return keep->cancelled;
     case MP_ESTATE: /* another one takes */
@@ -162,7 +170,7 @@ static bool goes_on(visits_t *self, visit_t *visit, mp_rc_t rc)
     keep_t *keep = visit->keep;
     if (rc == MP_OK || rc == MP_ETIMEDOUT)
         return true;
-    MUST(is_plausible(keep, rc), "kept job %s (%s): %s (%s)", keep->id,
+    MUST(is_plausible(visit, rc), "kept job %s (%s): %s (%s)", keep->id,
          keep->sure ? "all of it is there" : "not all was put", mp_errname(rc), mp_errmsg());
     if (rc == MP_ENOTFOUND && (!visit->puts || visit->wish == DROP))
         keep->over = keep->visits == 1; /* another one may be about to make it */

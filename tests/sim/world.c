@@ -147,7 +147,7 @@ static void start(proc_t *proc)
     proc->pid = ++world->pids;
     proc->paused_until = 0;
     proc->starts_at = MPX_NEVER;
-    trace("** %s starts, life %d", name_of(proc), proc->pid);
+    trace("** %s starts, life %d%s", name_of(proc), proc->pid, proc->local ? ", alone" : "");
     world->lives++;
     world->current = proc;
     actor_start(proc);
@@ -429,14 +429,17 @@ static void play(void)
 
 static void add_procs(role_t role, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
+        bool local = role == CLIENT && one_in(4);
         world->procs[world->procs_count++] =
             (proc_t){.role = role,
                      .number = (int)i + 1,
                      .starts_at = (int64_t)chance(role == BROKER ? 1 : 60) * MPX_MS,
-                     .tasks = i == 0 || one_in(2) ? 7 : (unsigned)chance(7) + 1,
+                     .local = local,
+                     .tasks = local || i == 0 || one_in(2) ? 7 : (unsigned)chance(7) + 1,
                      .slots = (unsigned)chance(4) + 1,
                      .goods = i == 0 ? GOODS - 1 : (unsigned)chance(GOODS - 1)};
+    }
 }
 
 static unsigned some_faults(void)

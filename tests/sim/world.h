@@ -2,7 +2,8 @@
  *
  *     clients (pool/remote.c) --\                                /-- workers (serve/worker.c)
  *     engine, session            >-- net.c <-> broker/ <-> net.c <   engine, relay, session
- *     ...                      --/             disk.c            \-- hall.c: executors
+ *     ...                      --/             disk.c            \-- hall.c: executors (crewman.c)
+ *     clients (pool/local.c) <-> hall.c
  *
  * What runs is the code of the product, but for three modules that are stood in for at link time:
  * the link (net.c), the store (disk.c) and the workshop (hall.c); and the clock, getpid, getrandom
@@ -55,8 +56,10 @@ typedef struct proc {
     int64_t wake_at;      /* of the world's time */
     unsigned tasks;       /* of a worker: which it offers, as bits */
     unsigned slots;
-    unsigned goods; /* of a worker: what it has, a number for goods_of */
-    void *self;     /* of its module */
+    unsigned goods;            /* of a worker: what it has, a number for goods_of */
+    bool local;                /* of a client: its pool is on its own host */
+    struct mpx_workshop *hall; /* its executors; NULL: it has none */
+    void *self;                /* of its module */
 } proc_t;
 
 enum { CLIENTS_MAX = 6, WORKERS_MAX = 6, PROCS_MAX = CLIENTS_MAX + WORKERS_MAX + 1, TASKS_MAX = 3 };
@@ -142,9 +145,8 @@ size_t disk_records(int bucket); /* but for dead letters, which nobody need come
 void disk_list(int bucket);      /* to the trace */
 
 /* ---- hall.c ---- */
-struct mpx_workshop;
 int64_t hall_next(const struct mpx_workshop *self);
-/* What runs there may run there, and its time isn't over. */
+/* What runs there may run there, and its time isn't over; nothing waits there for nothing. */
 void hall_check(const struct mpx_workshop *self);
 
 /* ---- goods.c: what workers have and calls need, as this world counts it ---- */
@@ -209,8 +211,11 @@ void calls_reset(void);
 void calls_free(void);
 /* Enters it, and its mark. */
 void calls_asked(order_t *order, const terms_t *terms);
-/* An executor begins it. */
-void calls_begun(const order_t *order, uint32_t attempt);
+/* An executor begins it; unwanted: it was told that nobody wants it, and may have forgotten. */
+void calls_begun(const order_t *order, uint32_t attempt, bool unwanted);
+/* Its executor died, and may have done so of what was meant for a call before: it may begin once
+ * more, as the same attempt. */
+void calls_excused(const order_t *order);
 /* How long ago its deadline was, by its client's clock; negative: it is to come, or there is none.
  */
 int64_t calls_overdue(const order_t *order);

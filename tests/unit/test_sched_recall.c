@@ -177,6 +177,43 @@ START_TEST(an_idle_worker_that_could_not_run_it_changes_nothing)
 }
 END_TEST
 
+/* Of the one gpu that both workers share, a chunk that waits behind a long call has all. */
+START_TEST(an_idle_worker_that_is_short_of_something_frees_it)
+{
+    mpx_traits_t gpu;
+    ck_assert_int_eq(mpx_traits_parse("gpu=1", &gpu), MP_OK);
+    mpx_worker_spec_t spec = any(1);
+    spec.returns = spec.shares = true;
+    spec.have = &gpu;
+    mpx_sched_t *sched = make();
+    open_job(sched, 1, (mpx_policy_t){.chunk_calls = 1});
+    open_job(sched, 2, (mpx_policy_t){.chunk_calls = 1, .needs = &gpu});
+    open_job(sched, 3, (mpx_policy_t){.chunk_calls = 1, .needs = &gpu});
+    ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 1, &spec), MP_OK);
+    for (uint64_t job = 1; job <= 2; job++) { /* they are known to be short */
+        mpx_sched_put(sched, 0, job, 0, 1, 4, 0);
+        mpx_sched_done(sched, 0, expect(sched, MPX_RUN).chunk, 1, MS / 4);
+    }
+    mpx_sched_put(sched, 0, 1, 1, 1, 4, 0);
+    mpx_effect_t begun = expect(sched, MPX_RUN);
+    mpx_sched_started(sched, 0, begun.chunk);
+    mpx_sched_put(sched, 0, 2, 1, 1, 4, 0);
+    mpx_effect_t behind = expect(sched, MPX_RUN);
+    mpx_sched_put(sched, 0, 3, 0, 1, 4, 0);
+    ck_assert_int_eq(mpx_sched_worker_join(sched, 0, 2, &spec), MP_OK);
+    expect_nothing(sched);
+    ck_assert_int_eq(mpx_sched_deadline(sched), 4 * MS);
+    mpx_sched_tick(sched, 4 * MS);
+    ck_assert_uint_eq(expect(sched, MPX_RECALL).chunk, behind.chunk);
+    ck_assert_int_eq(mpx_sched_returned(sched, 5 * MS, behind.chunk), MP_OK);
+    mpx_effect_t run = expect(sched, MPX_RUN);
+    ck_assert_uint_eq(run.worker, 2);
+    ck_assert_uint_ne(run.job, 1);
+    expect_nothing(sched);
+    mpx_sched_destroy(&sched);
+}
+END_TEST
+
 START_TEST(an_orphan_that_comes_back_is_just_gone)
 {
     mpx_effect_t given[AHEAD + 1];
@@ -231,6 +268,7 @@ int main(void)
         a_refusal_is_asked_again_later_and_others_meanwhile,
         nobody_is_asked_who_gets_on_or_can_not,
         an_idle_worker_that_could_not_run_it_changes_nothing,
+        an_idle_worker_that_is_short_of_something_frees_it,
         an_orphan_that_comes_back_is_just_gone,
         what_nobody_has_begun_can_be_withdrawn,
         NULL,

@@ -176,10 +176,23 @@ static bool listed(const worker_t *worker)
     return other != NULL;
 }
 
-/* Whether there is a call that the worker could be given now, as far as capacities go. */
-static bool could_run(const worker_t *worker, const need_t *need)
+/* Whether a job of another need comes first, and waits for a capacity that this one needs, too. */
+static bool is_kept_back(const mpx_sched_t *self, const worker_t *worker, const need_t *need)
 {
-    return mpx_kind_can(worker->kind, need) && !mpx_worker_lacks(worker, need);
+    uint32_t needed = mpx_worker_needed(worker, need);
+    for (const need_t *other = self->ready; other; other = other->ready_next)
+        if (other != need && mpx_kind_can(worker->kind, other) &&
+            (mpx_worker_lacks(worker, other) & needed) &&
+            mpx_share_precedes(mpx_need_next(other), mpx_need_next(need)))
+            return true;
+    return false;
+}
+
+/* Whether there is a call that the worker could be given now, as far as capacities go. */
+static bool could_run(const mpx_sched_t *self, const worker_t *worker, const need_t *need)
+{
+    return mpx_kind_can(worker->kind, need) && !mpx_worker_lacks(worker, need) &&
+           !is_kept_back(self, worker, need);
 }
 
 /* false: it has a chunk that needs what it hasn't. */
@@ -217,7 +230,7 @@ static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker
     bool idle = worker->chunks_count == 0;
     bool work = false;
     for (const need_t *need = self->ready; need; need = need->ready_next)
-        work = work || could_run(worker, need);
+        work = work || could_run(self, worker, need);
     if (worker->list && (worker->draining || !listed(worker)))
         return "a worker waits in a list and should not";
     if (worker->draining)
@@ -225,8 +238,8 @@ static const char *check_waiting(const mpx_sched_t *self, const worker_t *worker
     bool short_of = worker->list == &worker->kind->shorts;
     if (idle && (work || (worker->list != &worker->kind->hungry[1] && !short_of)))
         return "a worker idles while there is a call that it could run";
-    if (!idle && worker->list == &worker->kind->hungry[1])
-        return "a busy worker counts as idle";
+    if (worker->idle != idle)
+        return "a busy worker counts as idle, or an idle one doesn't";
     if (short_of)
         return idle && !worker->shares ? "an idle worker counts as short of something" : NULL;
     if (worker->list == &self->cramped ? !work : worker->list && work)
@@ -266,6 +279,18 @@ static const char *check_worker(const mpx_sched_t *self, const worker_t *worker)
 
 /* ---- all ---------------------------------------------------------------------------- */
 
+static const char *check_idle(const mpx_sched_t *self)
+{
+    for (const kind_t *kind = self->kinds; kind; kind = kind->next) {
+        uint32_t idle = 0;
+        for (const worker_t *worker = self->workers; worker; worker = worker->hh.next)
+            idle += worker->kind == kind && worker->idle;
+        if (idle != kind->idle)
+            return "the idle workers of a kind are miscounted";
+    }
+    return NULL;
+}
+
 static const char *check_totals(const mpx_sched_t *self)
 {
     uint64_t queued = 0;
@@ -285,7 +310,7 @@ static const char *check_totals(const mpx_sched_t *self)
         slots += worker->slots;
         takers += !worker->draining;
         chunks += worker->chunks_count;
-        idle += worker->list == &worker->kind->hungry[1];
+        idle += worker->idle;
         for (const chunk_t *chunk = worker->chunks; chunk; chunk = chunk->worker_next)
             recalls += chunk->recalled;
     }
@@ -299,6 +324,8 @@ static const char *check_totals(const mpx_sched_t *self)
 const char *mpx_sched_check(const mpx_sched_t *self)
 {
     const char *wrong = check_totals(self);
+    if (!wrong)
+        wrong = check_idle(self);
     for (const need_t *first = self->needs; first && !wrong; first = first->hh.next)
         for (const need_t *need = first; need && !wrong; need = need->sibling)
             wrong = check_need(self, need);

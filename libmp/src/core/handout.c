@@ -115,16 +115,21 @@ static bool has_room(const worker_t *worker, const job_t *job, uint32_t size)
 
 /* ---- giving ------------------------------------------------------------------------- */
 
-static bool is_idle(const worker_t *worker)
+/* Whoever has nothing does, also if it lacks what all that is queued needs: others may hold that
+ * for chunks that they don't get on with. */
+static void set_idle(mpx_sched_t *self, worker_t *worker, bool idle)
 {
-    return worker->list == &worker->kind->hungry[1];
+    uint32_t change = (uint32_t)idle - worker->idle;
+    self->idle += change;
+    worker->kind->idle += change;
+    worker->idle = idle;
 }
 
 void mpx_handout_leave(mpx_sched_t *self, worker_t *worker)
 {
     if (worker->list)
         DL_DELETE2(*worker->list, worker, list_prev, list_next);
-    self->idle -= is_idle(worker);
+    set_idle(self, worker, false);
     worker->list = NULL;
 }
 
@@ -133,7 +138,7 @@ static void wait_in(mpx_sched_t *self, worker_t **list, worker_t *worker)
     mpx_handout_leave(self, worker);
     worker->list = list;
     DL_APPEND2(*list, worker, list_prev, list_next);
-    self->idle += is_idle(worker);
+    set_idle(self, worker, worker->chunks_count == 0);
 }
 
 /* What is looked for on behalf of a worker. */

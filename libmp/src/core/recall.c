@@ -3,7 +3,9 @@
  * A worker is given work ahead, by how long calls have taken so far. When one takes much longer,
  * what lies behind it would wait, with idle workers beside it. So while some worker is idle, those
  * that have chunks which they haven't started, and have started and ended nothing for a while, are
- * asked to give them back. Such a chunk is still theirs until they say so: none is run twice.
+ * asked to give them back. Such a chunk is still theirs until they say so: none is run twice. What
+ * it holds of capacities that are shared goes along with it: so an idle worker that is short of
+ * some can run it, or what waits for them.
  *
  * Nobody is looked at while there is no idle worker: that is what makes it cheap.
  */
@@ -57,7 +59,7 @@ static bool can_be_recalled(const chunk_t *chunk)
 static bool is_wanted(const mpx_sched_t *self, const need_t *need)
 {
     for (const kind_t *kind = self->kinds; kind; kind = kind->next)
-        if (kind->hungry[1] && mpx_kind_can(kind, need))
+        if (kind->idle && mpx_kind_can(kind, need))
             return true;
     return false;
 }

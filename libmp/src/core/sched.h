@@ -97,7 +97,10 @@ typedef struct mpx_worker_spec {
     const mpx_traits_t *have; /* what it has (copied); NULL: nothing */
     bool shares;  /* it has that together with all other workers that share, which say the same */
     bool returns; /* it can be asked to give chunks back, by MPX_RECALL */
-    bool yields;  /* it gives back by itself what it hasn't begun of a chunk when time_ns is over */
+    bool yields; /* it gives back by itself what it hasn't begun of a chunk when time_ns is over. An
+                    executor does. Only chunks of jobs that adapt have a time: in effect those of a
+                    pool on its own host. A peer's stay whole (MPX_CHUNK_WHOLE) on the way through a
+                    broker and an mp-worker, and neither of these yields */
 } mpx_worker_spec_t;
 
 typedef enum mpx_effect_kind {

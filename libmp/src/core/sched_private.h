@@ -215,6 +215,7 @@ typedef struct kind {
     uint64_t slots;           /* of the takers */
     struct worker *hungry[2]; /* had room and nothing to fill it; [1]: have nothing at all */
     struct worker *shorts;    /* had room, but too little left of what all that there was needs */
+    uint32_t idle;            /* of both, those that have nothing at all */
     struct kind *prev, *next;
 } kind_t;
 
@@ -229,6 +230,7 @@ typedef struct worker {
     bool shares;
     bool draining; /* for good or for now: */
     bool paused;
+    bool idle;    /* has nothing, and waits for something */
     bool stalled; /* since it was asked for chunks: nothing is put behind others */
     bool unlisted;
     int64_t excused_until; /* it was to be ended for a call that ended first: that may come yet */
@@ -281,7 +283,7 @@ struct mpx_sched {
     mpx_heap_t patience;
     mpx_heap_t lapses;             /* of queued calls */
     mpx_heap_t stalls;             /* of workers */
-    uint32_t idle;                 /* workers that have nothing, and wait for something */
+    uint32_t idle;                 /* of all kinds */
     uint32_t recalls;              /* chunks that were asked for */
     uint64_t used[MPX_TRAITS_MAX]; /* of the capacities that workers share */
     bool freed;                    /* some of that was, and nobody looked at who was short of it */
