@@ -20,21 +20,24 @@ static bool has_maker(const mpx_kept_job_t *job)
     return false;
 }
 
-bool mpx_archive_is_complete(const mpx_kept_job_t *job)
+bool mpx_archive_is_open(const mpx_kept_job_t *job)
 {
-    return job->closed || !(job->maker_is_away || has_maker(job));
+    return !job->closed && (job->maker_is_away || has_maker(job));
 }
 
 /* A maker whose connection was lost, or whose broker was, may come back to put more: for as long
  * as a session waits for its client. */
 static void set_return(const mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
+    bool was_left = job->is_left;
     if (job->closed || has_maker(job))
         job->maker_is_away = false;
     if (!job->maker_is_away)
         job->maker_until = MPX_NEVER;
     else if (job->maker_until == MPX_NEVER)
         job->maker_until = now + self->options.return_ms * MPX_MS;
+    job->is_left = !job->closed && !mpx_archive_is_open(job);
+    job->head_changed = job->head_changed || job->is_left != was_left;
 }
 
 /* ---- room --------------------------------------------------------------------------- */
@@ -143,7 +146,8 @@ mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now)
     DL_FOREACH_SAFE (self->jobs, job, next) {
         if (job->maker_until <= now) {
             job->maker_is_away = false;
-            job->maker_until = MPX_NEVER;
+            mpx_archive_set_times(self, now, job);
+            mpx_archive_put_head(self, job);
             mpx_archive_touch(self, job);
         }
         if (job->until <= now && job->waits == MPX_WAITS_FOR_CLIENT) {

@@ -399,7 +399,7 @@ mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count)
     if (count != self->count)
         return mpx_fault(MP_EEXIST, "job %s has %llu inputs, not %llu", self->keep.id,
                          (unsigned long long)self->count, (unsigned long long)count);
-    self->closed = true;
+    self->closed = self->complete = true;
     return MP_OK;
 }
 

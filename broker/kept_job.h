@@ -89,7 +89,8 @@ struct mpx_kept_job {
     uint64_t failed;
     uint64_t freed; /* outcomes before this one are gone */
     uint64_t bytes;
-    bool closed;
+    bool closed;   /* it takes no more calls */
+    bool complete; /* its maker has closed it: it has all that were meant */
     bool cancelled;
     mp_rc_t trouble; /* an outcome could not be kept */
 
@@ -101,6 +102,7 @@ struct mpx_kept_job {
     int64_t until;       /* then it is forgotten, or given up for want of room */
     bool maker_is_away;  /* it isn't closed, and who can put more may come back */
     int64_t maker_until; /* until then */
+    bool is_left;        /* it isn't closed, and who can put more has gone for good */
     bool head_changed;   /* since it was put down */
     bool touched;
     bool unlisted;
@@ -133,7 +135,7 @@ bool mpx_kept_job_shared(const mpx_kept_job_t *self);
  * that are there, or it is closed; MP_ENOMEM. */
 mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
                          const mpx_header_t *header, mp_bytes_t payload, mpx_kept_batch_t **added);
-/* It has so many calls, and no more will come. MP_OK; MP_EEXIST it has others. */
+/* It has so many calls, and is complete. MP_OK; MP_EEXIST it has others. */
 mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count);
 mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now);
 /* Its open calls end with that, and no more can come. */

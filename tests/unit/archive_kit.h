@@ -226,6 +226,24 @@ static inline void gives(const sent_t *message, uint64_t first, const char *lett
     ck_assert_uint_eq(rest.size, 0);
 }
 
+/* What is said of a job to who looks at it for a moment. */
+static inline mpx_kept_info_t look(mpx_peer_t *peer, int64_t now, const char *id)
+{
+    static void *arena;
+    mpx_kept_info_t info = {0};
+    mpx_keep_t wanted = keep_of(id, "", 99);
+    mpx_header_t leave = {.op = MPX_OP_JOB_FREE, .nonce = 99, .kind = MPX_JOB_LEAVE};
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(peer, 99, wanted, "t"));
+    const sent_t *said = only(MPX_OP_JOB_INFO);
+    free(arena);
+    OK(mpx_kept_info_unpack((mp_bytes_t){said->payload, said->size}, &info, &arena));
+    OK(ask(peer, now, leave, NULL, 0));
+    sent_count = 0;
+    return info;
+}
+
 /* A moment's look. */
 static inline bool is_there(mpx_peer_t *peer, const char *id)
 {

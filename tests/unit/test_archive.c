@@ -151,6 +151,44 @@ START_TEST(test_a_maker_that_leaves_is_not_waited_for)
 }
 END_TEST
 
+/* Whoever else reads it. */
+static void is_unfinished(const char *id)
+{
+    mpx_kept_info_t info = look(&two, 0, id);
+    ck_assert_uint_eq(info.ended, info.calls);
+    ck_assert(!info.open);
+    ck_assert(!info.complete);
+}
+
+START_TEST(test_what_was_never_closed_is_told_from_what_was)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("part", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", false));
+    OK(keep(&one, 2, keep_of("whole", "", 7), "t"));
+    OK(put(&one, 2, 0, "a", true));
+    work_off(0, MP_OK);
+    ck_assert(look(&two, 0, "part").open);
+    ck_assert(!look(&two, 0, "part").complete);
+    ck_assert(!look(&two, 0, "whole").open);
+    ck_assert(look(&two, 0, "whole").complete);
+    one.said_bye = true;
+    mpx_archive_gone(archive, &one);
+    one.said_bye = false;
+    turn(0);
+    is_unfinished("part");
+    ck_assert(look(&two, 0, "whole").complete);
+    mpx_keep_t reader = keep_of("part", "", 8);
+    mpx_header_t cancel = {.op = MPX_OP_JOB_CANCEL, .nonce = 3};
+    reader.attach = true;
+    OK(keep(&two, 3, reader, "t"));
+    OK(ask(&two, 0, cancel, NULL, 0));
+    is_unfinished("part");
+    ck_assert(look(&two, 0, "part").closed);
+    end();
+}
+END_TEST
+
 START_TEST(test_delays_and_deadlines)
 {
     begin(1 << 20, 0);
@@ -411,6 +449,7 @@ int main(void)
                                   test_one_takes_at_a_time,
                                   test_a_lost_maker_is_waited_for,
                                   test_a_maker_that_leaves_is_not_waited_for,
+                                  test_what_was_never_closed_is_told_from_what_was,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
                                   test_output_is_told_to_who_hears,

@@ -75,7 +75,10 @@ typedef struct mp_job_info {
     unsigned long long bytes;      /* that it takes at the broker */
     unsigned long long created_ms; /* since 1970 */
     unsigned long long left_ms;    /* until it is forgotten; 0: not yet known */
-    int closed;                    /* no more calls will come */
+    int closed;                    /* no more calls are taken */
+    int complete;                  /* its maker has closed it: it has all that were to come */
+    int open;                      /* its maker, or who has its key, may put more: it is there, or
+                                      is waited for. Neither of the two: it is unfinished */
     int cancelled;
     int clients; /* that have it open */
     char id[MP_JOB_ID_MAX + 1];
@@ -114,6 +117,10 @@ MP_API MP_MUST_CHECK mp_rc_t mp_job_settle(mp_job_t *self, int timeout_ms);
  * MP_OK, and out, unless it is NULL; MP_ENOTFOUND it is not kept any more; the rest as
  * mp_job_settle. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms);
+
+/* What the broker has of a kept job just now, when it has taken all that was put here. MP_OK, and
+ * out; MP_ENOTFOUND it is not kept any more; the rest as mp_job_settle. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_look(mp_job_t *self, mp_job_info_t *out, int timeout_ms);
 
 /* End a kept job's calls, and forget it and its outcomes, for everybody. Frees it on success. As
  * mp_job_settle. */

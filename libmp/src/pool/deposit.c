@@ -187,6 +187,8 @@ void mpx_job_info_fill(mp_job_info_t *out, const mpx_kept_info_t *info)
                            .failed = info->failed,
                            .taken = info->freed,
                            .closed = info->closed,
+                           .complete = info->complete,
+                           .open = info->open,
                            .cancelled = info->cancelled,
                            .clients = (int)info->handles,
                            .bytes = info->bytes,
@@ -663,6 +665,18 @@ mp_rc_t mpx_deposit_wait(mpx_deposit_t *self, mp_job_info_t *out, int64_t deadli
     if (rc == MP_OK && out)
         *out = self->info;
     return rc;
+}
+
+mp_rc_t mpx_deposit_flush(mpx_deposit_t *self, int64_t deadline)
+{
+    mp_rc_t rc =
+        has_sent_all(self) ? MP_OK : mpx_pool_wait(self->pool, has_sent_all, self, deadline);
+    return rc == MP_ETIMEDOUT ? mpx_fault(rc, "the broker has not had all inputs in time") : rc;
+}
+
+uint64_t mpx_deposit_number(const mpx_deposit_t *self)
+{
+    return self->info.number;
 }
 
 mp_rc_t mpx_deposit_drop(mpx_deposit_t *self, int64_t deadline)
