@@ -189,6 +189,37 @@ START_TEST(test_what_was_never_closed_is_told_from_what_was)
 }
 END_TEST
 
+START_TEST(test_a_job_that_never_got_a_call_is_in_nobodys_way)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("none", "", 7), "t"));
+    OK(keep(&one, 2, keep_of("some", "", 7), "t"));
+    OK(put(&one, 2, 0, "a", false));
+    sent_count = 0;
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* its maker is there */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* it is waited for */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    turn(RETURN_MS * MS);
+    mpx_keep_t reader = keep_of("none", "", 8);
+    reader.attach = true;
+    OK(keep(&one, 1, reader, "t"));
+    sent_count = 0;
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* somebody looks at it */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    mpx_archive_gone(archive, &one);
+    OK(keep(&two, 1, keep_of("none", "", 8), "u"));
+    only(MPX_OP_JOB_INFO);
+    OK(put(&two, 1, 0, "a", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(keep(&two, 2, keep_of("some", "", 8), "t"));
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    end();
+}
+END_TEST
+
 START_TEST(test_delays_and_deadlines)
 {
     begin(1 << 20, 0);
@@ -450,6 +481,7 @@ int main(void)
                                   test_a_lost_maker_is_waited_for,
                                   test_a_maker_that_leaves_is_not_waited_for,
                                   test_what_was_never_closed_is_told_from_what_was,
+                                  test_a_job_that_never_got_a_call_is_in_nobodys_way,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
                                   test_output_is_told_to_who_hears,
