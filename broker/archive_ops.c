@@ -249,6 +249,7 @@ static mp_rc_t on_take(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
         return MP_OK;
     }
     take_over(self, handle);
+    mpx_archive_taken(self, handle->job);
     if (!mpx_kept_job_shared(handle->job))
         mpx_archive_release(self, handle->job, header->first);
     handle->wants = true;
@@ -267,8 +268,10 @@ static mp_rc_t on_free(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     if (!handle)
         return rc;
     const mpx_handle_t *taker = handle->job->taker;
-    if (!mpx_kept_job_shared(handle->job) && (!taker || taker == handle))
+    if (!mpx_kept_job_shared(handle->job) && (!taker || taker == handle)) {
         mpx_archive_release(self, handle->job, header->first);
+        mpx_archive_taken(self, handle->job);
+    }
     if (header->kind == MPX_JOB_LEAVE)
         mpx_archive_handle_drop(self, handle);
     return mpx_archive_done(self, peer, header->op, header->nonce, header->first);

@@ -91,6 +91,8 @@ bool mpx_archive_is_used_up(const mpx_kept_job_t *job);
 bool mpx_archive_is_open(const mpx_kept_job_t *job);
 /* Of one that was touched: from when on it is forgotten, and not waited for its maker. */
 void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
+/* Somebody takes of it, so that its time begins anew: but not for room, if that makes none. */
+void mpx_archive_taken(mpx_archive_t *self, mpx_kept_job_t *job);
 /* What nobody has come for is forgotten, and while calls wait for room one job at a time is given
  * up. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now);

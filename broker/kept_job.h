@@ -64,7 +64,7 @@ typedef struct mpx_kept_hooks {
 typedef enum mpx_kept_wait {
     MPX_WAITS_NOT,
     MPX_WAITS_FOR_CLIENT, /* all calls have ended, and outcomes may be fetched */
-    MPX_WAITS_FOR_ROOM    /* calls are held, and nobody is there who could make room */
+    MPX_WAITS_FOR_ROOM    /* calls are held, and nobody makes room of its outcomes */
 } mpx_kept_wait_t;
 
 struct mpx_kept_job {
