@@ -128,8 +128,9 @@ static mp_rc_t add_job(mpx_archive_t *self, int64_t now, const char *owner, mp_b
                        int64_t absent_ms, uint64_t number, mpx_kept_job_t **out)
 {
     mpx_kept_job_t *job = NULL;
+    mpx_kept_patience_t patience = {self->options.wait_ms * MPX_MS, absent_ms * MPX_MS};
     mp_rc_t rc = mpx_kept_job_new(self->options.engine, &self->hooks, &self->totals, owner, body,
-                                  now, absent_ms * MPX_MS, &job);
+                                  now, patience, &job);
     if (rc != MP_OK)
         return rc;
     job->number = number;

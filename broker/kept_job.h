@@ -115,13 +115,18 @@ struct mpx_kept_job {
 /* How many bytes a job, a batch and a call cost beyond what is in them. */
 enum { MPX_KEPT_JOB_COST = 2048, MPX_KEPT_BATCH_COST = 128, MPX_KEPT_RECORD_COST = 16 };
 
-/* owner      the name of the key by which its maker came; "": it had none
- * body       a Keep
- * absent_ns  how long its task may have no worker while there are some
+/* How long its calls wait for a worker. */
+typedef struct mpx_kept_patience {
+    int64_t wait_ns;   /* at the most, while there is none at all; 0: as long as it says */
+    int64_t absent_ns; /* while there are some, of other tasks */
+} mpx_kept_patience_t;
+
+/* owner  the name of the key by which its maker came; "": it had none
+ * body   a Keep
  * MP_OK; MP_EPROTO; MP_ENOMEM; MP_EINVAL the engine's. */
 mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
                          mpx_kept_totals_t *totals, const char *owner, mp_bytes_t body, int64_t now,
-                         int64_t absent_ns, mpx_kept_job_t **out);
+                         mpx_kept_patience_t patience, mpx_kept_job_t **out);
 /* Its calls on the engine are dropped. */
 void mpx_kept_job_free(mpx_kept_job_t *self, int64_t now);
 

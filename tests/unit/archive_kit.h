@@ -16,7 +16,14 @@
 
 #define OK(call) ck_assert_int_eq((call), MP_OK)
 
-enum { SENT_MAX = 2048, WORKER = 1, KEEP_MS = 1000, RETURN_MS = 500, MS = 1000000 };
+enum {
+    SENT_MAX = 2048,
+    WORKER = 1,
+    KEEP_MS = 1000,
+    RETURN_MS = 500,
+    WAIT_MS = 60000,
+    MS = 1000000
+};
 
 typedef struct sent {
     mpx_header_t header;
@@ -91,6 +98,7 @@ static inline void begin(uint64_t kept_bytes, uint64_t dead_bytes)
                                      .store = store,
                                      .kept_bytes = kept_bytes,
                                      .keep_ms = KEEP_MS,
+                                     .wait_ms = WAIT_MS,
                                      .dead_bytes = dead_bytes,
                                      .return_ms = RETURN_MS,
                                      .log = &quiet,

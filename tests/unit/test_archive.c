@@ -283,7 +283,8 @@ static mpx_kept_job_t *load_at(const mpx_kept_hooks_t *hooks, uint64_t unix_ms)
     wanted.delay_ms = 10;
     wanted.deadline_ms = 25;
     OK(mpx_keep_pack(&wanted, &body));
-    OK(mpx_kept_job_new(engine, hooks, &totals, "", mpx_buf_bytes(&body), 0, 0, &job));
+    OK(mpx_kept_job_new(engine, hooks, &totals, "", mpx_buf_bytes(&body), 0,
+                        (mpx_kept_patience_t){0}, &job));
     OK(mpx_kept_job_load_counts(job, 2, 0));
     OK(mpx_kept_job_load_batch(job, 1000, &header, (mp_bytes_t){"ab", 2}));
     OK(mpx_kept_job_begin(job, 0, unix_ms));
@@ -346,6 +347,30 @@ static void heard(const sent_t *said, uint64_t peer, uint64_t lost, const char *
     ck_assert_uint_eq(bytes.size, strlen(letters));
     ck_assert_mem_eq(bytes.data, letters, bytes.size);
 }
+
+/* Nobody comes, and no worker does: it has an end all the same. */
+START_TEST(test_calls_do_not_wait_for_a_worker_for_ever)
+{
+    mpx_loss_t loss = {.rc = MP_EWORKERLOST, .name = "worker"};
+    begin(1 << 20, 1 << 20);
+    OK(mpx_engine_worker_lost(engine, 0, WORKER, MPX_CHARGE_NONE, &loss));
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.dead_letters = true;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "ab", true));
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    OK(mpx_engine_tick(engine, WAIT_MS * (int64_t)MS - 1));
+    ck_assert_uint_eq(look(&two, 0, "j").ended, 0);
+    OK(mpx_engine_tick(engine, WAIT_MS * (int64_t)MS));
+    ck_assert_uint_eq(look(&two, WAIT_MS * (int64_t)MS, "j").ended, 2);
+    turn(WAIT_MS * (int64_t)MS);
+    turn((WAIT_MS + KEEP_MS) * (int64_t)MS);
+    ck_assert(!is_there(&two, "j"));
+    ck_assert_uint_eq(count_letters(&two), 2); /* what was not run can be */
+    end();
+}
+END_TEST
 
 START_TEST(test_output_is_told_to_who_hears)
 {
@@ -484,6 +509,7 @@ int main(void)
                                   test_a_job_that_never_got_a_call_is_in_nobodys_way,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
+                                  test_calls_do_not_wait_for_a_worker_for_ever,
                                   test_output_is_told_to_who_hears,
                                   test_dead_letters,
                                   test_strangers,

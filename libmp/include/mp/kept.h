@@ -11,12 +11,13 @@
  * it has acknowledged survives its own death if it has a data directory. A job is kept until all of
  * its outcomes have been taken, or until nobody has come for keep_ms since its last call ended and
  * its last client left. A client that has it open, and takes nothing of it for the broker's
- * --keep-ms, doesn't keep it. All jobs together are bounded by the broker's --kept-bytes: at the
- * limit inputs are refused with MP_ELIMIT, and calls wait until outcomes are taken or expire. A job
- * that has outcomes then, and for which nobody comes for keep_ms, is given up: the rest of its
- * calls end with MP_ELIMIT, not run, and leave dead letters if its calls do, and it is forgotten.
- * So does the rest of a job with a key, which frees nothing when it is fetched; who has it open is
- * told.
+ * --keep-ms, doesn't keep it. Calls wait for a first worker for worker_wait_ms, by default and at
+ * most for the broker's --kept-wait-ms, a week: then they end with MP_ENOWORKER. All jobs together
+ * are bounded by the broker's --kept-bytes: at the limit inputs are refused with MP_ELIMIT, and
+ * calls wait until outcomes are taken or expire. A job that has outcomes then, and for which nobody
+ * comes for keep_ms, is given up: the rest of its calls end with MP_ELIMIT, not run, and leave dead
+ * letters if its calls do, and it is forgotten. So does the rest of a job with a key, which frees
+ * nothing when it is fetched; who has it open is told.
  *
  * mp_job_new of such a job waits for the broker, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT,
  * MP_ENOSPACE, MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the
