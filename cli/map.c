@@ -456,6 +456,13 @@ static void detach(map_t *self)
 
 /* ---- what is left at a broker ---------------------------------------------------------------- */
 
+/* It halts, and with it the job; but not one with a key, which may be another's as well. */
+static bool ends_with_us(const map_t *self)
+{
+    const map_options_t *options = &self->options;
+    return options->halt_on_error && self->status == EXIT_FAILED && !options->key;
+}
+
 /* Where it ended before the job did: whoever looks at it should know. */
 static void tell_what_is_left(map_t *self)
 {
@@ -465,8 +472,12 @@ static void tell_what_is_left(map_t *self)
     if (!*id || has_no_part_of_it(self->lost) || self->status == EXIT_SIGNAL + SIGPIPE)
         return;
     mp_job_info_t info;
+    if (ends_with_us(self))
+        mp_job_cancel(self->job);
     mp_rc_t rc = mp_job_look(self->job, &info, LOOK_MS);
-    if (rc == MP_OK && info.complete)
+    if (rc == MP_OK && ends_with_us(self))
+        output_printf(&self->report.err, "mp: the job is cancelled: mp job fetch %s\n", id);
+    else if (rc == MP_OK && info.complete)
         output_printf(&self->report.err, "mp: the job goes on: mp job fetch %s\n", id);
     else if (rc == MP_OK)
         output_printf(&self->report.err,

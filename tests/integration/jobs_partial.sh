@@ -83,7 +83,22 @@ wait_for job_says left ' unfinished, 1 of 1 ended'
 status 1 "$MP" job fetch left
 says err 'never closed'
 
+# -- a job that is halted doesn't go on at the broker, but one that may be another's as well
 seq 4 >four
+for how in '--id halted' '--id halted-key --key halted'; do
+    # shellcheck disable=SC2086
+    status 1 "$MP" map $how --halt-on-error --shell -- 'test {} != 1 && ./gate.sh {}' <four
+    case $how in
+    *key*) says err 'the job goes on: mp job fetch halted-key' ;;
+    *) says err 'the job is cancelled: mp job fetch halted$' ;;
+    esac
+done
+wait_for job_says halted ' cancelled, 4 of 4 ended'
+job_says halted-key ' running, 1 of 4 ended' || fail "$("$MP" job list)"
+ok "$MP" job drop halted
+ok "$MP" job drop halted-key
+
+# -- what a client that is stopped has submitted as a whole goes on
 background whole bash -c "exec '$MP' map --id whole -- ./gate.sh <four"
 wait_for job_says whole '0 of 4 ended'
 status 3 "$MP" map --id whole -- echo <four
