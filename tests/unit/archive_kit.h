@@ -303,12 +303,17 @@ static inline void close_store(void)
     ck_assert_int_eq(remove(folder), 0);
 }
 
-static inline void begin_with_disk(void)
+static inline void make_disk(void)
 {
     const char *where = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%.32s/mp-archive-XXXXXX", where && *where ? where : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     open_store();
+}
+
+static inline void begin_with_disk(void)
+{
+    make_disk();
     begin(1 << 20, 1 << 20);
 }
 

@@ -196,6 +196,56 @@ START_TEST(test_who_has_it_and_takes_nothing_does_not_keep_the_room)
 }
 END_TEST
 
+static mpx_archive_counts_t counts_now(void)
+{
+    mpx_archive_counts_t counts;
+    mpx_archive_count(archive, &counts);
+    return counts;
+}
+
+static void say(mpx_peer_t *peer, mpx_header_t header, mp_bytes_t payload)
+{
+    OK(mpx_archive_message(archive, 0, peer, &header, payload));
+}
+
+/* There is room again in the turn in which a job was made: it is not on the disk yet. */
+START_TEST(test_room_lets_no_job_go_before_its_commit)
+{
+    mpx_buf_t open = {0}, body = {0};
+    mpx_open_t opened = {.task = "t", .signature = "bytes -> bytes little"};
+    mpx_keep_t wanted = keep_of("new", "", 7);
+    mpx_header_t had = {.op = MPX_OP_JOB_FREE, .nonce = 1};
+    make_disk();
+    begin(TIGHT_BYTES, 0);
+    OK(keep(&one, 1, large_of(""), "t"));
+    put_many(&one, 1);
+    enlarge_all(0);
+    while (counts_now().bytes > TIGHT_BYTES - 4096) {
+        had.first++;
+        OK(ask(&one, 0, had, NULL, 0));
+    }
+    ck_assert(counts_now().held);
+    ck_assert_uint_eq(work_count, 0);
+    OK(mpx_open_pack(&opened, &open));
+    wanted.open = mpx_buf_bytes(&open);
+    OK(mpx_keep_pack(&wanted, &body));
+    say(&two, (mpx_header_t){.op = MPX_OP_JOB_KEEP, .nonce = 1}, mpx_buf_bytes(&body));
+    say(&two, (mpx_header_t){.op = MPX_OP_JOB_PUT, .nonce = 1, .count = 1, .item_bytes = 1},
+        (mp_bytes_t){"a", 1});
+    had.first = MANY_CALLS;
+    say(&one, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .nonce = 1}, (mp_bytes_t){0});
+    say(&one, had, (mp_bytes_t){0});
+    OK(mpx_archive_flush(archive, 0));
+    ck_assert(!counts_now().held);
+    ck_assert_uint_eq(work_count, 0);
+    OK(mpx_archive_settle(archive, 0, mpx_store_commit(store)));
+    ck_assert_uint_eq(work_off(0, MP_OK), 1);
+    mpx_buf_free(&open);
+    mpx_buf_free(&body);
+    end_with_disk();
+}
+END_TEST
+
 START_TEST(test_no_more_are_given_up_than_take_the_room)
 {
     mpx_keep_t wanted = keep_of("small", "", 7);
@@ -283,6 +333,7 @@ int main(void)
                                   test_jobs_alone_are_too_much,
                                   test_who_takes_the_room_and_is_abandoned_is_given_up,
                                   test_who_has_it_and_takes_nothing_does_not_keep_the_room,
+                                  test_room_lets_no_job_go_before_its_commit,
                                   test_no_more_are_given_up_than_take_the_room,
                                   test_what_runs_is_not_given_up,
                                   test_a_job_with_a_key_that_is_too_large_ends,
