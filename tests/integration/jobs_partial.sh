@@ -109,8 +109,8 @@ exits "$pid" 130
 says whole.err 'the job goes on: mp job fetch whole'
 
 # -- one limit for all of a fetch; and a wait that is too short says how far the job is
-status 1 "$MP" job wait whole --timeout-ms 100
-says err 'whole: after 100 ms 0 of 4 calls have ended$'
+status 1 "$MP" job wait whole --timeout-ms 1500
+says err 'whole: after 1500 ms 0 of 4 calls have ended$'
 touch gate
 status 0 "$MP" job fetch whole
 sed 's/^/result /' four >wanted
