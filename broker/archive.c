@@ -42,7 +42,7 @@ bool mpx_archive_is_put_down(mpx_archive_t *self)
     return !self->stale;
 }
 
-static void note_trouble(mpx_archive_t *self, mp_rc_t rc)
+void mpx_archive_note(mpx_archive_t *self, mp_rc_t rc)
 {
     if (rc != MP_OK)
         self->trouble = rc;
@@ -128,8 +128,9 @@ static mp_rc_t add_job(mpx_archive_t *self, int64_t now, const char *owner, mp_b
                        int64_t absent_ms, uint64_t number, mpx_kept_job_t **out)
 {
     mpx_kept_job_t *job = NULL;
+    mpx_kept_patience_t patience = {self->options.wait_ms * MPX_MS, absent_ms * MPX_MS};
     mp_rc_t rc = mpx_kept_job_new(self->options.engine, &self->hooks, &self->totals, owner, body,
-                                  now, absent_ms * MPX_MS, &job);
+                                  now, patience, &job);
     if (rc != MP_OK)
         return rc;
     job->number = number;
@@ -159,20 +160,10 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, const char *owner, mp
                : MP_OK;
 }
 
-/* If it waits for something. */
-static void tell_lost(mpx_archive_t *self, const mpx_handle_t *handle)
-{
-    if (!handle->wants && !handle->wants_end)
-        return;
-    mpx_fault(MP_ENOTFOUND, "job %s is not kept any more", handle->job->keep.id);
-    note_trouble(self, mpx_archive_refuse(self, handle->peer, MPX_NOT_ASKED, handle->name.nonce,
-                                          MP_ENOTFOUND));
-}
-
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
     while (job->handles) {
-        tell_lost(self, job->handles);
+        mpx_archive_handle_lost(self, job->handles);
         mpx_archive_handle_drop(self, job->handles);
     }
     untouch(self, job);
@@ -259,7 +250,7 @@ static void bury(mpx_archive_t *self, const mpx_kept_batch_t *batch, uint64_t in
                             &added);
     if (rc == MP_OK && mpx_archive_is_put_down(self))
         mpx_archive_put_letter(self->options.store, added);
-    note_trouble(self, rc);
+    mpx_archive_note(self, rc);
     let_the_oldest_go(self);
     mpx_buf_free(&keep);
     mpx_buf_free(&block);
@@ -272,7 +263,7 @@ static void hook_ended(void *arg, const mpx_kept_batch_t *batch, uint64_t index,
     mpx_kept_job_t *job = batch->job;
     const mpx_kept_call_t *call = &job->calls[index];
     if (mpx_archive_is_put_down(self))
-        note_trouble(self, mpx_archive_put_outcome(self->options.store, job, index));
+        mpx_archive_note(self, mpx_archive_put_outcome(self->options.store, job, index));
     if (job->keep.dead_letters && record->rc != MP_OK && record->rc != MP_ECANCELLED)
         bury(self, batch, index, input, (mp_bytes_t){call->record, call->record_size});
     mpx_archive_touch(self, job);
@@ -338,10 +329,7 @@ static mp_rc_t load_job(void *arg, uint64_t number, const char *owner, mp_bytes_
                         mpx_kept_job_t **out)
 {
     mpx_archive_t *self = arg;
-    mp_rc_t rc = add_job(self, mpx_now(), owner, keep, JOIN_AGAIN_MS, number, out);
-    if (rc == MP_OK)
-        (*out)->maker_is_away = true;
-    return rc;
+    return add_job(self, mpx_now(), owner, keep, JOIN_AGAIN_MS, number, out);
 }
 
 static mp_rc_t load(mpx_archive_t *self, int64_t now)
@@ -379,12 +367,6 @@ mp_rc_t mpx_archive_new(const mpx_archive_options_t *options, int64_t now, mpx_a
     return rc;
 }
 
-static void reply_drop(mpx_archive_t *self, mpx_reply_t *reply)
-{
-    DL_DELETE(self->replies, reply);
-    free(reply);
-}
-
 void mpx_archive_destroy(mpx_archive_t **self_p)
 {
     mpx_archive_t *self = *self_p;
@@ -398,194 +380,34 @@ void mpx_archive_destroy(mpx_archive_t **self_p)
         mpx_kept_job_free(job, mpx_now());
     }
     while (self->replies)
-        reply_drop(self, self->replies);
+        mpx_archive_reply_drop(self, self->replies);
     mpx_morgue_free(&self->morgue);
     mpx_buf_free(&self->scratch);
     free(self);
     *self_p = NULL;
 }
 
-/* ---- handles ------------------------------------------------------------------------ */
-
-mpx_handle_t *mpx_archive_handle(const mpx_archive_t *self, const mpx_peer_t *peer, uint64_t nonce)
-{
-    mpx_handle_t *handle = NULL;
-    uint64_t name[2] = {peer->id, nonce};
-    /* The analyzer loses sight of the second number in uthash's hash. */
-    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult)
-    HASH_FIND(hh, self->handles, name, sizeof name, handle);
-    return handle;
-}
-
-mp_rc_t mpx_archive_handle_add(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
-                               mpx_kept_job_t *job, mpx_handle_t **out)
-{
-    if (peer->job_handles >= MPX_HANDLES_MAX)
-        return mpx_fault(MP_ELIMIT, "too many kept jobs in use by one client");
-    mpx_handle_t *handle = calloc(1, sizeof *handle);
-    if (!handle)
-        return mpx_fault(MP_ENOMEM, "a handle");
-    handle->name.peer = peer->id;
-    handle->name.nonce = nonce;
-    handle->peer = peer;
-    handle->job = job;
-    HASH_ADD(hh, self->handles, name, sizeof handle->name, handle);
-    if (handle->unlisted) {
-        free(handle);
-        return mpx_fault(MP_ENOMEM, "a handle");
-    }
-    peer->job_handles++;
-    DL_APPEND(job->handles, handle);
-    if (job->waits == MPX_WAITS_FOR_CLIENT) { /* here it is; room is another thing */
-        job->waits = MPX_WAITS_NOT;
-        job->until = MPX_NEVER;
-    }
-    mpx_archive_touch(self, job);
-    *out = handle;
-    return MP_OK;
-}
-
-void mpx_archive_handle_drop(mpx_archive_t *self, mpx_handle_t *handle)
-{
-    mpx_kept_job_t *job = handle->job;
-    HASH_DEL(self->handles, handle);
-    DL_DELETE(job->handles, handle);
-    if (job->taker == handle)
-        job->taker = NULL;
-    handle->peer->job_handles--;
-    if (!job->handles)
-        job->waits = MPX_WAITS_NOT; /* its time begins anew */
-    mpx_archive_touch(self, job);
-    free(handle);
-}
-
-void mpx_archive_gone(mpx_archive_t *self, mpx_peer_t *peer)
-{
-    mpx_handle_t *handle, *next;
-    if (peer->job_handles)
-        HASH_ITER (hh, self->handles, handle, next)
-            if (handle->peer == peer) {
-                handle->job->maker_is_away |= handle->may_put && !peer->said_bye;
-                mpx_archive_handle_drop(self, handle);
-            }
-    mpx_reply_t *reply, *next_reply;
-    DL_FOREACH_SAFE (self->replies, reply, next_reply)
-        if (reply->peer == peer)
-            reply_drop(self, reply);
-}
-
-void mpx_archive_review(mpx_archive_t *self, mpx_peer_t *peer)
-{
-    mpx_handle_t *handle, *next;
-    if (peer->job_handles == 0)
-        return;
-    HASH_ITER (hh, self->handles, handle, next)
-        if (handle->peer == peer && !mpx_archive_shows(peer, handle->job->owner)) {
-            tell_lost(self, handle);
-            mpx_archive_handle_drop(self, handle);
-        }
-}
-
-/* ---- answers ------------------------------------------------------------------------ */
-
-mp_rc_t mpx_archive_reply(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked,
-                          const mpx_header_t *header, mp_bytes_t payload)
-{
-    mpx_reply_t *reply = calloc(1, sizeof *reply + payload.size);
-    if (!reply)
-        return mpx_fault(MP_ENOMEM, "an answer");
-    reply->peer = peer;
-    reply->asked = asked;
-    reply->header = *header;
-    reply->size = payload.size;
-    if (payload.size)
-        memcpy(reply->payload, payload.data, payload.size);
-    DL_APPEND(self->replies, reply);
-    return MP_OK;
-}
-
-mp_rc_t mpx_archive_done(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
-                         uint64_t first)
-{
-    mpx_header_t header = {
-        .op = MPX_OP_JOB_DONE, .nonce = nonce, .kind = (uint32_t)asked, .first = first};
-    return mpx_archive_reply(self, peer, asked, &header, (mp_bytes_t){0});
-}
-
-mp_rc_t mpx_archive_refuse(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
-                           mp_rc_t code)
-{
-    if (code == MP_ENOMEM)
-        return code;
-    mpx_problem_t problem = {.message = mp_errmsg()};
-    mpx_header_t header = {
-        .op = MPX_OP_JOB_DONE, .nonce = nonce, .kind = (uint32_t)asked, .code = code};
-    mpx_buf_clear(&self->scratch);
-    mp_rc_t rc = mpx_problem_pack(&problem, &self->scratch);
-    return rc == MP_OK
-               ? mpx_archive_reply(self, peer, asked, &header, mpx_buf_bytes(&self->scratch))
-               : rc;
-}
-
-void mpx_archive_describe(const mpx_kept_job_t *job, int64_t now, mpx_kept_info_t *out)
-{
-    uint32_t handles = 0;
-    const mpx_handle_t *handle;
-    DL_FOREACH (job->handles, handle)
-        handles++;
-    *out = (mpx_kept_info_t){
-        .number = job->number,
-        .owner = job->owner,
-        .id = job->keep.id,
-        .key = job->keep.key,
-        .task = job->open.task,
-        .signature = job->open.signature,
-        .label = job->open.label,
-        .calls = job->count,
-        .ended = job->ended,
-        .failed = job->failed,
-        .freed = job->freed,
-        .closed = job->closed,
-        .cancelled = job->cancelled,
-        .handles = handles,
-        .bytes = job->bytes,
-        .created_ms = job->created_ms,
-        .left_ms = job->until == MPX_NEVER || job->until < now
-                       ? 0
-                       : (uint64_t)((job->until - now) / MPX_MS) + 1,
-    };
-}
-
-mp_rc_t mpx_archive_inform(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
-                           const mpx_kept_job_t *job, bool fresh)
-{
-    mpx_kept_info_t info;
-    mpx_archive_describe(job, mpx_now(), &info);
-    info.fresh = fresh;
-    mpx_op_t kind = asked == MPX_OP_JOB_DEAD ? MPX_OP_JOB_KEEP : asked; /* it was requeued */
-    mpx_header_t header = {.op = MPX_OP_JOB_INFO, .nonce = nonce, .kind = (uint32_t)kind};
-    mpx_buf_clear(&self->scratch);
-    mp_rc_t rc = mpx_kept_info_pack(&info, &self->scratch);
-    return rc == MP_OK
-               ? mpx_archive_reply(self, peer, asked, &header, mpx_buf_bytes(&self->scratch))
-               : rc;
-}
-
 /* ---- turns -------------------------------------------------------------------------- */
+
+void mpx_archive_put_head(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    if (job->head_changed && mpx_archive_is_put_down(self)) {
+        mpx_archive_note(self, mpx_archive_put_job(self->options.store, job));
+        job->head_changed = false;
+    }
+}
 
 mp_rc_t mpx_archive_flush(mpx_archive_t *self, int64_t now)
 {
     mpx_kept_job_t *job, *next;
     DL_FOREACH_SAFE2(self->touched, job, next, touched_next)
     {
-        note_trouble(self, job->trouble);
+        mpx_archive_note(self, job->trouble);
         mpx_archive_set_times(self, now, job);
-        if (mpx_archive_is_used_up(job) && !job->handles) {
+        if (mpx_archive_is_used_up(job) && !job->handles)
             mpx_archive_drop(self, now, job);
-        } else if (job->head_changed && mpx_archive_is_put_down(self)) {
-            note_trouble(self, mpx_archive_put_job(self->options.store, job));
-            job->head_changed = false;
-        }
+        else
+            mpx_archive_put_head(self, job);
     }
     mp_rc_t rc = mpx_archive_expire(self, now);
     if (rc == MP_OK)
@@ -602,12 +424,12 @@ static void rewrite(mpx_archive_t *self, int64_t now)
     const mpx_letter_t *letter;
     mpx_archive_del_all(store);
     DL_FOREACH (self->jobs, job) {
-        note_trouble(self, mpx_archive_put_job(store, job));
+        mpx_archive_note(self, mpx_archive_put_job(store, job));
         DL_FOREACH (job->batches, batch)
-            note_trouble(self, mpx_archive_put_batch(store, batch));
+            mpx_archive_note(self, mpx_archive_put_batch(store, batch));
         for (uint64_t i = job->freed; i < job->count; i++)
             if (job->calls[i].record)
-                note_trouble(self, mpx_archive_put_outcome(store, job, i));
+                mpx_archive_note(self, mpx_archive_put_outcome(store, job, i));
         mpx_archive_touch(self, job);
     }
     DL_FOREACH (self->morgue.letters, letter)
@@ -668,7 +490,7 @@ static mp_rc_t give(mpx_archive_t *self, mpx_handle_t *handle)
     if (rc != MP_OK)
         return rc;
     if (count == 0) {
-        if (handle->want_first >= job->count && mpx_archive_is_complete(job))
+        if (handle->want_first >= job->count && !mpx_archive_is_open(job))
             give_code(self, handle, MP_EOF);
         return MP_OK;
     }
@@ -685,7 +507,7 @@ static mp_rc_t serve(mpx_archive_t *self, mpx_kept_job_t *job)
 {
     mpx_handle_t *handle;
     mp_rc_t rc = MP_OK;
-    bool over = job->ended == job->count && mpx_archive_is_complete(job);
+    bool over = job->ended == job->count && !mpx_archive_is_open(job);
     DL_FOREACH (job->handles, handle) {
         if (rc == MP_OK && handle->wants)
             rc = give(self, handle);
@@ -702,7 +524,7 @@ static void answer(mpx_archive_t *self, mp_rc_t rc)
 {
     while (self->replies) {
         send_reply(self, self->replies, rc);
-        reply_drop(self, self->replies);
+        mpx_archive_reply_drop(self, self->replies);
     }
 }
 

@@ -29,6 +29,7 @@ typedef struct mpx_archive_options {
     mpx_store_t *store;  /* NULL: in memory */
     uint64_t kept_bytes; /* of all kept jobs */
     int keep_ms;         /* the most, and what a job has that doesn't ask */
+    int wait_ms;         /* the most that calls wait for a first worker; 0: as long as they say */
     uint64_t dead_bytes; /* of dead letters; above it the oldest go */
     int return_ms;       /* how long a maker that was lost is waited for */
     mpx_log_t *log;

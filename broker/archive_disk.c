@@ -14,7 +14,9 @@ enum {
     BATCH_HEAD = 16,
     OUTCOME_HEAD = 12,
     CLOSED = 1,
-    CANCELLED = 2
+    CANCELLED = 2,
+    COMPLETE = 4,
+    IS_LEFT = 8
 };
 
 typedef struct place {
@@ -62,13 +64,19 @@ static void del(mpx_store_t *store, mp_bytes_t key)
     (void)mpx_store_del(store, MPX_BUCKET_JOB, key);
 }
 
+static unsigned char state_of(const mpx_kept_job_t *job)
+{
+    return (unsigned char)((job->closed ? CLOSED : 0) | (job->cancelled ? CANCELLED : 0) |
+                           (job->complete ? COMPLETE : 0) | (job->is_left ? IS_LEFT : 0));
+}
+
 mp_rc_t mpx_archive_put_job(mpx_store_t *store, const mpx_kept_job_t *job)
 {
     place_t key;
     unsigned char head[HEAD_BYTES];
     mpx_buf_t value = {0};
     put_number(head, job->created_ms);
-    head[8] = (unsigned char)((job->closed ? CLOSED : 0) | (job->cancelled ? CANCELLED : 0));
+    head[8] = state_of(job);
     put_number(head + 9, job->count);
     put_number(head + 17, job->freed);
     head[25] = (unsigned char)strlen(job->owner);
@@ -183,6 +191,9 @@ static mp_rc_t read_job(const mpx_archive_reader_t *reader, uint64_t number, mp_
     job->created_ms = get_number(at);
     job->closed = at[8] & CLOSED;
     job->cancelled = at[8] & CANCELLED;
+    job->complete = at[8] & COMPLETE;
+    job->is_left = at[8] & IS_LEFT;
+    job->maker_is_away = !job->closed && !job->is_left;
     return mpx_kept_job_load_counts(job, get_number(at + 9), get_number(at + 17));
 }
 

@@ -72,7 +72,15 @@ static mp_rc_t find_others(const mpx_archive_t *self, const mpx_peer_t *peer,
     return MP_OK;
 }
 
-/* An existing job, or NULL; or why it can't be had. */
+/* It never got a call, and whoever made it is not waited for any more: it is in the way of those
+ * who try again. */
+static bool is_forsaken(const mpx_kept_job_t *job)
+{
+    return job->count == 0 && !job->closed && !job->handles && !mpx_archive_is_open(job);
+}
+
+/* An existing job, or NULL; or why it can't be had. To make one it is forsaken, or may be put into.
+ */
 static mp_rc_t find(const mpx_archive_t *self, const mpx_peer_t *peer, const mpx_keep_t *keep,
                     mpx_kept_job_t **out, bool *may_put)
 {
@@ -94,37 +102,46 @@ static mp_rc_t find(const mpx_archive_t *self, const mpx_peer_t *peer, const mpx
         rc = find_others(self, peer, keep, &job);
     *may_put = !job || job->keep.token == keep->token;
     *out = job;
-    if (job && !keep->attach && !*may_put)
+    if (job && !keep->attach && !*may_put && !is_forsaken(job))
         return mpx_fault(MP_EEXIST, "there is a job %s already; attach to it, or take another id",
                          keep->id);
     return rc;
 }
 
+static mp_rc_t make_new(mpx_archive_t *self, int64_t now, const mpx_peer_t *peer, mp_bytes_t body,
+                        mpx_kept_job_t *replaced, mpx_kept_job_t **out)
+{
+    if (replaced)
+        mpx_archive_drop(self, now, replaced);
+    return mpx_archive_make(self, now, peer->key_name, body, out);
+}
+
 static mp_rc_t keep_job(mpx_archive_t *self, int64_t now, mpx_peer_t *peer, uint64_t nonce,
                         const mpx_keep_t *keep, mp_bytes_t body)
 {
-    mpx_kept_job_t *job = NULL;
+    mpx_kept_job_t *job = NULL, *made = NULL;
     mpx_handle_t *handle = NULL;
     bool may_put = true;
     mp_rc_t rc = check_keep(keep);
     if (rc == MP_OK)
         rc = find(self, peer, keep, &job, &may_put);
-    bool fresh = !job;
+    mpx_kept_job_t *replaced = keep->attach || may_put ? NULL : job;
+    bool fresh = !job || replaced;
     if (rc == MP_OK && fresh)
         rc = check_new(self, peer, keep, body.size);
     if (rc == MP_OK && fresh)
-        rc = mpx_archive_make(self, now, peer->key_name, body, &job);
+        rc = make_new(self, now, peer, body, replaced, &made);
     if (rc == MP_OK)
-        rc = mpx_archive_handle_add(self, peer, nonce, job, &handle);
+        rc = mpx_archive_handle_add(self, peer, nonce, fresh ? made : job, &handle);
     if (rc == MP_EPROTO)
         return rc;
-    if (rc != MP_OK && fresh && job)
-        mpx_archive_drop(self, now, job);
+    if (rc != MP_OK && made)
+        mpx_archive_drop(self, now, made);
     if (rc != MP_OK)
         return mpx_archive_refuse(self, peer, MPX_OP_JOB_KEEP, nonce, rc);
-    handle->may_put = may_put;
+    handle->may_put = may_put || fresh;
     mpx_archive_listen(handle, keep->hears);
-    return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, job, fresh);
+    return mpx_archive_inform(self, peer, MPX_OP_JOB_KEEP, nonce, handle->job, fresh);
 }
 
 static mp_rc_t on_keep(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
@@ -232,6 +249,7 @@ static mp_rc_t on_take(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
         return MP_OK;
     }
     take_over(self, handle);
+    mpx_archive_taken(self, handle->job);
     if (!mpx_kept_job_shared(handle->job))
         mpx_archive_release(self, handle->job, header->first);
     handle->wants = true;
@@ -250,8 +268,10 @@ static mp_rc_t on_free(mpx_archive_t *self, int64_t now, mpx_peer_t *peer,
     if (!handle)
         return rc;
     const mpx_handle_t *taker = handle->job->taker;
-    if (!mpx_kept_job_shared(handle->job) && (!taker || taker == handle))
+    if (!mpx_kept_job_shared(handle->job) && (!taker || taker == handle)) {
         mpx_archive_release(self, handle->job, header->first);
+        mpx_archive_taken(self, handle->job);
+    }
     if (header->kind == MPX_JOB_LEAVE)
         mpx_archive_handle_drop(self, handle);
     return mpx_archive_done(self, peer, header->op, header->nonce, header->first);

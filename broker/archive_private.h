@@ -73,6 +73,8 @@ enum {
 /* From now on it is told what calls write, if it `hears`. */
 void mpx_archive_listen(mpx_handle_t *handle, bool hears);
 
+/* What the next flush says, if it isn't MP_OK. */
+void mpx_archive_note(mpx_archive_t *self, mp_rc_t rc);
 /* What is put down, if it is just now. */
 bool mpx_archive_is_put_down(mpx_archive_t *self);
 
@@ -85,10 +87,12 @@ void mpx_archive_say(const mpx_archive_t *self, const char *what, const mpx_kept
 
 /* Whether nothing is left to come for, or to run. */
 bool mpx_archive_is_used_up(const mpx_kept_job_t *job);
-/* Nobody can put further calls. */
-bool mpx_archive_is_complete(const mpx_kept_job_t *job);
+/* Somebody can put further calls, or may come back to. */
+bool mpx_archive_is_open(const mpx_kept_job_t *job);
 /* Of one that was touched: from when on it is forgotten, and not waited for its maker. */
 void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
+/* Somebody takes of it, so that its time begins anew: but not for room, if that makes none. */
+void mpx_archive_taken(mpx_archive_t *self, mpx_kept_job_t *job);
 /* What nobody has come for is forgotten, and while calls wait for room one job at a time is given
  * up. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now);
@@ -100,6 +104,8 @@ mp_rc_t mpx_archive_make(mpx_archive_t *self, int64_t now, const char *owner, mp
                          mpx_kept_job_t **out);
 void mpx_archive_drop(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job);
 void mpx_archive_touch(mpx_archive_t *self, mpx_kept_job_t *job);
+/* If it has changed: its counts, and its state. */
+void mpx_archive_put_head(mpx_archive_t *self, mpx_kept_job_t *job);
 
 /* MP_OK; MP_ELIMIT: inputs of so many bytes can't be kept, with the words for it. */
 mp_rc_t mpx_archive_check_room(const mpx_archive_t *self, uint64_t bytes);
@@ -113,12 +119,15 @@ mpx_handle_t *mpx_archive_handle(const mpx_archive_t *self, const mpx_peer_t *pe
 mp_rc_t mpx_archive_handle_add(mpx_archive_t *self, mpx_peer_t *peer, uint64_t nonce,
                                mpx_kept_job_t *job, mpx_handle_t **out);
 void mpx_archive_handle_drop(mpx_archive_t *self, mpx_handle_t *handle);
+/* Its job goes: it is told so, if it waits for something. */
+void mpx_archive_handle_lost(mpx_archive_t *self, const mpx_handle_t *handle);
 
 /* Answers, after the commit. MP_OK; MP_ENOMEM. */
 mp_rc_t mpx_archive_reply(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked,
                           const mpx_header_t *header, mp_bytes_t payload);
 mp_rc_t mpx_archive_done(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
                          uint64_t first);
+void mpx_archive_reply_drop(mpx_archive_t *self, mpx_reply_t *reply);
 /* With the code's words, those of mp_errmsg(). MP_ENOMEM is passed on instead. */
 mp_rc_t mpx_archive_refuse(mpx_archive_t *self, mpx_peer_t *peer, mpx_op_t asked, uint64_t nonce,
                            mp_rc_t code);

@@ -20,21 +20,24 @@ static bool has_maker(const mpx_kept_job_t *job)
     return false;
 }
 
-bool mpx_archive_is_complete(const mpx_kept_job_t *job)
+bool mpx_archive_is_open(const mpx_kept_job_t *job)
 {
-    return job->closed || !(job->maker_is_away || has_maker(job));
+    return !job->closed && (job->maker_is_away || has_maker(job));
 }
 
 /* A maker whose connection was lost, or whose broker was, may come back to put more: for as long
  * as a session waits for its client. */
 static void set_return(const mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
+    bool was_left = job->is_left;
     if (job->closed || has_maker(job))
         job->maker_is_away = false;
     if (!job->maker_is_away)
         job->maker_until = MPX_NEVER;
     else if (job->maker_until == MPX_NEVER)
         job->maker_until = now + self->options.return_ms * MPX_MS;
+    job->is_left = !job->closed && !mpx_archive_is_open(job);
+    job->head_changed = job->head_changed || job->is_left != was_left;
 }
 
 /* ---- room --------------------------------------------------------------------------- */
@@ -75,31 +78,41 @@ mp_rc_t mpx_archive_balance(mpx_archive_t *self, int64_t now)
 
 /* ---- time --------------------------------------------------------------------------- */
 
+/* What it was made with is for the time when nobody is there. Who is there, and takes its time over
+ * what it has been given, has as long as the broker allows. */
 static int64_t keep_ns(const mpx_archive_t *self, const mpx_kept_job_t *job)
 {
+    bool in_vain = job->waits == MPX_WAITS_FOR_ROOM && mpx_kept_job_shared(job);
+    bool is_used = job->handles && !in_vain;
     uint64_t most = (uint64_t)self->options.keep_ms;
-    uint64_t keep_ms = job->keep.keep_ms && job->keep.keep_ms < most ? job->keep.keep_ms : most;
-    return (int64_t)keep_ms * MPX_MS;
+    uint64_t own = job->keep.keep_ms && !is_used ? job->keep.keep_ms : most;
+    return (int64_t)(own < most ? own : most) * MPX_MS;
 }
 
-/* Who is there may fetch, and so make room; but not of a job with a key, whose outcomes stay. What
- * has no outcomes takes none of the room that others wait for. */
+void mpx_archive_taken(mpx_archive_t *self, mpx_kept_job_t *job)
+{
+    if (job->waits == MPX_WAITS_FOR_CLIENT || !mpx_kept_job_shared(job))
+        job->waits = MPX_WAITS_NOT;
+    mpx_archive_touch(self, job);
+}
+
+/* What has no outcomes takes none of the room that others wait for. */
 static mpx_kept_wait_t waits_for(const mpx_archive_t *self, const mpx_kept_job_t *job)
 {
-    if (job->ended == job->count)
-        return job->handles ? MPX_WAITS_NOT : MPX_WAITS_FOR_CLIENT;
-    bool can_make_room = job->handles && !mpx_kept_job_shared(job);
-    bool takes_room = self->held && job->ended > job->freed;
-    return takes_room && !can_make_room ? MPX_WAITS_FOR_ROOM : MPX_WAITS_NOT;
+    bool is_over = job->ended == job->count && !(job->handles && mpx_archive_is_open(job));
+    if (is_over)
+        return MPX_WAITS_FOR_CLIENT;
+    return self->held && job->ended > job->freed ? MPX_WAITS_FOR_ROOM : MPX_WAITS_NOT;
 }
 
 void mpx_archive_set_times(mpx_archive_t *self, int64_t now, mpx_kept_job_t *job)
 {
     mpx_kept_wait_t waits = waits_for(self, job);
     set_return(self, now, job);
-    if (waits != job->waits)
-        job->until = waits ? now + keep_ns(self, job) : MPX_NEVER;
+    bool anew = waits != job->waits;
     job->waits = waits;
+    if (anew)
+        job->until = waits ? now + keep_ns(self, job) : MPX_NEVER;
     self->next_expiry = mpx_earlier(self->next_expiry, mpx_earlier(job->until, job->maker_until));
 }
 
@@ -143,7 +156,8 @@ mp_rc_t mpx_archive_expire(mpx_archive_t *self, int64_t now)
     DL_FOREACH_SAFE (self->jobs, job, next) {
         if (job->maker_until <= now) {
             job->maker_is_away = false;
-            job->maker_until = MPX_NEVER;
+            mpx_archive_set_times(self, now, job);
+            mpx_archive_put_head(self, job);
             mpx_archive_touch(self, job);
         }
         if (job->until <= now && job->waits == MPX_WAITS_FOR_CLIENT) {

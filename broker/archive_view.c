@@ -18,7 +18,7 @@ static mpx_maker_t maker_of(const mpx_kept_job_t *job)
 {
     if (job->closed)
         return MPX_MAKER_DONE;
-    if (mpx_archive_is_complete(job))
+    if (!mpx_archive_is_open(job))
         return MPX_MAKER_GONE;
     return job->maker_is_away ? MPX_MAKER_AWAY : MPX_MAKER_HERE;
 }

@@ -30,6 +30,7 @@ typedef struct mpx_broker_options {
     int reload_fd;              /* readable: read the list again; drained by us. 0: none */
     uint64_t kept_bytes;        /* of all kept jobs together */
     int keep_ms;                /* how long a job is kept at most */
+    int kept_wait_ms;           /* and waits for a first worker; 0: for ever */
     uint64_t dead_bytes;        /* of dead letters */
     mpx_log_t *log;
     mpx_watch_t watch; /* has been told that we are ready */

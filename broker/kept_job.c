@@ -240,7 +240,13 @@ void mpx_kept_job_release(mpx_kept_job_t *self, uint64_t first)
 
 /* ---- life --------------------------------------------------------------------------- */
 
-static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, int64_t absent_ns)
+static int64_t wait_of(const mpx_kept_job_t *self, int64_t most_ns)
+{
+    int64_t own_ns = self->open.wait_ms * MPX_MS;
+    return own_ns == 0 || (most_ns && most_ns < own_ns) ? most_ns : own_ns;
+}
+
+static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, mpx_kept_patience_t patience)
 {
     mpx_job_spec_t spec = {
         .open = self->open,
@@ -250,8 +256,8 @@ static mp_rc_t open_on_engine(mpx_kept_job_t *self, int64_t now, int64_t absent_
         .retry_on = self->keep.retry_on,
         .retry_delay_ns = self->keep.retry_delay_ms * MPX_MS,
         .crashes_max = self->keep.max_crashes,
-        .wait_ns = self->open.wait_ms * MPX_MS,
-        .absent_ns = absent_ns,
+        .wait_ns = wait_of(self, patience.wait_ns),
+        .absent_ns = patience.absent_ns,
     };
     if (spec.open.priority > MPX_PRIORITY_MAX)
         spec.open.priority = MPX_PRIORITY_MAX;
@@ -283,7 +289,7 @@ static mp_rc_t name_job(mpx_kept_job_t *self, const char *owner)
 
 mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
                          mpx_kept_totals_t *totals, const char *owner, mp_bytes_t body, int64_t now,
-                         int64_t absent_ns, mpx_kept_job_t **out)
+                         mpx_kept_patience_t patience, mpx_kept_job_t **out)
 {
     mpx_kept_job_t *self = calloc(1, sizeof *self);
     if (!self)
@@ -299,7 +305,7 @@ mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
     if (rc == MP_OK)
         rc = name_job(self, owner);
     if (rc == MP_OK)
-        rc = open_on_engine(self, now, absent_ns);
+        rc = open_on_engine(self, now, patience);
     if (rc != MP_OK) {
         mpx_kept_job_free(self, now);
         return rc;
@@ -399,7 +405,7 @@ mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count)
     if (count != self->count)
         return mpx_fault(MP_EEXIST, "job %s has %llu inputs, not %llu", self->keep.id,
                          (unsigned long long)self->count, (unsigned long long)count);
-    self->closed = true;
+    self->closed = self->complete = true;
     return MP_OK;
 }
 

@@ -64,7 +64,7 @@ typedef struct mpx_kept_hooks {
 typedef enum mpx_kept_wait {
     MPX_WAITS_NOT,
     MPX_WAITS_FOR_CLIENT, /* all calls have ended, and outcomes may be fetched */
-    MPX_WAITS_FOR_ROOM    /* calls are held, and nobody is there who could make room */
+    MPX_WAITS_FOR_ROOM    /* calls are held, and nobody makes room of its outcomes */
 } mpx_kept_wait_t;
 
 struct mpx_kept_job {
@@ -89,7 +89,8 @@ struct mpx_kept_job {
     uint64_t failed;
     uint64_t freed; /* outcomes before this one are gone */
     uint64_t bytes;
-    bool closed;
+    bool closed;   /* it takes no more calls */
+    bool complete; /* its maker has closed it: it has all that were meant */
     bool cancelled;
     mp_rc_t trouble; /* an outcome could not be kept */
 
@@ -101,6 +102,7 @@ struct mpx_kept_job {
     int64_t until;       /* then it is forgotten, or given up for want of room */
     bool maker_is_away;  /* it isn't closed, and who can put more may come back */
     int64_t maker_until; /* until then */
+    bool is_left;        /* it isn't closed, and who can put more has gone for good */
     bool head_changed;   /* since it was put down */
     bool touched;
     bool unlisted;
@@ -113,13 +115,18 @@ struct mpx_kept_job {
 /* How many bytes a job, a batch and a call cost beyond what is in them. */
 enum { MPX_KEPT_JOB_COST = 2048, MPX_KEPT_BATCH_COST = 128, MPX_KEPT_RECORD_COST = 16 };
 
-/* owner      the name of the key by which its maker came; "": it had none
- * body       a Keep
- * absent_ns  how long its task may have no worker while there are some
+/* How long its calls wait for a worker. */
+typedef struct mpx_kept_patience {
+    int64_t wait_ns;   /* at the most, while there is none at all; 0: as long as it says */
+    int64_t absent_ns; /* while there are some, of other tasks */
+} mpx_kept_patience_t;
+
+/* owner  the name of the key by which its maker came; "": it had none
+ * body   a Keep
  * MP_OK; MP_EPROTO; MP_ENOMEM; MP_EINVAL the engine's. */
 mp_rc_t mpx_kept_job_new(mpx_engine_t *engine, const mpx_kept_hooks_t *hooks,
                          mpx_kept_totals_t *totals, const char *owner, mp_bytes_t body, int64_t now,
-                         int64_t absent_ns, mpx_kept_job_t **out);
+                         mpx_kept_patience_t patience, mpx_kept_job_t **out);
 /* Its calls on the engine are dropped. */
 void mpx_kept_job_free(mpx_kept_job_t *self, int64_t now);
 
@@ -133,7 +140,7 @@ bool mpx_kept_job_shared(const mpx_kept_job_t *self);
  * that are there, or it is closed; MP_ENOMEM. */
 mp_rc_t mpx_kept_job_put(mpx_kept_job_t *self, int64_t now, uint64_t unix_ms,
                          const mpx_header_t *header, mp_bytes_t payload, mpx_kept_batch_t **added);
-/* It has so many calls, and no more will come. MP_OK; MP_EEXIST it has others. */
+/* It has so many calls, and is complete. MP_OK; MP_EEXIST it has others. */
 mp_rc_t mpx_kept_job_close(mpx_kept_job_t *self, uint64_t count);
 mp_rc_t mpx_kept_job_cancel(mpx_kept_job_t *self, int64_t now);
 /* Its open calls end with that, and no more can come. */

@@ -45,6 +45,7 @@ static mp_rc_t open_archive(mpx_broker_t *self)
         .store = mpx_keeper_store(self->keeper),
         .kept_bytes = self->options.kept_bytes,
         .keep_ms = self->options.keep_ms,
+        .wait_ms = self->options.kept_wait_ms,
         .return_ms = self->options.session_ms,
         .dead_bytes = self->options.dead_bytes,
         .log = self->options.log,

@@ -16,7 +16,6 @@ typedef struct job {
     int64_t began_ms;
     mp_pool_t *pool;
     mp_job_t *job;
-    bool complete; /* the broker has said that no more calls will come */
     report_t report;
 } job_t;
 
@@ -53,14 +52,15 @@ void job_help(void)
 
 /* ---- list and wait ------------------------------------------------------------------------ */
 
-/* Who could put the rest of an unfinished one has gone. */
-static const char *state_of(const job_t *self, const mp_job_info_t *info)
+static const char *state_of(const mp_job_info_t *info)
 {
     if (info->ended < info->calls)
         return "running";
-    if (!info->closed)
-        return self->complete || info->clients == 0 ? "unfinished" : "open";
-    return info->cancelled ? "cancelled" : "over";
+    if (info->open)
+        return "open";
+    if (info->cancelled)
+        return "cancelled";
+    return info->complete ? "over" : "unfinished";
 }
 
 static void print_json(job_t *self, const mp_job_info_t *info)
@@ -78,10 +78,12 @@ static void print_json(job_t *self, const mp_job_info_t *info)
     output_json(out, info->label, strlen(info->label));
     output_printf(
         out,
-        ",\"state\":\"%s\",\"closed\":%s,\"calls\":%llu,\"ended\":%llu,\"failed\":%llu,"
+        ",\"state\":\"%s\",\"complete\":%s,\"closed\":%s,\"calls\":%llu,\"ended\":%llu,\"failed\":%"
+        "llu,"
         "\"taken\":%llu,\"clients\":%d,\"bytes\":%llu,\"created_ms\":%llu,\"left_ms\":%llu}\n",
-        state_of(self, info), info->closed ? "true" : "false", info->calls, info->ended,
-        info->failed, info->taken, info->clients, info->bytes, info->created_ms, info->left_ms);
+        state_of(info), info->complete ? "true" : "false", info->closed ? "true" : "false",
+        info->calls, info->ended, info->failed, info->taken, info->clients, info->bytes,
+        info->created_ms, info->left_ms);
 }
 
 static void print_row(job_t *self, const mp_job_info_t *info)
@@ -91,8 +93,8 @@ static void print_row(job_t *self, const mp_job_info_t *info)
         print_json(self, info);
     else
         output_printf(out, "%s  %s  %s, %llu of %llu ended, %llu failed, %llu taken%s%s\n",
-                      info->id, info->task, state_of(self, info), info->ended, info->calls,
-                      info->failed, info->taken, *info->owner ? ", made by " : "", info->owner);
+                      info->id, info->task, state_of(info), info->ended, info->calls, info->failed,
+                      info->taken, *info->owner ? ", made by " : "", info->owner);
 }
 
 static int list(job_t *self)
@@ -112,47 +114,15 @@ static int list(job_t *self)
     return status;
 }
 
-/* An admin's word may be OWNER/ID. */
-static bool is_meant(const job_t *self, const mp_job_info_t *info)
-{
-    const char *word = self->asking.words[1];
-    const char *slash = strchr(word, '/');
-    size_t size = slash ? (size_t)(slash - word) : 0;
-    return strcmp(info->id, mp_job_id(self->job)) == 0 &&
-           (!slash || (strlen(info->owner) == size && memcmp(info->owner, word, size) == 0));
-}
-
-/* What the broker has of the job just now. */
-static mp_rc_t look_up(const job_t *self, mp_job_info_t *out)
-{
-    static mp_job_info_t rows[ROWS];
-    long long began = now_ms();
-    unsigned long long after = 0;
-    size_t count = ROWS;
-    while (count == ROWS) {
-        mp_rc_t rc = mp_pool_kept_jobs(self->pool, after, rows, ROWS, &count,
-                                       left_ms(began, self->answer_ms));
-        if (rc != MP_OK)
-            return rc;
-        for (size_t i = 0; i < count; i++) {
-            *out = rows[i];
-            if (is_meant(self, out))
-                return MP_OK;
-            after = rows[i].number;
-        }
-    }
-    return MP_ENOTFOUND;
-}
-
 /* A wait is over before the job is: how far it has come, if the broker answers that. */
 static int complain_of_time(const job_t *self, mp_rc_t rc)
 {
     mp_job_info_t info;
-    if (rc != MP_ETIMEDOUT || look_up(self, &info) != MP_OK)
+    if (rc != MP_ETIMEDOUT || mp_job_look(self->job, &info, self->answer_ms) != MP_OK)
         return asking_complain(&self->asking, rc);
     fprintf(stderr, "mp job: %s: after %d ms %llu of %llu calls have ended%s\n", info.id,
             self->asking.timeout_ms, info.ended, info.calls,
-            info.closed ? "" : ", and its maker may put more");
+            info.open ? ", and its maker may put more" : "");
     return EXIT_FAILED;
 }
 
@@ -170,12 +140,11 @@ static int wait(job_t *self)
     mp_rc_t rc = mp_job_wait(self->job, &info, self->asking.timeout_ms);
     if (rc != MP_OK)
         return complain_of_time(self, rc);
-    self->complete = true;
     print_row(self, &info);
     int status = asking_end(&self->asking, rc, &self->report.out);
-    if (!info.closed)
+    if (!info.complete)
         tell_unfinished(&info);
-    return status == EXIT_SUCCESS && (info.failed || !info.closed) ? EXIT_FAILED : status;
+    return status == EXIT_SUCCESS && (info.failed || !info.complete) ? EXIT_FAILED : status;
 }
 
 static int cancel(job_t *self)
@@ -210,9 +179,9 @@ static int end_fetch(job_t *self)
         rc = mp_job_drop(&self->job, self->answer_ms);
     if (rc != MP_OK)
         return asking_complain(&self->asking, rc);
-    if (!info.closed)
+    if (!info.complete)
         tell_unfinished(&info);
-    return info.closed ? EXIT_SUCCESS : EXIT_FAILED;
+    return info.complete ? EXIT_SUCCESS : EXIT_FAILED;
 }
 
 static int fetch(job_t *self)

@@ -57,8 +57,8 @@ enum { READ_AHEAD_BYTES = 16 * 1024 * 1024, BAR_EVERY_MS = 100 };
 enum { GATHERED_BYTES = 64 * 1024 };
 
 /* For the broker's word that it has all of a job, in slices, so that a signal is seen; and that it
- * has dropped one. */
-enum { DETACH_MS = 60000, SLICE_MS = 200, TAKE_BACK_MS = 5000 };
+ * has dropped one, or of what it has of it. */
+enum { DETACH_MS = 60000, SLICE_MS = 200, TAKE_BACK_MS = 5000, LOOK_MS = 2000 };
 
 static void erase_bar(map_t *self)
 {
@@ -456,6 +456,13 @@ static void detach(map_t *self)
 
 /* ---- what is left at a broker ---------------------------------------------------------------- */
 
+/* It halts, and with it the job; but not one with a key, which may be another's as well. */
+static bool ends_with_us(const map_t *self)
+{
+    const map_options_t *options = &self->options;
+    return options->halt_on_error && self->status == EXIT_FAILED && !options->key;
+}
+
 /* Where it ended before the job did: whoever looks at it should know. */
 static void tell_what_is_left(map_t *self)
 {
@@ -464,13 +471,22 @@ static void tell_what_is_left(map_t *self)
     const char *id = self->job && stays ? mp_job_id(self->job) : "";
     if (!*id || has_no_part_of_it(self->lost) || self->status == EXIT_SIGNAL + SIGPIPE)
         return;
-    if (self->closed)
+    mp_job_info_t info;
+    if (ends_with_us(self))
+        mp_job_cancel(self->job);
+    mp_rc_t rc = mp_job_look(self->job, &info, LOOK_MS);
+    if (rc == MP_OK && ends_with_us(self))
+        output_printf(&self->report.err, "mp: the job is cancelled: mp job fetch %s\n", id);
+    else if (rc == MP_OK && info.complete)
         output_printf(&self->report.err, "mp: the job goes on: mp job fetch %s\n", id);
+    else if (rc == MP_OK)
+        output_printf(&self->report.err,
+                      "mp: the broker has a part of the job, up to call %llu, and runs it: mp job "
+                      "fetch %s, or mp job drop %s\n",
+                      info.calls, id, id);
     else
         output_printf(&self->report.err,
-                      "mp: the broker has a part of the job, up to line %llu, and runs it: mp job "
-                      "fetch %s, or mp job drop %s\n",
-                      (unsigned long long)self->put, id, id);
+                      "mp: the broker doesn't say what it has of job %s: see mp job list\n", id);
 }
 
 /* ---- what tasks write ---------------------------------------------------------------------- */

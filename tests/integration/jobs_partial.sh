@@ -45,10 +45,18 @@ status 1 "$MP" job wait limited
 says out 'limited  mp.exec  unfinished, '
 says err 'limited: its maker never closed it: these are the [0-9]* inputs'
 status 0 "$MP" job list --json
-says out '"id":"limited",.*"state":"unfinished","closed":false'
+says out '"id":"limited",.*"state":"unfinished","complete":false,"closed":false'
 status 1 "$MP" job fetch limited
 says err 'limited: its maker never closed it'
 gone_job limited || fail "what was fetched is still there: $("$MP" job list)"
+
+# -- who reads it meanwhile is no maker, and a cancel makes it no whole
+status 3 "$MP" map --detach --keep-partial --id limited -- true <larger
+wait_for job_says limited ' unfinished, '
+status 0 "$MP" job cancel limited
+job_says limited ' unfinished, ' || fail "$("$MP" job list)"
+status 1 "$MP" job fetch limited
+says err 'limited: its maker never closed it'
 
 # -- a maker that is stopped while it submits: its job is dropped, or told of where it was not detached
 mkfifo slow
@@ -70,25 +78,39 @@ wait_for job_says left ' open, 1 of 1 ended'
 kill -TERM "$pid"
 exits "$pid" 143
 exec 7>&-
-says left.err 'has a part of the job, up to line 1, .*mp job fetch left'
+says left.err 'has a part of the job, up to call 1, .*mp job fetch left'
 wait_for job_says left ' unfinished, 1 of 1 ended'
 status 1 "$MP" job fetch left
 says err 'never closed'
 
+# -- a job that is halted doesn't go on at the broker, but one that may be another's as well
 seq 4 >four
+for how in '--id halted' '--id halted-key --key halted'; do
+    # shellcheck disable=SC2086
+    status 1 "$MP" map $how --halt-on-error --shell -- 'test {} != 1 && ./gate.sh {}' <four
+    case $how in
+    *key*) says err 'the job goes on: mp job fetch halted-key' ;;
+    *) says err 'the job is cancelled: mp job fetch halted$' ;;
+    esac
+done
+wait_for job_says halted ' cancelled, 4 of 4 ended'
+job_says halted-key ' running, 1 of 4 ended' || fail "$("$MP" job list)"
+ok "$MP" job drop halted
+ok "$MP" job drop halted-key
+
+# -- what a client that is stopped has submitted as a whole goes on
 background whole bash -c "exec '$MP' map --id whole -- ./gate.sh <four"
 wait_for job_says whole '0 of 4 ended'
 status 3 "$MP" map --id whole -- echo <four
 says err 'there is a job whole already.*; mp job fetch whole has its results'
-# It has its end too, which can't be seen: a second is enough for a few bytes on this machine.
-sleep 1
+wait_for bash -c "'$MP' job list --json | grep -q '\"id\":\"whole\",.*\"complete\":true'"
 kill -INT "$pid" 2>/dev/null
 exits "$pid" 130
 says whole.err 'the job goes on: mp job fetch whole'
 
 # -- one limit for all of a fetch; and a wait that is too short says how far the job is
-status 1 "$MP" job wait whole --timeout-ms 100
-says err 'whole: after 100 ms 0 of 4 calls have ended$'
+status 1 "$MP" job wait whole --timeout-ms 1500
+says err 'whole: after 1500 ms 0 of 4 calls have ended$'
 touch gate
 status 0 "$MP" job fetch whole
 sed 's/^/result /' four >wanted

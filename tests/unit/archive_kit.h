@@ -16,7 +16,14 @@
 
 #define OK(call) ck_assert_int_eq((call), MP_OK)
 
-enum { SENT_MAX = 2048, WORKER = 1, KEEP_MS = 1000, RETURN_MS = 500, MS = 1000000 };
+enum {
+    SENT_MAX = 2048,
+    WORKER = 1,
+    KEEP_MS = 1000,
+    RETURN_MS = 500,
+    WAIT_MS = 60000,
+    MS = 1000000
+};
 
 typedef struct sent {
     mpx_header_t header;
@@ -91,6 +98,7 @@ static inline void begin(uint64_t kept_bytes, uint64_t dead_bytes)
                                      .store = store,
                                      .kept_bytes = kept_bytes,
                                      .keep_ms = KEEP_MS,
+                                     .wait_ms = WAIT_MS,
                                      .dead_bytes = dead_bytes,
                                      .return_ms = RETURN_MS,
                                      .log = &quiet,
@@ -226,6 +234,24 @@ static inline void gives(const sent_t *message, uint64_t first, const char *lett
     ck_assert_uint_eq(rest.size, 0);
 }
 
+/* What is said of a job to who looks at it for a moment. */
+static inline mpx_kept_info_t look(mpx_peer_t *peer, int64_t now, const char *id)
+{
+    static void *arena;
+    mpx_kept_info_t info = {0};
+    mpx_keep_t wanted = keep_of(id, "", 99);
+    mpx_header_t leave = {.op = MPX_OP_JOB_FREE, .nonce = 99, .kind = MPX_JOB_LEAVE};
+    wanted.attach = true;
+    sent_count = 0;
+    OK(keep(peer, 99, wanted, "t"));
+    const sent_t *said = only(MPX_OP_JOB_INFO);
+    free(arena);
+    OK(mpx_kept_info_unpack((mp_bytes_t){said->payload, said->size}, &info, &arena));
+    OK(ask(peer, now, leave, NULL, 0));
+    sent_count = 0;
+    return info;
+}
+
 /* A moment's look. */
 static inline bool is_there(mpx_peer_t *peer, const char *id)
 {
@@ -277,12 +303,17 @@ static inline void close_store(void)
     ck_assert_int_eq(remove(folder), 0);
 }
 
-static inline void begin_with_disk(void)
+static inline void make_disk(void)
 {
     const char *where = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%.32s/mp-archive-XXXXXX", where && *where ? where : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     open_store();
+}
+
+static inline void begin_with_disk(void)
+{
+    make_disk();
     begin(1 << 20, 1 << 20);
 }
 

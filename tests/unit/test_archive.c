@@ -151,6 +151,75 @@ START_TEST(test_a_maker_that_leaves_is_not_waited_for)
 }
 END_TEST
 
+/* Whoever else reads it. */
+static void is_unfinished(const char *id)
+{
+    mpx_kept_info_t info = look(&two, 0, id);
+    ck_assert_uint_eq(info.ended, info.calls);
+    ck_assert(!info.open);
+    ck_assert(!info.complete);
+}
+
+START_TEST(test_what_was_never_closed_is_told_from_what_was)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("part", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", false));
+    OK(keep(&one, 2, keep_of("whole", "", 7), "t"));
+    OK(put(&one, 2, 0, "a", true));
+    work_off(0, MP_OK);
+    ck_assert(look(&two, 0, "part").open);
+    ck_assert(!look(&two, 0, "part").complete);
+    ck_assert(!look(&two, 0, "whole").open);
+    ck_assert(look(&two, 0, "whole").complete);
+    one.said_bye = true;
+    mpx_archive_gone(archive, &one);
+    one.said_bye = false;
+    turn(0);
+    is_unfinished("part");
+    ck_assert(look(&two, 0, "whole").complete);
+    mpx_keep_t reader = keep_of("part", "", 8);
+    mpx_header_t cancel = {.op = MPX_OP_JOB_CANCEL, .nonce = 3};
+    reader.attach = true;
+    OK(keep(&two, 3, reader, "t"));
+    OK(ask(&two, 0, cancel, NULL, 0));
+    is_unfinished("part");
+    ck_assert(look(&two, 0, "part").closed);
+    end();
+}
+END_TEST
+
+START_TEST(test_a_job_that_never_got_a_call_is_in_nobodys_way)
+{
+    begin(1 << 20, 0);
+    OK(keep(&one, 1, keep_of("none", "", 7), "t"));
+    OK(keep(&one, 2, keep_of("some", "", 7), "t"));
+    OK(put(&one, 2, 0, "a", false));
+    sent_count = 0;
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* its maker is there */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* it is waited for */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    turn(RETURN_MS * MS);
+    mpx_keep_t reader = keep_of("none", "", 8);
+    reader.attach = true;
+    OK(keep(&one, 1, reader, "t"));
+    sent_count = 0;
+    OK(keep(&two, 1, keep_of("none", "", 8), "t")); /* somebody looks at it */
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    mpx_archive_gone(archive, &one);
+    OK(keep(&two, 1, keep_of("none", "", 8), "u"));
+    only(MPX_OP_JOB_INFO);
+    OK(put(&two, 1, 0, "a", true));
+    answered(MPX_OP_JOB_PUT, MP_OK);
+    OK(keep(&two, 2, keep_of("some", "", 8), "t"));
+    answered(MPX_OP_JOB_KEEP, MP_EEXIST);
+    end();
+}
+END_TEST
+
 START_TEST(test_delays_and_deadlines)
 {
     begin(1 << 20, 0);
@@ -214,7 +283,8 @@ static mpx_kept_job_t *load_at(const mpx_kept_hooks_t *hooks, uint64_t unix_ms)
     wanted.delay_ms = 10;
     wanted.deadline_ms = 25;
     OK(mpx_keep_pack(&wanted, &body));
-    OK(mpx_kept_job_new(engine, hooks, &totals, "", mpx_buf_bytes(&body), 0, 0, &job));
+    OK(mpx_kept_job_new(engine, hooks, &totals, "", mpx_buf_bytes(&body), 0,
+                        (mpx_kept_patience_t){0}, &job));
     OK(mpx_kept_job_load_counts(job, 2, 0));
     OK(mpx_kept_job_load_batch(job, 1000, &header, (mp_bytes_t){"ab", 2}));
     OK(mpx_kept_job_begin(job, 0, unix_ms));
@@ -277,6 +347,30 @@ static void heard(const sent_t *said, uint64_t peer, uint64_t lost, const char *
     ck_assert_uint_eq(bytes.size, strlen(letters));
     ck_assert_mem_eq(bytes.data, letters, bytes.size);
 }
+
+/* Nobody comes, and no worker does: it has an end all the same. */
+START_TEST(test_calls_do_not_wait_for_a_worker_for_ever)
+{
+    mpx_loss_t loss = {.rc = MP_EWORKERLOST, .name = "worker"};
+    begin(1 << 20, 1 << 20);
+    OK(mpx_engine_worker_lost(engine, 0, WORKER, MPX_CHARGE_NONE, &loss));
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    wanted.dead_letters = true;
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "ab", true));
+    mpx_archive_gone(archive, &one);
+    turn(0);
+    OK(mpx_engine_tick(engine, WAIT_MS * (int64_t)MS - 1));
+    ck_assert_uint_eq(look(&two, 0, "j").ended, 0);
+    OK(mpx_engine_tick(engine, WAIT_MS * (int64_t)MS));
+    ck_assert_uint_eq(look(&two, WAIT_MS * (int64_t)MS, "j").ended, 2);
+    turn(WAIT_MS * (int64_t)MS);
+    turn((WAIT_MS + KEEP_MS) * (int64_t)MS);
+    ck_assert(!is_there(&two, "j"));
+    ck_assert_uint_eq(count_letters(&two), 2); /* what was not run can be */
+    end();
+}
+END_TEST
 
 START_TEST(test_output_is_told_to_who_hears)
 {
@@ -411,8 +505,11 @@ int main(void)
                                   test_one_takes_at_a_time,
                                   test_a_lost_maker_is_waited_for,
                                   test_a_maker_that_leaves_is_not_waited_for,
+                                  test_what_was_never_closed_is_told_from_what_was,
+                                  test_a_job_that_never_got_a_call_is_in_nobodys_way,
                                   test_delays_and_deadlines,
                                   test_time_goes_on_while_the_broker_is_down,
+                                  test_calls_do_not_wait_for_a_worker_for_ever,
                                   test_output_is_told_to_who_hears,
                                   test_dead_letters,
                                   test_strangers,

@@ -10,7 +10,7 @@ START_TEST(test_time_and_bytes)
     OK(put(&one, 1, 0, "a", true));
     work_off(0, MP_OK);
     turn(5 * MS);
-    ck_assert_int_eq(mpx_archive_deadline(archive), INT64_MAX);
+    ck_assert_int_eq(mpx_archive_deadline(archive), (5 + KEEP_MS) * (int64_t)MS);
     mpx_archive_gone(archive, &one);
     turn(10 * MS);
     ck_assert_int_eq(mpx_archive_deadline(archive), 110 * (int64_t)MS);
@@ -20,10 +20,10 @@ START_TEST(test_time_and_bytes)
     sent_count = 0;
     OK(keep(&one, 1, wanted, "t"));
     only(MPX_OP_JOB_INFO);
-    turn(1000 * (int64_t)MS);
+    turn((KEEP_MS - 1) * (int64_t)MS);
     mpx_archive_gone(archive, &one);
-    turn(1000 * (int64_t)MS);
-    turn(1100 * (int64_t)MS);
+    turn((KEEP_MS - 1) * (int64_t)MS);
+    turn((KEEP_MS + 99) * (int64_t)MS);
     OK(keep(&one, 1, wanted, "t"));
     answered(MPX_OP_JOB_KEEP, MP_ENOTFOUND);
     char id[] = "a";
@@ -38,6 +38,31 @@ START_TEST(test_time_and_bytes)
         if (id[0] == 'Z')
             break;
     }
+    end();
+}
+END_TEST
+
+START_TEST(test_who_has_it_and_takes_nothing_does_not_keep_it)
+{
+    mpx_header_t next = {.op = MPX_OP_JOB_TAKE, .nonce = 1, .bytes = 1};
+    mpx_keep_t wanted = keep_of("j", "", 7);
+    begin(65536, 0);
+    wanted.keep_ms = 1; /* which is for when nobody is there */
+    OK(keep(&one, 1, wanted, "t"));
+    OK(put(&one, 1, 0, "ab", true));
+    work_off(0, MP_OK);
+    turn(0);
+    sent_count = 0;
+    OK(ask(&one, 900 * MS, next, NULL, 0));
+    gives(only(MPX_OP_JOB_GIVE), 0, "a");
+    turn((900 + KEEP_MS - 1) * (int64_t)MS);
+    next.first = 1;
+    OK(ask(&one, (900 + KEEP_MS - 1) * (int64_t)MS, next, NULL, 0));
+    gives(only(MPX_OP_JOB_GIVE), 1, "b");
+    turn((900 + KEEP_MS + KEEP_MS - 1) * (int64_t)MS);
+    next.first = 2;
+    OK(ask(&one, (900 + KEEP_MS + KEEP_MS - 1) * (int64_t)MS, next, NULL, 0));
+    answered(MPX_OP_JOB_TAKE, MP_ENOTFOUND);
     end();
 }
 END_TEST
@@ -148,6 +173,79 @@ START_TEST(test_who_takes_the_room_and_is_abandoned_is_given_up)
 }
 END_TEST
 
+START_TEST(test_who_has_it_and_takes_nothing_does_not_keep_the_room)
+{
+    mpx_keep_t wanted = keep_of("waits", "", 7);
+    begin(TIGHT_BYTES, 0);
+    wanted.delay_ms = 500;
+    OK(keep(&two, 1, wanted, "t"));
+    OK(put(&two, 1, 0, "abc", true));
+    OK(keep(&one, 1, large_of(""), "t"));
+    put_many(&one, 1);
+    enlarge_all(0);
+    OK(mpx_engine_tick(engine, 500 * MS));
+    turn((KEEP_MS - 1) * (int64_t)MS);
+    ck_assert_uint_eq(work_count, 0);
+    turn(KEEP_MS * (int64_t)MS); /* the rest of its calls end */
+    turn(KEEP_MS * (int64_t)MS);
+    turn(2 * KEEP_MS * (int64_t)MS); /* and it is forgotten */
+    turn(2 * KEEP_MS * (int64_t)MS);
+    ck_assert(!is_there(&one, "large"));
+    ck_assert_uint_eq(work_off(0, MP_OK), 3);
+    end();
+}
+END_TEST
+
+static mpx_archive_counts_t counts_now(void)
+{
+    mpx_archive_counts_t counts;
+    mpx_archive_count(archive, &counts);
+    return counts;
+}
+
+static void say(mpx_peer_t *peer, mpx_header_t header, mp_bytes_t payload)
+{
+    OK(mpx_archive_message(archive, 0, peer, &header, payload));
+}
+
+/* There is room again in the turn in which a job was made: it is not on the disk yet. */
+START_TEST(test_room_lets_no_job_go_before_its_commit)
+{
+    mpx_buf_t open = {0}, body = {0};
+    mpx_open_t opened = {.task = "t", .signature = "bytes -> bytes little"};
+    mpx_keep_t wanted = keep_of("new", "", 7);
+    mpx_header_t had = {.op = MPX_OP_JOB_FREE, .nonce = 1};
+    make_disk();
+    begin(TIGHT_BYTES, 0);
+    OK(keep(&one, 1, large_of(""), "t"));
+    put_many(&one, 1);
+    enlarge_all(0);
+    while (counts_now().bytes > TIGHT_BYTES - 4096) {
+        had.first++;
+        OK(ask(&one, 0, had, NULL, 0));
+    }
+    ck_assert(counts_now().held);
+    ck_assert_uint_eq(work_count, 0);
+    OK(mpx_open_pack(&opened, &open));
+    wanted.open = mpx_buf_bytes(&open);
+    OK(mpx_keep_pack(&wanted, &body));
+    say(&two, (mpx_header_t){.op = MPX_OP_JOB_KEEP, .nonce = 1}, mpx_buf_bytes(&body));
+    say(&two, (mpx_header_t){.op = MPX_OP_JOB_PUT, .nonce = 1, .count = 1, .item_bytes = 1},
+        (mp_bytes_t){"a", 1});
+    had.first = MANY_CALLS;
+    say(&one, (mpx_header_t){.op = MPX_OP_JOB_CANCEL, .nonce = 1}, (mp_bytes_t){0});
+    say(&one, had, (mp_bytes_t){0});
+    OK(mpx_archive_flush(archive, 0));
+    ck_assert(!counts_now().held);
+    ck_assert_uint_eq(work_count, 0);
+    OK(mpx_archive_settle(archive, 0, mpx_store_commit(store)));
+    ck_assert_uint_eq(work_off(0, MP_OK), 1);
+    mpx_buf_free(&open);
+    mpx_buf_free(&body);
+    end_with_disk();
+}
+END_TEST
+
 START_TEST(test_no_more_are_given_up_than_take_the_room)
 {
     mpx_keep_t wanted = keep_of("small", "", 7);
@@ -231,8 +329,11 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {test_time_and_bytes,
+                                  test_who_has_it_and_takes_nothing_does_not_keep_it,
                                   test_jobs_alone_are_too_much,
                                   test_who_takes_the_room_and_is_abandoned_is_given_up,
+                                  test_who_has_it_and_takes_nothing_does_not_keep_the_room,
+                                  test_room_lets_no_job_go_before_its_commit,
                                   test_no_more_are_given_up_than_take_the_room,
                                   test_what_runs_is_not_given_up,
                                   test_a_job_with_a_key_that_is_too_large_ends,

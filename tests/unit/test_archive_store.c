@@ -116,11 +116,43 @@ START_TEST(test_letters_stay_until_the_disk_lets_them_go)
 }
 END_TEST
 
+/* On the disk there is whether its maker has closed it, or has gone for good: only one that was
+ * lost with the broker is waited for. */
+START_TEST(test_the_state_of_its_maker_outlives_the_broker)
+{
+    begin_with_disk();
+    OK(keep(&two, 1, keep_of("left", "", 7), "t"));
+    OK(put(&two, 1, 0, "a", false));
+    mpx_archive_gone(archive, &two);
+    turn(0);
+    turn(RETURN_MS * MS);
+    OK(keep(&one, 1, keep_of("lost", "", 7), "t"));
+    OK(put(&one, 1, 0, "a", false));
+    OK(keep(&one, 2, keep_of("whole", "", 7), "t"));
+    OK(put(&one, 2, 0, "a", true));
+    end();
+    mpx_store_close(&store);
+    open_store();
+    begin(1 << 20, 1 << 20);
+    turn(0);
+    ck_assert(look(&two, 0, "whole").complete);
+    ck_assert(!look(&two, 0, "lost").complete);
+    ck_assert(look(&two, 0, "lost").open);
+    ck_assert(!look(&two, 0, "left").complete);
+    ck_assert(!look(&two, 0, "left").open);
+    turn(RETURN_MS * MS);
+    ck_assert(!look(&two, RETURN_MS * MS, "lost").open);
+    end_with_disk();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {test_a_keep_that_is_refused_leaves_nothing,
                                   test_what_was_asked_with_it_is_refused_too,
                                   test_who_is_refused_has_no_handle_on_a_job_that_is_there,
-                                  test_letters_stay_until_the_disk_lets_them_go, NULL};
+                                  test_letters_stay_until_the_disk_lets_them_go,
+                                  test_the_state_of_its_maker_outlives_the_broker,
+                                  NULL};
     return suite_run("archive_store", tests, 20);
 }

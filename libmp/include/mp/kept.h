@@ -10,15 +10,20 @@
  * The broker runs the calls, with their retries and limits, whether anybody is there or not. What
  * it has acknowledged survives its own death if it has a data directory. A job is kept until all of
  * its outcomes have been taken, or until nobody has come for keep_ms since its last call ended and
- * its last client left. All jobs together are bounded by the broker's --kept-bytes: at the limit
- * inputs are refused with MP_ELIMIT, and calls wait until outcomes are taken or expire. A job that
- * has outcomes then, and for which nobody comes for keep_ms, is given up: the rest of its calls end
- * with MP_ELIMIT, not run, and leave dead letters if its calls do, and it is forgotten. So does the
- * rest of a job with a key, which frees nothing when it is fetched; who has it open is told.
+ * its last client left. A client that has it open, and takes nothing of it for the broker's
+ * --keep-ms, doesn't keep it. Calls wait for a first worker for worker_wait_ms, by default and at
+ * most for the broker's --kept-wait-ms, a week: then they end with MP_ENOWORKER. All jobs together
+ * are bounded by the broker's --kept-bytes: at the limit inputs are refused with MP_ELIMIT, and
+ * calls wait until outcomes are taken or expire. A job that has outcomes then, and for which nobody
+ * comes for keep_ms, is given up: the rest of its calls end with MP_ELIMIT, not run, and leave dead
+ * letters if its calls do, and it is forgotten. So does the rest of a job with a key, which frees
+ * nothing when it is fetched; who has it open is told.
  *
  * mp_job_new of such a job waits for the broker, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT,
  * MP_ENOSPACE, MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the
  * broker; but if the connection was lost in these 10 s, an empty one may be there until it expires.
+ * It is in nobody's way: mp_job_new with the same options on the same pool is that job, and another
+ * one takes its place once its maker isn't waited for any more (the broker's --session-ms).
  *
  * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
  * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and
@@ -75,7 +80,10 @@ typedef struct mp_job_info {
     unsigned long long bytes;      /* that it takes at the broker */
     unsigned long long created_ms; /* since 1970 */
     unsigned long long left_ms;    /* until it is forgotten; 0: not yet known */
-    int closed;                    /* no more calls will come */
+    int closed;                    /* no more calls are taken */
+    int complete;                  /* its maker has closed it: it has all that were to come */
+    int open;                      /* its maker, or who has its key, may put more: it is there, or
+                                      is waited for. Neither of the two: it is unfinished */
     int cancelled;
     int clients; /* that have it open */
     char id[MP_JOB_ID_MAX + 1];
@@ -114,6 +122,10 @@ MP_API MP_MUST_CHECK mp_rc_t mp_job_settle(mp_job_t *self, int timeout_ms);
  * MP_OK, and out, unless it is NULL; MP_ENOTFOUND it is not kept any more; the rest as
  * mp_job_settle. */
 MP_API MP_MUST_CHECK mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms);
+
+/* What the broker has of a kept job just now, when it has taken all that was put here. MP_OK, and
+ * out; MP_ENOTFOUND it is not kept any more; the rest as mp_job_settle. */
+MP_API MP_MUST_CHECK mp_rc_t mp_job_look(mp_job_t *self, mp_job_info_t *out, int timeout_ms);
 
 /* End a kept job's calls, and forget it and its outcomes, for everybody. Frees it on success. As
  * mp_job_settle. */

@@ -92,16 +92,23 @@ static bool send(mpx_deposit_t *self, mpx_header_t header, mp_bytes_t payload)
     return rc == MP_OK;
 }
 
+static mp_rc_t pack_keep(mpx_deposit_t *self, uint64_t token, mpx_buf_t *body)
+{
+    mpx_keep_t keep = self->keep;
+    keep.id = self->id;
+    keep.key = self->key;
+    keep.token = token;
+    keep.attach = self->attached || self->had;
+    keep.owner = self->owner;
+    keep.names_owner = self->owned;
+    keep.open = mpx_buf_bytes(&self->open);
+    return mpx_keep_pack(&keep, body);
+}
+
 static void send_keep(mpx_deposit_t *self)
 {
     mpx_buf_t body = {0};
-    self->keep.id = self->id;
-    self->keep.key = self->key;
-    self->keep.attach = self->attached || self->had;
-    self->keep.owner = self->owner;
-    self->keep.names_owner = self->owned;
-    self->keep.open = mpx_buf_bytes(&self->open);
-    mp_rc_t rc = mpx_keep_pack(&self->keep, &body);
+    mp_rc_t rc = pack_keep(self, self->keep.token, &body);
     if (rc == MP_OK)
         send(self, (mpx_header_t){.op = MPX_OP_JOB_KEEP}, mpx_buf_bytes(&body));
     else
@@ -187,6 +194,8 @@ void mpx_job_info_fill(mp_job_info_t *out, const mpx_kept_info_t *info)
                            .failed = info->failed,
                            .taken = info->freed,
                            .closed = info->closed,
+                           .complete = info->complete,
+                           .open = info->open,
                            .cancelled = info->cancelled,
                            .clients = (int)info->handles,
                            .bytes = info->bytes,
@@ -511,6 +520,34 @@ static void give_up(mpx_deposit_t *self)
         backend->ops->errand_end(backend, &self->errand);
 }
 
+/* Who is not told whether a job was made tries again: with the same token it is the same job, so
+ * that one which the broker has made, and whose connection was lost, isn't in the way. */
+static mp_rc_t recall_token(mpx_deposit_t *self)
+{
+    const mp_pool_t *pool = self->pool;
+    mpx_buf_t body = {0};
+    mp_rc_t rc = pool->unsure.size ? pack_keep(self, pool->unsure_token, &body) : MP_OK;
+    bool same = rc == MP_OK && body.size && body.size == pool->unsure.size &&
+                memcmp(body.data, pool->unsure.data, body.size) == 0;
+    if (same)
+        self->keep.token = pool->unsure_token;
+    mpx_buf_free(&body);
+    return rc;
+}
+
+/* The last one whose outcome isn't known; another one with the token has been answered. */
+static void note_token(mpx_deposit_t *self)
+{
+    mp_pool_t *pool = self->pool;
+    bool answered = self->had || (self->trouble != MP_OK && self->trouble != MP_EBROKERLOST);
+    if (self->attached || (answered && self->keep.token != pool->unsure_token))
+        return;
+    mpx_buf_clear(&pool->unsure);
+    pool->unsure_token = self->keep.token;
+    if (!answered && pack_keep(self, self->keep.token, &pool->unsure) != MP_OK)
+        mpx_buf_clear(&pool->unsure);
+}
+
 static void free_memory(mpx_deposit_t *self)
 {
     mpx_buf_free(&self->open);
@@ -535,12 +572,16 @@ mp_rc_t mpx_deposit_new(mp_pool_t *pool, const mpx_job_spec_t *spec,
     self->listen = listen;
     self->keep.hears = listen->tell != NULL;
     mp_rc_t rc = fill(self, spec, options, id);
+    if (rc == MP_OK && spec && id)
+        rc = recall_token(self);
     if (rc != MP_OK) {
         free_memory(self);
         return rc;
     }
     pool->backend->ops->errand_begin(pool->backend, &self->errand);
     rc = wait_for(self, is_known, deadline, self->id);
+    if (id)
+        note_token(self);
     if (rc != MP_OK) {
         give_up(self);
         free_memory(self);
@@ -663,6 +704,18 @@ mp_rc_t mpx_deposit_wait(mpx_deposit_t *self, mp_job_info_t *out, int64_t deadli
     if (rc == MP_OK && out)
         *out = self->info;
     return rc;
+}
+
+mp_rc_t mpx_deposit_flush(mpx_deposit_t *self, int64_t deadline)
+{
+    mp_rc_t rc =
+        has_sent_all(self) ? MP_OK : mpx_pool_wait(self->pool, has_sent_all, self, deadline);
+    return rc == MP_ETIMEDOUT ? mpx_fault(rc, "the broker has not had all inputs in time") : rc;
+}
+
+uint64_t mpx_deposit_number(const mpx_deposit_t *self)
+{
+    return self->info.number;
 }
 
 mp_rc_t mpx_deposit_drop(mpx_deposit_t *self, int64_t deadline)

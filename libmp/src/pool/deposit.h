@@ -39,6 +39,11 @@ mp_rc_t mpx_deposit_next(mpx_deposit_t *self, mpx_record_t *out, uint64_t *index
 mp_rc_t mpx_deposit_settle(mpx_deposit_t *self, int64_t deadline);
 /* Until the broker has all inputs, and knows that we are gone. */
 mp_rc_t mpx_deposit_leave(mpx_deposit_t *self, int64_t deadline);
+/* Until the broker has all inputs that were put, or it can't have them. MP_OK; MP_ETIMEDOUT;
+ * MP_ECLOSED. */
+mp_rc_t mpx_deposit_flush(mpx_deposit_t *self, int64_t deadline);
+/* The broker's of the job. */
+uint64_t mpx_deposit_number(const mpx_deposit_t *self);
 mp_rc_t mpx_deposit_wait(mpx_deposit_t *self, mp_job_info_t *out, int64_t deadline);
 mp_rc_t mpx_deposit_drop(mpx_deposit_t *self, int64_t deadline);
 

@@ -32,6 +32,8 @@ struct mp_pool {
     int timer_fd;        /* the backend's deadline, for watch_fd; -1 */
     int64_t timer_at;    /* what it is set to */
     uint64_t generation; /* of the process that made it, see forkguard.h */
+    mpx_buf_t unsure;    /* the JOB_KEEP of a named job that got no answer, see deposit.c */
+    uint64_t unsure_token;
     bool closed;
     bool nested; /* a call's: nobody ends it */
     /* results, and their threads: see helpers.h */

@@ -548,6 +548,27 @@ mp_rc_t mp_job_wait(mp_job_t *self, mp_job_info_t *out, int timeout_ms)
     return rc;
 }
 
+mp_rc_t mp_job_look(mp_job_t *self, mp_job_info_t *out, int timeout_ms)
+{
+    int64_t deadline = mpx_deadline(mpx_now(), timeout_ms);
+    mp_job_info_t info;
+    size_t count = 0;
+    mp_rc_t rc = enter_kept(self);
+    if (rc != MP_OK)
+        return rc;
+    rc = mpx_deposit_flush(self->deposit, deadline);
+    uint64_t number = mpx_deposit_number(self->deposit);
+    pthread_mutex_unlock(&self->pool->lock);
+    if (rc == MP_OK)
+        rc = mp_pool_kept_jobs(self->pool, number - 1, &info, 1, &count,
+                               mpx_poll_ms(mpx_now(), deadline));
+    if (rc == MP_OK && (count == 0 || info.number != number))
+        rc = mpx_fault(MP_ENOTFOUND, "job %s is not kept any more", mp_job_id(self));
+    if (rc == MP_OK)
+        *out = info;
+    return rc;
+}
+
 /* End a kept job's handle in one of two ways; on failure it is still the caller's. */
 static mp_rc_t let_go(mp_job_t **self, mp_rc_t (*how)(mpx_deposit_t *deposit, int64_t deadline),
                       int timeout_ms)

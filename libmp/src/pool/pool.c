@@ -96,6 +96,7 @@ static void free_shell(mp_pool_t *self)
     pthread_cond_destroy(&self->seat);
     pthread_cond_destroy(&self->moved);
     pthread_mutex_destroy(&self->lock);
+    mpx_buf_free(&self->unsure);
     free(self);
 }
 

@@ -109,7 +109,8 @@ mp_rc_t mpx_keep_unpack(mp_bytes_t body, mpx_keep_t *out, void **arena)
     X(calls)                                                                                       \
     X(ended)                                                                                       \
     X(failed)                                                                                      \
-    X(freed) X(closed) X(cancelled) X(fresh) X(handles) X(bytes) X(created_ms) X(left_ms)
+    X(freed)                                                                                       \
+    X(closed) X(complete) X(open) X(cancelled) X(fresh) X(handles) X(bytes) X(created_ms) X(left_ms)
 
 mp_rc_t mpx_kept_info_pack(const mpx_kept_info_t *self, mpx_buf_t *out)
 {

@@ -47,6 +47,8 @@ typedef struct mpx_kept_info {
     uint64_t failed;
     uint64_t freed;
     bool closed;
+    bool complete;
+    bool open;
     bool cancelled;
     bool fresh;
     uint32_t handles;
