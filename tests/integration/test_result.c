@@ -114,6 +114,44 @@ START_TEST(a_call_tells_how_it_ended)
 }
 END_TEST
 
+MP_TASK_DECLARE(nobodys);
+const mp_task_t nobodys = {.name = "nobodys", .in = MP_RECORD_OF(int), .out = MP_RECORD_OF(int)};
+
+START_TEST(a_call_that_never_ran_was_nowhere)
+{
+    const struct {
+        const mp_task_t *task;
+        mp_call_options_t calls;
+        mp_rc_t rc;
+    } rows[] = {
+        {&nobodys, {.label = "a"}, MP_ENOTASK},
+        {&twice, {.needs = "gpu=1"}, MP_ENEEDS},
+        {&twice, {.delay_ms = LONG_MS, .deadline_ms = 1}, MP_ETIMEDOUT},
+        {&twice, {.delay_ms = LONG_MS}, MP_ECANCELLED},
+    };
+    mp_pool_t *pool = new_pool();
+    int in = 1, out;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mp_result_t *result = NULL;
+        mp_outcome_t outcome;
+        OK(mp_pool_apply_async(pool, rows[i].task, &in,
+                               &(mp_async_options_t){.calls = rows[i].calls}, &result));
+        if (rows[i].rc == MP_ECANCELLED)
+            OK(mp_result_cancel(result));
+        OK(mp_result_outcome(result, &outcome, LONG_MS));
+        ck_assert_int_eq(outcome.rc, rows[i].rc);
+        ck_assert_str_eq(outcome.host, "");
+        ck_assert_int_eq(outcome.pid, 0);
+        mp_result_destroy(&result);
+    }
+    IS(mp_pool_map(pool, &nobodys, &in, 1, &out, LONG_MS), MP_ENOTASK);
+    ck_assert_msg(!strstr(mp_errmsg(), ", on "), "%s", mp_errmsg());
+    IS(mp_pool_apply(pool, &moody, &(int){FAIL}, &out, LONG_MS), MP_EFAILED);
+    ck_assert_msg(strstr(mp_errmsg(), ", on ") != NULL, "%s", mp_errmsg());
+    end(&pool);
+}
+END_TEST
+
 START_TEST(bytes_of_any_length_are_submitted)
 {
     mp_pool_t *pool = new_pool();
@@ -446,7 +484,8 @@ START_TEST(a_failing_input_is_told_in_its_place)
     }
     mp_imap_destroy(&imap); /* one spins */
     source = (source_t){.next = 100, .end = 105, .at_end = MP_ESYSTEM};
-    OK(mp_pool_imap(pool, &moody, give, &source, NULL, &imap));
+    OK(mp_pool_imap(pool, &moody, give, &source,
+                    &(mp_call_options_t){.window = 2, .label = "those"}, &imap));
     for (int i = 0; i < 5; i++) {
         OK(mp_imap_next(imap, &outcome, LONG_MS));
         ck_assert_int_eq(outcome.rc, MP_OK);
@@ -454,6 +493,10 @@ START_TEST(a_failing_input_is_told_in_its_place)
     OK(mp_imap_next(imap, &outcome, LONG_MS));
     ck_assert_int_eq(outcome.rc, MP_ESYSTEM);
     ck_assert_uint_eq(outcome.index, 5);
+    ck_assert_str_eq(outcome.message, "the input ended with MP_ESYSTEM");
+    ck_assert_str_eq(outcome.task, "moody");
+    ck_assert_str_eq(outcome.label, "those");
+    ck_assert(!*outcome.host && !*outcome.error_output && !*outcome.backtrace);
     IS(mp_imap_next(imap, &outcome, LONG_MS), MP_EOF);
     mp_imap_destroy(&imap);
     source = (source_t){.end = 3, .bytes = "wrong size", .size = 10};
@@ -668,6 +711,7 @@ int main(int argc, char **argv)
     tcase_set_timeout(all, 60);
     tcase_add_test(all, a_value_is_got_as_often_as_wanted);
     tcase_add_test(all, a_call_tells_how_it_ended);
+    tcase_add_test(all, a_call_that_never_ran_was_nowhere);
     tcase_add_test(all, bytes_of_any_length_are_submitted);
     tcase_add_test(all, waits_end_in_time_and_cancel_ends_calls);
     tcase_add_test(all, what_was_cancelled_is_not_left_to_run);

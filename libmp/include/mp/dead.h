@@ -33,7 +33,7 @@ typedef struct mp_dead_letter {
     char label[128];
     char task[MP_TASK_NAME_MAX + 1];
     char message[256];                /* the beginning of it */
-    char host[128];                   /* where the last attempt was */
+    char host[128];                   /* where the last attempt was; "" if there was none */
     char owner[MP_JOB_OWNER_MAX + 1]; /* of the job, see kept.h */
 } mp_dead_letter_t;
 

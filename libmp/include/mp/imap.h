@@ -31,7 +31,8 @@ extern "C" {
 typedef struct mp_imap mp_imap_t;
 
 /* Give the next input, which is copied before the next call: MP_OK; MP_EOF there is none; anything
- * else ends the input too, and is the outcome in its place, with the text of mp_errmsg(). */
+ * else ends the input too, and is the outcome in its place, with the text of mp_errmsg() if a call
+ * of this library has failed in here. */
 typedef mp_rc_t mp_input_fn(void *arg, mp_bytes_t *input);
 
 /* Outcomes in the order of the inputs, or as they come. Doesn't ask for inputs yet.

@@ -193,8 +193,9 @@ typedef struct mp_outcome {
     const char *task;         /* its name */
     const char *label;        /* of the options; "" if there was none */
     const char *message;      /* never NULL; "" for MP_OK */
-    const char *host;         /* of a failed call: where it ran; else "" */
-    int pid;                  /* of a failed call: the worker process; else 0 */
+    const char *host;         /* of a failed call: where it ran; "" if it didn't, or was ended, by
+                                 mp_job_cancel or its deadline, before its worker had answered */
+    int pid;                  /* of the same: the worker process; 0 where the host is "" */
     int attempt;              /* of a failed call: from 1; else 1 */
     int code;                 /* MP_EFAILED: what the task returned */
     int signal;               /* MP_ECRASHED: the signal that ended the worker, else 0 */

@@ -38,7 +38,7 @@ static void fill(mp_dead_letter_t *out, const mpx_dead_letter_t *letter)
     snprintf(out->label, sizeof out->label, "%s", letter->label);
     snprintf(out->task, sizeof out->task, "%s", letter->task);
     snprintf(out->message, sizeof out->message, "%s", letter->message);
-    snprintf(out->host, sizeof out->host, "%s", letter->host);
+    snprintf(out->host, sizeof out->host, "%s", letter->pid ? letter->host : "");
     snprintf(out->owner, sizeof out->owner, "%s", letter->owner);
 }
 

@@ -7,9 +7,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mp_imap {
     mp_job_t *job;
+    const char *task; /* its name */
+    char *label;
     mp_input_fn *next;
     void *arg;
     mp_bytes_t input; /* asked for, and not put yet */
@@ -30,12 +33,16 @@ static mp_rc_t begin(mp_pool_t *pool, const mp_task_t *task, mp_input_fn *next, 
         return mpx_fault(MP_ENOMEM, "an imap");
     self->next = next;
     self->arg = arg;
-    mp_rc_t rc = mp_job_new(pool, task, options, &self->job);
-    if (rc != MP_OK)
-        free(self);
-    else
-        *out = self;
-    return rc;
+    self->label = strdup(options->label ? options->label : "");
+    mp_rc_t rc =
+        self->label ? mp_job_new(pool, task, options, &self->job) : mpx_fault(MP_ENOMEM, "an imap");
+    if (rc != MP_OK) {
+        mp_imap_destroy(&self);
+        return rc;
+    }
+    self->task = task->name;
+    *out = self;
+    return MP_OK;
 }
 
 static mp_rc_t begin_as(mp_pool_t *pool, const mp_task_t *task, mp_input_fn *next, void *arg,
@@ -67,13 +74,17 @@ static void end_input(mp_imap_t *self, mp_rc_t rc)
     if (rc == MP_EOF)
         return;
     self->failure = rc;
-    snprintf(self->problem, sizeof self->problem, "%s", *mp_errmsg() ? mp_errmsg() : "the input");
+    if (*mp_errmsg())
+        snprintf(self->problem, sizeof self->problem, "%s", mp_errmsg());
+    else
+        snprintf(self->problem, sizeof self->problem, "the input ended with %s", mp_errname(rc));
 }
 
 /* MP_OK one was put; MP_ETIMEDOUT the window is full, or the input has ended. */
 static mp_rc_t put_one(mp_imap_t *self)
 {
     if (!self->has_input) {
+        mpx_fault(MP_OK, "%s", ""); /* what is there afterwards is of the input */
         mp_rc_t rc = self->next(self->arg, &self->input);
         if (rc != MP_OK) {
             end_input(self, rc);
@@ -107,9 +118,13 @@ mp_rc_t mp_imap_next(mp_imap_t *self, mp_outcome_t *out, int timeout_ms)
         return rc;
     *out = (mp_outcome_t){.rc = self->failure,
                           .index = self->puts,
+                          .task = self->task,
+                          .label = self->label,
                           .message = self->problem,
                           .host = "",
-                          .attempt = 1};
+                          .attempt = 1,
+                          .error_output = "",
+                          .backtrace = ""};
     self->failure = MP_OK;
     return MP_OK;
 }
@@ -121,5 +136,6 @@ void mp_imap_destroy(mp_imap_t **self_p)
         return;
     *self_p = NULL;
     mp_job_destroy(&self->job);
+    free(self->label);
     free(self);
 }

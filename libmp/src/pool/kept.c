@@ -13,6 +13,11 @@ size_t mpx_kept_input_bytes(const mp_task_t *task, size_t input_bytes)
     return task->in.bytes ? input_bytes : sizeof(uint32_t) + input_bytes;
 }
 
+const char *mpx_kept_where(const mpx_failure_t *failure)
+{
+    return failure->pid ? failure->host : "";
+}
+
 static void keep_failure(mpx_kept_t *self, mp_bytes_t detail)
 {
     mp_outcome_t *outcome = &self->outcome;
@@ -22,7 +27,7 @@ static void keep_failure(mpx_kept_t *self, mp_bytes_t detail)
         return;
     }
     outcome->message = failure.message;
-    outcome->host = failure.host;
+    outcome->host = mpx_kept_where(&failure);
     outcome->pid = (int)failure.pid;
     outcome->attempt = (int)failure.attempt;
     outcome->code = failure.code;

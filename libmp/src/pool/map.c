@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "kept.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static void hook_outcome(void *arg, uint64_t tag, uint64_t index, const mpx_reco
         fail_call(arg, index, record->rc, mp_strerror(record->rc), "");
         return;
     }
-    fail_call(arg, index, record->rc, failure.message, failure.host);
+    fail_call(arg, index, record->rc, failure.message, mpx_kept_where(&failure));
     free(arena);
 }
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
 
 typedef struct remote {
@@ -480,8 +479,6 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
     self->base.matches = true;
     snprintf(self->name, sizeof self->name, "broker %s", endpoint);
 
-    char host[256] = "localhost";
-    (void)gethostname(host, sizeof host - 1);
     mpx_hello_t hello = {.role = MPX_ROLE_CLIENT};
     mpx_session_options_t session = {
         .endpoint = endpoint,
@@ -491,7 +488,7 @@ mp_rc_t mpx_remote_new(const char *endpoint, const mp_pool_options_t *options, m
         .keep = true,
     };
     mpx_transport_t transport = {.self = self, .send = transport_send, .stop = transport_stop};
-    mp_rc_t rc = mpx_engine_new(&transport, host, &self->base.engine);
+    mp_rc_t rc = mpx_engine_new(&transport, "", &self->base.engine);
     if (rc == MP_OK)
         rc = mpx_session_new(&session, mpx_now(), &self->session);
     if (rc != MP_OK) {
