@@ -108,8 +108,9 @@ static mp_rc_t load(mpx_keeper_t *self)
  * -----------------------------------------------------------------------------------------------
  */
 
-/* The module registers its types with the library that it is linked to, which tells them. */
-static mp_rc_t load_types(mpx_keeper_t *self, const mp_object_type_def_t *const **out)
+/* The module registers its types with the library that it is linked to, which tells them, and has
+ * the words of what they fail with. */
+static mp_rc_t load_types(mpx_keeper_t *self, mpx_space_options_t *out)
 {
     typedef const mp_object_type_def_t *const *types_t(void);
     if (!self->options.types)
@@ -120,7 +121,9 @@ static mp_rc_t load_types(mpx_keeper_t *self, const mp_object_type_def_t *const 
     void *symbol = dlsym(self->module, "mp_object_types");
     types_t *types;
     *(void **)&types = symbol;
-    if (!symbol || !(*out = types()))
+    *(void **)&out->types_words = dlsym(self->module, "mp_errmsg");
+    *(void **)&out->types_fail = dlsym(self->module, "mp_type_fail");
+    if (!symbol || !(out->types = types()))
         return mpx_fault(MP_EMODULE, "%s has no types: it needs MP_OBJECT_TYPE, and -lmp",
                          self->options.types);
     return MP_OK;
@@ -140,7 +143,7 @@ static mp_rc_t make_space(mpx_keeper_t *self)
     };
     if (getrandom(&options.server, sizeof options.server, 0) != sizeof options.server)
         return mpx_fault_errno("random bytes");
-    mp_rc_t rc = load_types(self, &options.types);
+    mp_rc_t rc = load_types(self, &options);
     return rc == MP_OK ? mpx_space_new(&options, &self->space) : rc;
 }
 

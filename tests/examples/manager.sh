@@ -55,4 +55,31 @@ for address in $(sed -n 's/^ready //p' broker.out); do
         same "$name" "./$name" "$address"
     done
 done
+
+# What a method of the module says arrives, though the module has another copy of the library.
+cat >said.c <<'EOF'
+#include <mp/mp.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    mp_manager_t *manager = NULL;
+    mp_object_t *mean = NULL;
+    mp_object_options_t options = {.custom = "mean"};
+    if (argc < 2 || mp_manager_connect(argv[1], NULL, 0, 10000, &manager) ||
+        mp_manager_object(manager, MP_OBJECT_CUSTOM, &options, &mean) ||
+        mp_object_call(mean, "add", MP_V("x"), NULL, -1) != MP_EINVAL)
+        return 1;
+    puts(mp_errmsg());
+    mp_object_destroy(&mean);
+    mp_manager_destroy(&manager);
+    return 0;
+}
+EOF
+"$CC" -std=c11 -Wall -Wextra -Werror said.c -o said \
+    -I "$MP_SOURCE/libmp/include" -I "$MP_BUILD/libmp/include" \
+    -L "$MP_BUILD/libmp" "-Wl,-rpath,$MP_BUILD/libmp" -lmp
+for address in $(sed -n 's/^ready //p' broker.out); do
+    timeout 60 ./said "$address" >said.out || { echo "FAIL: said ended with $?" && exit 1; }
+    grep -q '^add: a str is no number' said.out || { echo "FAIL: $(cat said.out)" && exit 1; }
+done
 echo "$count runs"

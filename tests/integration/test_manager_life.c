@@ -457,6 +457,12 @@ static mp_rc_t refuse(void *self, const mp_tree_t *args, mp_tree_t **result)
     return mp_type_fail(MP_ESTATE, "it does not %s", mp_tree_str_or(args, "?"));
 }
 
+static mp_rc_t shrug(void *self, const mp_tree_t *args, mp_tree_t **result)
+{
+    (void)self, (void)args, (void)result;
+    return MP_EBUSY;
+}
+
 static mp_rc_t say_nothing(void *self, const mp_tree_t *args, mp_tree_t **result)
 {
     (void)self, (void)args, (void)result;
@@ -464,9 +470,9 @@ static mp_rc_t say_nothing(void *self, const mp_tree_t *args, mp_tree_t **result
 }
 
 static const mp_method_def_t methods[] = {
-    {"count", count}, {"refuse", refuse}, {"say_nothing", say_nothing}};
+    {"count", count}, {"refuse", refuse}, {"say_nothing", say_nothing}, {"shrug", shrug}};
 MP_OBJECT_TYPE(counter, .create = make_counter, .destroy = free, .methods = methods,
-               .methods_count = 3);
+               .methods_count = 4);
 
 static void count_there(void *arg)
 {
@@ -495,6 +501,8 @@ START_TEST(types_of_our_own)
     ck_assert_ptr_null(out);
     IS(mp_object_call(object, "refuse", MP_V("dance"), &out, LONG_MS), MP_ESTATE);
     ck_assert_ptr_nonnull(strstr(mp_errmsg(), "it does not dance"));
+    IS(mp_object_call(object, "shrug", NULL, &out, LONG_MS), MP_EBUSY);
+    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "a counter says MP_EBUSY"));
     IS(mp_object_call(object, "unknown", NULL, &out, LONG_MS), MP_ENOTFOUND);
     IS(mp_object_call(object, NULL, MP_V(1), &out, LONG_MS), MP_EINVAL);
     mp_object_destroy(&object);

@@ -457,6 +457,17 @@ static inline uint64_t ask_guarded(guest_t *self, uint64_t object, unsigned meth
     return guest_send(self, &operation);
 }
 
+static inline uint64_t wait_guarded(guest_t *self, uint64_t object, unsigned method, uint64_t lock,
+                                    uint64_t token, const char *letters, ...)
+{
+    mpx_buf_t operation = {0};
+    va_list args;
+    va_start(args, letters);
+    add_operation_v(&operation, object, method, -1, lock, token, letters, &args);
+    va_end(args);
+    return guest_send(self, &operation);
+}
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 static inline bool is_known(const guest_t *self, uint64_t number)

@@ -115,6 +115,46 @@ START_TEST(a_silent_holder_loses_its_lock)
 }
 END_TEST
 
+START_TEST(a_guard_counts_when_the_wait_is_over)
+{
+    uint64_t lock = make(ann, MP_OBJECT_LOCK, NULL);
+    uint64_t full = make_of(ann, (making_t){.type = MP_OBJECT_QUEUE, .max_items = 1});
+    uint64_t empty = make(ann, MP_OBJECT_QUEUE, NULL);
+    uint64_t token = number_of(ann, acquire(ann, lock), 0);
+    DOES(cay, full, QUEUE_PUT, MP_OK, "i", 1);
+    uint64_t put = ask_guarded(bob, full, MPX_QUEUE_PUT, lock, token, "i", 2);
+    ck_assert_int_eq(rc_of(bob, put), MP_EFULL);
+    put = wait_guarded(bob, full, MPX_QUEUE_PUT, lock, token, "i", 2);
+    uint64_t get = wait_guarded(bob, empty, MPX_QUEUE_GET, lock, token, "n", 1);
+    ck_assert(!is_known(bob, put) && !is_known(bob, get));
+    DOES(ann, lock, LOCK_RELEASE, MP_OK, "n", 1);
+    SAYS(cay, full, QUEUE_GET, "1 #0", "n", 1);
+    ck_assert_int_eq(rc_of(bob, put), MP_ESTALE);
+    SAYS(cay, full, LEN, "#0", "");
+    DOES(cay, empty, QUEUE_PUT, MP_OK, "i", 3);
+    ck_assert_int_eq(rc_of(bob, get), MP_ESTALE);
+    get = ask_guarded(bob, empty, MPX_QUEUE_GET, lock, token, "n", 1);
+    ck_assert_int_eq(rc_of(bob, get), MP_ESTALE);
+    SAYS(cay, empty, QUEUE_GET, "3 #0", "n", 1);
+}
+END_TEST
+
+START_TEST(late_news_of_a_lost_connection_is_no_second_lease)
+{
+    uint64_t lock = make(ann, MP_OBJECT_LOCK, NULL);
+    OK(rc_of(ann, acquire(ann, lock)));
+    uint64_t b = acquire(bob, lock);
+    kit_pass(&kit, 2000);
+    guest_ping(bob);
+    guest_detach(ann);
+    kit_pass(&kit, 999);
+    ck_assert(!is_known(bob, b));
+    kit_pass(&kit, 1);
+    ck_assert_int_eq(rc_of(bob, b), MP_EOWNERDEAD);
+    ck_assert(!guest_attach(ann));
+}
+END_TEST
+
 START_TEST(who_has_nothing_at_stake_may_be_silent)
 {
     lease_of(ann);
@@ -430,6 +470,8 @@ int main(void)
                                   an_rlock_counts,
                                   waits_end_in_time_or_when_cancelled,
                                   a_silent_holder_loses_its_lock,
+                                  a_guard_counts_when_the_wait_is_over,
+                                  late_news_of_a_lost_connection_is_no_second_lease,
                                   who_has_nothing_at_stake_may_be_silent,
                                   a_lost_connection_comes_back_within_the_lease,
                                   over_and_then_detached_leaves_nothing,

@@ -22,7 +22,7 @@ MP_API mp_rc_t mp_dict_set_bytes(mp_object_t *self, mp_key_t key, const void *da
 MP_API mp_rc_t mp_dict_set_item(mp_object_t *self, mp_key_t key, mp_item_kind_t kind,
                                 const void *data, size_t size, int timeout_ms);
 
-/* _get: MP_EINVAL also if the value is no tree. _bytes, of a value of any kind: MP_ERANGE longer
+/* _get: a value that is no tree comes as bytes. _bytes, of a value of any kind: MP_ERANGE longer
  * than `room`, and *size says how long; size may be NULL. */
 MP_API mp_rc_t mp_dict_get(mp_object_t *self, mp_key_t key, mp_tree_t **out, int timeout_ms);
 MP_API mp_rc_t mp_dict_get_bytes(mp_object_t *self, mp_key_t key, void *buffer, size_t room,

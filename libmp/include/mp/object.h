@@ -109,10 +109,11 @@ MP_API mp_rc_t mp_object_stat(mp_object_t *self, mp_object_stat_t *out, int time
  * MP_ETIMEDOUT: it hasn't. */
 MP_API mp_rc_t mp_object_watch(mp_object_t *self, uint64_t *version, int timeout_ms);
 
-/* From here on each change by this handle is made only if `lock`, a Lock, RLock or Condition of the
- * same manager, is still in the hold that this process has now; else MP_ESTALE, and nothing
- * changes. A condition's wait gives a new hold. So who has lost the lock without noticing can do no
- * harm. NULL: no guard. MP_OK; MP_ENOTOWNER the lock isn't held by this process; MP_EINVAL. */
+/* From here on each change by this handle, get from a queue, and method of a custom object is
+ * carried out only if `lock`, a Lock, RLock or Condition of the same manager, is then still in the
+ * hold that this process has now; else MP_ESTALE, and nothing changes. A condition's wait gives a
+ * new hold. So who has lost the lock without noticing can do no harm. NULL: no guard. MP_OK;
+ * MP_ENOTOWNER the lock isn't held by this process; MP_EINVAL. */
 MP_API mp_rc_t mp_object_guard(mp_object_t *self, mp_object_t *lock);
 /* The same by number, as a token was told to another process. */
 MP_API mp_rc_t mp_object_guard_token(mp_object_t *self, mp_object_t *lock, uint64_t token);

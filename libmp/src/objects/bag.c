@@ -241,8 +241,9 @@ static bool admit_first(mpx_space_t *space, mpx_object_t *self)
     mpx_wait_t *wait = first_wait(self, MPX_QUEUE_PUT);
     if (!wait || !has_room(self, wait->thing))
         return false;
-    mpx_thing_t *thing = mpx_wait_unpark(space, wait);
-    mpx_wait_end(space, wait, admit(space, self, thing), NULL);
+    mp_rc_t rc = mpx_guard_check(space, &wait->guard);
+    mpx_thing_t *thing = rc == MP_OK ? mpx_wait_unpark(space, wait) : NULL;
+    mpx_wait_end(space, wait, thing ? admit(space, self, thing) : rc, NULL);
     return true;
 }
 
@@ -252,10 +253,13 @@ static bool give_first(mpx_space_t *space, mpx_object_t *self)
     if (!wait)
         return false;
     mpx_buf_t results = {0};
-    mp_rc_t rc = give(self, wait->tenant, wait->thread, wait->number, &results);
+    mp_rc_t rc = mpx_guard_check(space, &wait->guard);
+    bool stale = rc != MP_OK;
+    if (!stale)
+        rc = give(self, wait->tenant, wait->thread, wait->number, &results);
     mpx_wait_end(space, wait, rc, rc == MP_OK ? &results : NULL);
     mpx_buf_free(&results);
-    return rc == MP_OK;
+    return rc == MP_OK || stale; /* the item is still there for the next one */
 }
 
 void mpx_queue_serve(mpx_space_t *space, mpx_object_t *self)

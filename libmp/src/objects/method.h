@@ -7,14 +7,22 @@
  *
  * Traits: CHANGES what an object holds, so that it is guarded, journalled and stored; WAITS: it
  * may be answered later; HOLDS: its result is a hold, which goes back if nobody takes it; ALONE:
- * not within an atomic; LAST: its one change is its last step, so that none is ever undone.
+ * not within an atomic; LAST: its one change is its last step, so that none is ever undone;
+ * GUARDED: it isn't stored, but guarded as what CHANGES is.
  */
 #ifndef MPX_METHOD_H
 #define MPX_METHOD_H
 
 #include <mp/object.h>
 
-enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8, MPX_LAST = 16 };
+enum {
+    MPX_CHANGES = 1,
+    MPX_WAITS = 2,
+    MPX_HOLDS = 4,
+    MPX_ALONE = 8,
+    MPX_LAST = 16,
+    MPX_GUARDED = 32
+};
 
 #define MPX_T(type)  (1u << (type))
 #define MPX_T_ANY    (~0u & ~1u)
@@ -100,7 +108,7 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8, MPX_LAST = 
     /* items that are passed on */                                                                 \
     X(QUEUE_PUT, 100, MPX_T_QUEUE, MPX_CHANGES | MPX_WAITS | MPX_ALONE) /* v */                    \
     X(QUEUE_GET, 101, MPX_T_QUEUE,                                                                 \
-      MPX_WAITS | MPX_HOLDS | MPX_ALONE) /* n thread -> v, n whether given again */                \
+      MPX_WAITS | MPX_HOLDS | MPX_ALONE | MPX_GUARDED) /* n thread -> v, n whether given again */  \
     X(QUEUE_DONE, 102, MPX_T(MP_OBJECT_JOINABLE_QUEUE), MPX_CHANGES | MPX_ALONE)                   \
     X(QUEUE_JOIN, 103, MPX_T(MP_OBJECT_JOINABLE_QUEUE), MPX_WAITS | MPX_ALONE)                     \
     X(QUEUE_RETURN, 104, MPX_T_QUEUE, MPX_ALONE) /* n number of the GET: its item goes back */     \
@@ -124,7 +132,7 @@ enum { MPX_CHANGES = 1, MPX_WAITS = 2, MPX_HOLDS = 4, MPX_ALONE = 8, MPX_LAST = 
     X(BARRIER_ABORT, 151, MPX_T(MP_OBJECT_BARRIER), MPX_ALONE)                                     \
     X(BARRIER_RESET, 152, MPX_T(MP_OBJECT_BARRIER), MPX_ALONE)                                     \
     X(BARRIER_STAT, 153, MPX_T(MP_OBJECT_BARRIER), 0) /* -> n parties, n waiting, n broken */      \
-    X(CUSTOM_CALL, 160, MPX_T(MP_OBJECT_CUSTOM), MPX_ALONE) /* s method, [t] -> [t] */
+    X(CUSTOM_CALL, 160, MPX_T(MP_OBJECT_CUSTOM), MPX_ALONE | MPX_GUARDED) /* s name, [t] -> [t] */
 
 typedef enum mpx_method {
 #define MPX_METHOD_ENUM(name, number, types, traits) MPX_##name = number,

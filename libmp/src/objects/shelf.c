@@ -6,6 +6,7 @@
 #include "reference.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -404,6 +405,22 @@ static int fill(mpx_act_t *act, mpx_object_t *object, mp_bytes_t initial)
     return mpx_fault(MP_EINVAL, "a %s has no initial content", mp_object_type_name(object->type));
 }
 
+void mpx_type_enter(const mpx_space_t *space)
+{
+    (void)(space->options.types_fail ? space->options.types_fail : mpx_fault)(MP_OK, "%s", "");
+}
+
+mp_rc_t mpx_type_leave(const mpx_space_t *space, const mp_object_type_def_t *type, mp_rc_t rc)
+{
+    if (rc == MP_OK)
+        return MP_OK;
+    char words[512];
+    snprintf(words, sizeof words, "%s",
+             (space->options.types_words ? space->options.types_words : mp_errmsg)());
+    return *words ? mpx_fault(rc, "%s", words)
+                  : mpx_fault(rc, "a %s says %s, without words", type->name, mp_errname(rc));
+}
+
 static mp_rc_t make_custom(mpx_act_t *act, mpx_object_t *object, const making_t *making)
 {
     const mp_object_type_def_t *const *type = act->space->options.types;
@@ -419,8 +436,11 @@ static mp_rc_t make_custom(mpx_act_t *act, mpx_object_t *object, const making_t 
     mp_rc_t rc = MP_OK;
     if (making->initial.size)
         rc = mp_tree_decode(making->initial.data, making->initial.size, NULL, &from);
-    if (rc == MP_OK && (*type)->create)
+    if (rc == MP_OK && (*type)->create) {
+        mpx_type_enter(act->space);
         rc = (*type)->create(from, &object->as.custom.self);
+        rc = mpx_type_leave(act->space, *type, rc);
+    }
     mp_tree_destroy(&from);
     if (rc == MP_OK)
         object->as.custom.type = *type;

@@ -101,25 +101,35 @@ mp_rc_t mpx_act_add_tree(mpx_act_t *act, mp_bytes_t node)
 /* ---- one operation
  * ------------------------------------------------------------------------------------------ */
 
-/* A guarded change needs its lock's hold to be the one that it names. */
-static mp_rc_t check_guard(mpx_act_t *act, bool changes)
+mp_rc_t mpx_guard_check(const mpx_space_t *space, const mpx_guard_t *self)
 {
-    uint64_t id, token;
-    mp_rc_t rc = mpx_act_number(act, &id);
-    if (rc == MP_OK)
-        rc = mpx_act_number(act, &token);
-    if (rc != MP_OK || !changes)
-        return rc;
-    mpx_object_t *lock = mpx_object_find(act->space, id);
+    if (!self->lock)
+        return MP_OK;
+    mpx_object_t *lock = mpx_object_find(space, self->lock);
     if (lock && MPX_T(lock->type) & MPX_T_LOCKED)
         lock = mpx_lock_of(lock);
     else
         lock = NULL;
-    if (lock && lock->as.lock.holder && lock->as.lock.token == token)
+    if (lock && lock->as.lock.holder && lock->as.lock.token == self->token)
         return MP_OK;
     return mpx_fault(MP_ESTALE, "the lock that guards it isn't held any more%s%s",
                      lock && lock->as.lock.holder ? ": it is held by " : "",
                      lock && lock->as.lock.holder ? lock->as.lock.holder->name : "");
+}
+
+/* A guarded change needs its lock's hold to be the one that it names. */
+static mp_rc_t take_guard(mpx_act_t *act, bool guarded)
+{
+    mpx_guard_t guard;
+    mp_rc_t rc = mpx_act_number(act, &guard.lock);
+    if (rc == MP_OK)
+        rc = mpx_act_number(act, &guard.token);
+    if (rc != MP_OK || !guarded)
+        return rc;
+    if (!guard.lock)
+        return mpx_fault(MP_ESTALE, "the guard names no lock");
+    act->guard = guard;
+    return mpx_guard_check(act->space, &guard);
 }
 
 /* What changes nothing that is stored, but what others see or wait for. */
@@ -212,7 +222,7 @@ int mpx_space_carry_out(mpx_space_t *space, mpx_tenant_t *tenant, uint64_t numbe
     if (rc == MP_OK)
         rc = check_role(&act, row, method);
     if (rc == MP_OK && operation->flags & MPX_OPERATION_GUARDED)
-        rc = check_guard(&act, row->traits & MPX_CHANGES);
+        rc = take_guard(&act, row->traits & (MPX_CHANGES | MPX_GUARDED));
     if (rc == MP_OK)
         rc = row->traits & MPX_CHANGES && row->handler != mpx_do_MAKE ? mpx_space_check_disk(space)
                                                                       : MP_OK;
@@ -356,10 +366,28 @@ int mpx_do_OBJECTS(mpx_act_t *act)
     return rc;
 }
 
+/* The result, if there is one, is added to the act's. */
+static mp_rc_t call_type(mpx_act_t *act, const mp_method_def_t *method, const mp_tree_t *arguments)
+{
+    mp_tree_t *result = NULL;
+    void *data = NULL;
+    size_t size = 0;
+    mpx_type_enter(act->space);
+    mp_rc_t rc = method->call(act->object->as.custom.self, arguments, &result);
+    rc = mpx_type_leave(act->space, act->object->as.custom.type, rc);
+    if (rc == MP_OK && result)
+        rc = mp_tree_encode(result, NULL, &data, &size);
+    if (rc == MP_OK && result)
+        rc = mpx_act_add_tree(act, (mp_bytes_t){data, size});
+    free(data);
+    mp_tree_destroy(&result);
+    return rc;
+}
+
 int mpx_do_CUSTOM_CALL(mpx_act_t *act)
 {
     mp_bytes_t name, tree = {NULL, 0};
-    mp_tree_t *arguments = NULL, *result = NULL;
+    mp_tree_t *arguments = NULL;
     const mp_object_type_def_t *type = act->object->as.custom.type;
     mp_rc_t rc = mpx_act_bytes(act, &name);
     if (rc == MP_OK && act->arguments.size)
@@ -376,16 +404,8 @@ int mpx_do_CUSTOM_CALL(mpx_act_t *act)
     if (tree.size)
         rc = mp_tree_decode(tree.data, tree.size, NULL, &arguments);
     if (rc == MP_OK)
-        rc = type->methods[i].call(act->object->as.custom.self, arguments, &result);
+        rc = call_type(act, &type->methods[i], arguments);
     mp_tree_destroy(&arguments);
-    void *data = NULL;
-    size_t size = 0;
-    if (rc == MP_OK && result)
-        rc = mp_tree_encode(result, NULL, &data, &size);
-    if (rc == MP_OK && result)
-        rc = mpx_act_add_tree(act, (mp_bytes_t){data, size});
-    free(data);
-    mp_tree_destroy(&result);
     if (rc == MP_OK)
         mpx_object_touch(act->space, act->object);
     return rc;

@@ -51,6 +51,10 @@ typedef struct mpx_space_options {
     uint64_t server;        /* a random number, for references */
     bool durable;
     const mp_object_type_def_t *const *types; /* custom ones, up to a NULL; may be NULL */
+    /* mp_errmsg and mp_type_fail of the library that these call, which has words of its own if they
+     * are a module's; NULL: this one's. */
+    const char *(*types_words)(void);
+    mp_rc_t (*types_fail)(mp_rc_t rc, const char *format, ...);
 } mpx_space_options_t;
 
 /* MP_OK; MP_ENOMEM. */

@@ -287,6 +287,18 @@ struct mpx_space {
 };
 
 /* An operation that is carried out. */
+/* What a change may be made under: the lock's hold of that token. */
+typedef struct mpx_guard {
+    uint64_t lock; /* 0: none */
+    uint64_t token;
+} mpx_guard_t;
+/* MP_OK; MP_ESTALE. */
+mp_rc_t mpx_guard_check(const mpx_space_t *space, const mpx_guard_t *self);
+
+/* Around a call of a custom type's function: what it fails with are its own words, or none. */
+void mpx_type_enter(const mpx_space_t *space);
+mp_rc_t mpx_type_leave(const mpx_space_t *space, const mp_object_type_def_t *type, mp_rc_t rc);
+
 typedef struct mpx_act {
     mpx_space_t *space;
     mpx_tenant_t *tenant;
@@ -294,6 +306,7 @@ typedef struct mpx_act {
     mpx_object_t *object; /* NULL: of the manager */
     mp_bytes_t arguments; /* those that aren't read yet */
     int32_t wait_ms;
+    mpx_guard_t guard;
     bool atomic;    /* within an ATOMIC */
     mpx_buf_t *out; /* results, as parcels */
 } mpx_act_t;
@@ -416,6 +429,7 @@ struct mpx_wait {
     mpx_method_t method;
     mpx_timer_t timer;
     mpx_thing_t *thing; /* to be put */
+    mpx_guard_t guard;  /* it may have ended meanwhile */
     uint64_t thread;
     uint64_t depth;                /* of the lock that a condition's waiter had */
     uint64_t version;              /* that it has seen; an event's generation */

@@ -195,6 +195,11 @@ void mpx_space_attach(mpx_space_t *space, int64_t now, mpx_tenant_t *self, void 
         list_ready(space, self);
 }
 
+bool mpx_tenant_has_stake(const mpx_tenant_t *self)
+{
+    return self->locks || self->units || self->given || self->waits;
+}
+
 void mpx_space_detach(mpx_space_t *space, int64_t now, mpx_tenant_t *self)
 {
     space->now = now;
@@ -204,12 +209,10 @@ void mpx_space_detach(mpx_space_t *space, int64_t now, mpx_tenant_t *self)
         free_tenant(space, self);
         return;
     }
-    (void)mpx_heap_set(&space->timers, &self->lease.node, now + space->options.lease_ns);
-}
-
-bool mpx_tenant_has_stake(const mpx_tenant_t *self)
-{
-    return self->locks || self->units || self->given || self->waits;
+    /* That a connection is lost may be found out late: what it holds is no longer its own for that.
+     */
+    int64_t since = mpx_tenant_has_stake(self) ? self->heard_at : now;
+    (void)mpx_heap_set(&space->timers, &self->lease.node, since + space->options.lease_ns);
 }
 
 void mpx_tenant_watch_lease(mpx_space_t *space, mpx_tenant_t *self)

@@ -26,6 +26,7 @@ mpx_wait_t *mpx_wait_new(mpx_act_t *act, mpx_object_t *object, mpx_method_t meth
     self->number = act->number;
     self->object = object;
     self->method = method;
+    self->guard = act->guard;
     self->timer = (mpx_timer_t){.kind = MPX_TIMER_WAIT, .of = self};
     self->key_size = (uint32_t)key.size;
     if (key.size)

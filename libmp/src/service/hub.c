@@ -48,6 +48,7 @@ struct mpx_guest {
     unsigned ignored; /* messages since it is OUT */
     bool left;
     uint64_t tenant, tenant_secret;
+    const char *carrier; /* the link has forgotten it when the guest is gone */
     char name[96];
     char address[64];
     bool unlisted;
@@ -102,7 +103,7 @@ const char *mpx_guest_address(const mpx_guest_t *self)
 
 const char *mpx_guest_carrier(const mpx_guest_t *self)
 {
-    return mpx_link_carrier(self->hub->link, self->peer);
+    return self->carrier;
 }
 
 mp_rc_t mpx_guest_send(mpx_guest_t *self, const mpx_header_t *header, mp_bytes_t payload)
@@ -310,6 +311,7 @@ static mpx_guest_t *make_guest(mpx_hub_t *self, const mpx_link_event_t *event)
         return NULL;
     guest->peer = event->peer;
     guest->hub = self;
+    guest->carrier = mpx_link_carrier(self->link, event->peer);
     snprintf(guest->address, sizeof guest->address, "%s", event->address ? event->address : "");
     HASH_ADD(hh, self->guests, peer, sizeof guest->peer, guest);
     if (!guest->unlisted)

@@ -83,7 +83,7 @@ const char *mpx_guest_name(const mpx_guest_t *self);
 /* The object's own; NULL at first. */
 void mpx_guest_set(mpx_guest_t *self, void *user);
 void *mpx_guest_get(const mpx_guest_t *self);
-/* "local:PID" or an IP address; "lane", "ipc" or "tcp". */
+/* "local:PID" or an IP address; "lane", "ipc" or "tcp", also of one that is gone. */
 const char *mpx_guest_address(const mpx_guest_t *self);
 const char *mpx_guest_carrier(const mpx_guest_t *self);
 /* MP_OK; MP_ECLOSED it goes, or is gone; MP_ETOOLARGE; MP_ENOMEM. */
