@@ -690,9 +690,35 @@ START_TEST(a_side_is_left_and_taken_again)
 }
 END_TEST
 
+/* Who writes no more than a window of half a ring isn't looked after: it must not be refused. */
+START_TEST(half_a_ring_is_written_at_once_wherever_it_begins)
+{
+    enum { PART = RING / 8 };
+    static char bytes[PART];
+    mpx_lane_t *ends[2] = {NULL, NULL};
+    int fds[2][2];
+    ck_assert_int_eq(mpx_lane_pair(RING, fds[0], fds[1]), MP_OK);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(mpx_lane_join(fds[i], i, &ends[i]), MP_OK);
+    for (int round = 0; round < 100; round++) {
+        mp_bytes_t record;
+        int parts = 1 + round % 4;
+        mp_bytes_t part = {bytes, PART - 16 - 16 * (size_t)round};
+        for (int i = 0; i < parts; i++)
+            ck_assert_int_eq(mpx_lane_write(ends[0], &part, 1), MP_OK);
+        for (int i = 0; i < parts; i++) {
+            ck_assert_int_eq(mpx_lane_read(ends[1], &record), MP_OK);
+            mpx_lane_pop(ends[1]);
+        }
+    }
+    drop_pair(&ends[0], &ends[1]);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
+        half_a_ring_is_written_at_once_wherever_it_begins,
         a_side_is_left_and_taken_again,
         what_is_called_back_is_not_taken_up,
         new_refuses_bad_sizes,

@@ -232,6 +232,7 @@ mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2])
         close_all(theirs, 2);
         return rc;
     }
+    (*out)->out.starts_over = true;
     peer_fds[0] = theirs[0];
     peer_fds[1] = theirs[1];
     return MP_OK;
@@ -284,7 +285,10 @@ mp_rc_t mpx_lane_join(const int fds[2], unsigned side, mpx_lane_t **out)
 
 mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out)
 {
-    return mpx_lane_join(fds, 1, out);
+    mp_rc_t rc = mpx_lane_join(fds, 1, out);
+    if (rc == MP_OK)
+        (*out)->out.starts_over = true;
+    return rc;
 }
 
 /* In a forked child the descriptors are closed already, and their numbers may be somebody

@@ -41,6 +41,8 @@ typedef struct mpx_lane mpx_lane_t;
 /* Make a lane whose two rings hold ring_bytes each (a power of two, at least 64 KiB).
  * This side is A. *peer_fds are what the other process needs: the mapping's descriptor
  * and its socket; the caller passes them on and closes them. All are close-on-exec.
+ * Its rings start over early, so that they touch few pages, and may be full at any time: for
+ * sides that stay awake, or sleep for room, until what they write is written.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2]);
 
@@ -49,7 +51,9 @@ mp_rc_t mpx_lane_new(size_t ring_bytes, mpx_lane_t **out, int peer_fds[2]);
 mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out);
 
 /* A lane of which no side is taken yet: the two descriptors of side A (0) and of side B (1).
- * They may travel on sockets, or be inherited; each side is for one process to take.
+ * They may travel on sockets, or be inherited; each side is for one process to take. While no
+ * more than half of a ring is unread, a record of up to a quarter of it is never refused: so who
+ * limits itself to that can write, and do something else.
  * MP_OK; MP_EINVAL; MP_ENOMEM; MP_ESYSTEM. */
 mp_rc_t mpx_lane_pair(size_t ring_bytes, int a_fds[2], int b_fds[2]);
 /* Become the side 0 or 1, also one that another process has left. Takes the descriptors over

@@ -126,8 +126,9 @@ static void start_over(mpx_ring_writer_t *self, size_t length)
 {
     size_t offset = (size_t)(self->head & (self->size - 1));
     size_t page = offset % PAGE_BYTES, span = span_of(length);
-    if (offset < WARM_BYTES || span > offset || (page && page + span <= PAGE_BYTES) ||
-        reload_tail(self) != MP_OK || self->tail != self->head)
+    if (!self->starts_over || offset < WARM_BYTES || span > offset ||
+        (page && page + span <= PAGE_BYTES) || reload_tail(self) != MP_OK ||
+        self->tail != self->head)
         return;
     size_t gap = self->size - offset;
     set_head(self->bytes + offset, SKIP, gap - sizeof(record_head_t), 0);

@@ -57,6 +57,8 @@ typedef struct mpx_ring_writer {
     size_t opened; /* of the open record */
     bool open;
     bool broken;
+    bool starts_over; /* when it is empty, rather than use pages that weren't touched yet: until the
+                         reader is past the gap that this leaves, the ring has room for little */
 } mpx_ring_writer_t;
 
 typedef struct mpx_ring_reader {
