@@ -297,6 +297,89 @@ START_TEST(items_may_be_as_large_as_the_limit)
 }
 END_TEST
 
+typedef struct idler {
+    mp_queue_t *queue;
+    int until[2]; /* a pipe, whose other end is closed when it may end */
+} idler_t;
+
+static void put_and_idle(void *arg)
+{
+    const idler_t *idler = arg;
+    mp_queue_t *queue = over_there(idler->queue);
+    char *bytes = calloc(1, 3000000);
+    for (int i = 0; i < 4; i++)
+        OK(mp_queue_put(queue, bytes, 3000000, LONG_MS));
+    free(bytes);
+    close(idler->until[1]);
+    char byte;
+    ck_assert_int_eq(read(idler->until[0], &byte, 1), 0);
+    if (queue != idler->queue)
+        mp_queue_destroy(&queue);
+}
+
+/* What was put travels without its producer's help, also where shared memory has no room for it. */
+START_TEST(what_was_put_comes_while_its_producer_is_idle)
+{
+    idler_t idler = {.queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE})};
+    ck_assert_int_eq(pipe(idler.until), 0);
+    far_one_t other;
+    far_start(&other, put_and_idle, &idler);
+    for (int i = 0; i < 4; i++) {
+        mp_item_t item;
+        OK(mp_queue_get_item(idler.queue, &item, LONG_MS));
+        ck_assert_uint_eq(item.size, 3000000);
+        mp_item_clear(&item);
+    }
+    close(idler.until[1]);
+    far_join(&other);
+    close(idler.until[0]);
+    mp_queue_destroy(&idler.queue);
+}
+END_TEST
+
+enum { PUTS = 20 };
+
+static atomic_int got_large;
+
+static void *get_large(void *queue)
+{
+    for (int i = 0; i < PUTS; i++) {
+        mp_item_t item;
+        OK(mp_queue_get_item(queue, &item, LONG_MS));
+        mp_item_clear(&item);
+        atomic_fetch_add(&got_large, 1);
+    }
+    return NULL;
+}
+
+static void put_beside_a_get(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    char *bytes = calloc(1, 3000000);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, get_large, queue), 0);
+    for (int i = 0; i < PUTS; i++) {
+        OK(mp_queue_put(queue, bytes, 3000000, LONG_MS));
+        while (atomic_load(&got_large) == i)
+            usleep(100);
+    }
+    free(bytes);
+    pthread_join(thread, NULL);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+/* The thread that waits for an item is the one that sends what another one puts. */
+START_TEST(what_was_put_comes_while_another_thread_waits)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
+    far_one_t other;
+    far_start(&other, put_beside_a_get, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
 /* ---- waiting
  * ---------------------------------------------------------------------------------------- */
 
@@ -639,6 +722,8 @@ int main(int argc, char **argv)
     tcase_add_test(all, empty_items_are_bounded_too);
     tcase_add_test(all, what_is_never_settled_is_bounded);
     tcase_add_test(all, items_may_be_as_large_as_the_limit);
+    tcase_add_test(all, what_was_put_comes_while_its_producer_is_idle);
+    tcase_add_test(all, what_was_put_comes_while_another_thread_waits);
     tcase_add_test(all, a_get_ends_in_time_and_gets_what_is_there);
     tcase_add_test(all, signals_end_no_wait);
     tcase_add_test(all, queues_are_waited_for);

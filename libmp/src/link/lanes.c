@@ -679,6 +679,12 @@ bool mpx_lanes_asleep(const mpx_lanes_t *self)
     return self->only && !self->only->awake;
 }
 
+bool mpx_lanes_behind(const mpx_lanes_t *self)
+{
+    const seat_t *seat = self->only;
+    return seat && (seat->outbox || (seat->lane && mpx_lane_cut(seat->lane)));
+}
+
 bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
 {
     if (!self->may_linger || !mpx_lane_linger(self->only->lane, until))

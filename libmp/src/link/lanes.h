@@ -51,6 +51,8 @@ mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id);
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out);
 bool mpx_lanes_ready(const mpx_lanes_t *self);
 bool mpx_lanes_asleep(const mpx_lanes_t *self);
+/* Of a dial: whether the ring had no room yet for some of what was sent. */
+bool mpx_lanes_behind(const mpx_lanes_t *self);
 bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until);
 int mpx_lanes_fd(const mpx_lanes_t *self);
 bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);

@@ -144,6 +144,9 @@ bool mpx_link_ready(mpx_link_t *self);
 /* Of a dial on a lane: it has announced that it sleeps, so that the descriptor is readable as soon
  * as there is anything, and mpx_link_next need not be asked before. */
 bool mpx_link_asleep(const mpx_link_t *self);
+/* Of a dial on a lane: it holds some of what was sent, and goes on with it only in mpx_link_next.
+ */
+bool mpx_link_behind(const mpx_link_t *self);
 /* Of one that is asleep: look for a while whether something comes, before the descriptor is slept
  * on. true: something is there. */
 bool mpx_link_linger(mpx_link_t *self, int64_t until);

@@ -5,6 +5,7 @@
 #include "forkguard.h"
 #include "identity.h"
 #include "service.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <mp/version.h>
@@ -31,6 +32,8 @@ struct mpx_channel {
     bool driving; /* a thread sleeps on the descriptor, without the lock */
     int poke;     /* wakes it; of a guest's: readable while something is to be looked at */
     bool poked;
+    bool pumping; /* a thread is there for what the other side had no room for */
+    bool closing;
     mpx_link_t *link;   /* NULL: a guest's */
     mpx_guest_t *guest; /* NULL: gone, or not a guest's */
     uint64_t generation;
@@ -164,12 +167,52 @@ void mpx_channel_lock(mpx_channel_t *self)
         mpx_service_enter();
 }
 
+static bool is_behind(const mpx_channel_t *self)
+{
+    return self->link && self->state != ENDED && !self->closing && mpx_link_behind(self->link);
+}
+
+/* Until the other side has room for all, or somebody closes the channel. */
+static void *pump(void *arg)
+{
+    enum { LOOK_MS = 100 };
+    mpx_channel_t *self = arg;
+    mp_rc_t rc = MP_OK;
+    mpx_channel_lock(self);
+    while (is_behind(self) && (rc == MP_OK || rc == MP_ETIMEDOUT))
+        rc = mpx_channel_wait(self, mpx_deadline(mpx_now(), LOOK_MS));
+    self->pumping = false;
+    mpx_channel_changed(self);
+    pthread_mutex_unlock(self->lock);
+    return NULL;
+}
+
+/* A lane's ring had no room for some of what was sent, and nobody is at the wheel. Without a
+ * thread, for want of memory, it waits for the next call. */
+static void leave_to_pump(mpx_channel_t *self)
+{
+    pthread_t thread;
+    self->pumping = mpx_thread_start(pump, self, "a thread to send", &thread) == MP_OK;
+}
+
 void mpx_channel_unlock(mpx_channel_t *self)
 {
-    if (self->lock == &self->own_lock)
-        pthread_mutex_unlock(self->lock);
-    else
+    if (self->lock != &self->own_lock) {
         mpx_service_leave();
+        return;
+    }
+    if (!self->driving && !self->pumping && is_behind(self))
+        leave_to_pump(self);
+    pthread_mutex_unlock(self->lock);
+}
+
+static void stop_pump(mpx_channel_t *self)
+{
+    pthread_mutex_lock(&self->own_lock);
+    self->closing = true;
+    while (self->pumping)
+        (void)mpx_condition_wait(&self->changed, &self->own_lock, MPX_NEVER);
+    pthread_mutex_unlock(&self->own_lock);
 }
 
 void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
@@ -184,6 +227,8 @@ void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
             mpx_guest_dismiss(self->guest, MP_ECLOSED);
         mpx_service_leave();
     }
+    if (self->generation == mpx_fork_generation() && self->link)
+        stop_pump(self);
     mpx_link_destroy(&self->link, linger_ms);
     if (self->poke >= 0)
         close(self->poke);
@@ -246,7 +291,8 @@ static mp_rc_t send_over_link(mpx_channel_t *self, const mpx_header_t *header, m
     }
     mp_rc_t rc =
         mpx_link_send(self->link, 0, (mp_bytes_t){head, size}, apart ? payload : (mp_bytes_t){0});
-    /* Sending may take a wake-up that the sleeper at the descriptor waits for. */
+    /* Sending may take a wake-up that the sleeper at the descriptor waits for, and what a lane has
+     * no room for is sent by the sleeper. */
     if (self->driving && mpx_link_ready(self->link))
         (void)!write(self->poke, &(uint64_t){1}, sizeof(uint64_t));
     return rc == MP_ECLOSED ? MP_EOF : rc;
@@ -445,12 +491,11 @@ static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
 static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
 {
     struct pollfd fds[2] = {{mpx_link_fd(self->link), POLLIN, 0}, {self->poke, POLLIN, 0}};
-    bool poked_only = self->carrier[0] != 'l'; /* a lane's wake-ups are nobody else's to take */
     self->driving = true;
     pthread_mutex_unlock(self->lock);
     int n;
     do
-        n = poll(fds, poked_only ? 2 : 1, mpx_poll_ms(mpx_now(), deadline));
+        n = poll(fds, 2, mpx_poll_ms(mpx_now(), deadline));
     while ((n < 0 && errno == EINTR) || (n == 0 && mpx_now() < deadline));
     int failed = errno;
     pthread_mutex_lock(self->lock);
@@ -497,7 +542,8 @@ int mpx_channel_fd(const mpx_channel_t *self)
 bool mpx_channel_leave(mpx_channel_t **self_p, int fds[2], unsigned *side)
 {
     mpx_channel_t *self = *self_p;
-    if (!self->link || self->state != ADMITTED || !mpx_link_leave(&self->link, fds, side))
+    if (!self->link || self->state != ADMITTED || self->pumping ||
+        !mpx_link_leave(&self->link, fds, side))
         return false;
     mpx_channel_close(self_p, 0);
     return true;
