@@ -54,12 +54,14 @@ says err 'line 2: "20": timed out after 150 ms'
 ok "$MP_SQUARE" >wanted
 status 1 env MP_BROKER="$url" "$MP_SQUARE"
 says err "offers a task 'square'"
-background self "$MP_SQUARE" --mp-worker "$url" --mp-procs 2
+background self "$MP_SQUARE" --mp-worker "$url" --mp-procs 2 --mp-max-calls 1
 wait_for bash -c "'$MP' ping --broker '$url' | grep -q '4 workers'"
 says self.out "^ready $url\$"
 says self.err "square: connected to $url"
 ok env MP_BROKER="$url" "$MP_SQUARE" >got
 same got wanted
+status 0 "$MP" stat --broker "$url" --json
+says out '"executors_retired": *[1-9]'
 background nowhere "$MP_SQUARE" --mp-worker tcp://127.0.0.1:1 --mp-procs 1
 wait_for grep -q 'square: no broker yet, and it goes on trying: tcp://127.0.0.1:1: nobody' nowhere.err
 [ ! -s nowhere.out ] || fail "ready without a broker"
@@ -67,3 +69,4 @@ kill "$pid"
 exits "$pid" 0
 status 64 "$MP_SQUARE" --mp-worker
 status 64 "$MP_SQUARE" --mp-worker "$url" --mp-procs x
+status 64 "$MP_SQUARE" --mp-worker "$url" --mp-max-calls -1

@@ -198,7 +198,8 @@ mp_rc_t mp_pool_new(const mp_pool_options_t *options, mp_pool_t **out)
                         options->worker_memory_limit_bytes))
         rc = mpx_fault(MP_EINVAL,
                        "initializer, max_calls_per_worker and limits to memory are for local "
-                       "workers; those of %s are started elsewhere",
+                       "workers; those of %s have what they are started with: mp-worker "
+                       "--max-calls and so on, or mp_worker_options_t",
                        broker);
     if (rc != MP_OK) {
         free_shell(self);

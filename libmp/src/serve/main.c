@@ -17,22 +17,49 @@ enum { EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69 };
 
 static int usage(const char *program)
 {
-    fprintf(stderr, "usage: %s --mp-worker ENDPOINT [--mp-procs N] [--mp-have LIST]\n", program);
+    fprintf(stderr,
+            "usage: %s --mp-worker ENDPOINT [--mp-procs N] [--mp-have LIST] [--mp-max-calls N]\n"
+            "       [--mp-max-memory MIB] [--mp-memory-limit MIB] [--mp-memory-cap MIB]\n",
+            program);
     return EXIT_USAGE;
+}
+
+static bool set_number(const char *name, long number, mp_worker_options_t *out)
+{
+    const struct {
+        const char *name;
+        int *count;
+        size_t *bytes; /* given in MiB */
+    } numbers[] = {
+        {"--mp-procs", &out->processes, NULL},
+        {"--mp-max-calls", &out->max_calls_per_worker, NULL},
+        {"--mp-max-memory", NULL, &out->worker_memory_bytes},
+        {"--mp-memory-limit", NULL, &out->worker_memory_limit_bytes},
+        {"--mp-memory-cap", NULL, &out->worker_memory_cap_bytes},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (strcmp(name, numbers[i].name) != 0)
+            continue;
+        if (numbers[i].count)
+            *numbers[i].count = (int)number;
+        else
+            *numbers[i].bytes = (size_t)number << 20;
+        return true;
+    }
+    return false;
 }
 
 /* What is behind the endpoint, in pairs. */
 static bool read_options(char **argv, mp_worker_options_t *out)
 {
+    enum { MOST = 100000000 };
     for (; argv[0] && argv[1]; argv += 2) {
         char *end = NULL;
         long number = strtol(argv[1], &end, 10);
-        bool is_number = end != argv[1] && !*end && number >= 1 && number <= 100000;
+        bool is_number = end != argv[1] && !*end && number >= 1 && number <= MOST;
         if (strcmp(argv[0], "--mp-have") == 0)
             out->have = argv[1];
-        else if (strcmp(argv[0], "--mp-procs") == 0 && is_number)
-            out->processes = (int)number;
-        else
+        else if (!is_number || !set_number(argv[0], number, out))
             return false;
     }
     return !argv[0];
