@@ -301,10 +301,9 @@ static mp_rc_t stayed_full(const mp_job_t *self)
     if (self->deposit)
         return mpx_fault(MP_ETIMEDOUT, "the broker has not taken the inputs before this one yet");
     return mpx_fault(MP_ETIMEDOUT,
-                     "%s: the window is full, with %llu calls (window) or %zu MiB of inputs: take "
-                     "outcomes",
+                     "%s: the window is full, with %llu calls and %zu KiB of inputs: take outcomes",
                      self->task->name, (unsigned long long)(self->puts - self->takes),
-                     self->input_bytes >> 20);
+                     (self->input_bytes + 1023) >> 10);
 }
 
 mp_rc_t mp_job_put(mp_job_t *self, mp_bytes_t input, int timeout_ms)

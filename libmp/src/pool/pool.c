@@ -535,16 +535,27 @@ mp_rc_t mpx_pool_watch(mp_pool_t *self)
 
 static mp_rc_t check_call_options(const mp_call_options_t *options)
 {
-    const int at_least_0[] = {
-        options->chunksize,      options->call_timeout_ms, options->soft_timeout_ms,
-        options->stop_grace_ms,  options->retries,         options->retry_on,
-        options->retry_delay_ms, options->max_crashes,     options->window,
-        options->worker_wait_ms, options->weight,          options->delay_ms,
-        options->deadline_ms,    options->keep_ms,         options->output_bytes};
+    const struct {
+        const char *name;
+        int value;
+    } at_least_0[] = {{"chunksize", options->chunksize},
+                      {"call_timeout_ms", options->call_timeout_ms},
+                      {"soft_timeout_ms", options->soft_timeout_ms},
+                      {"stop_grace_ms", options->stop_grace_ms},
+                      {"retries", options->retries},
+                      {"retry_on", options->retry_on},
+                      {"retry_delay_ms", options->retry_delay_ms},
+                      {"max_crashes", options->max_crashes},
+                      {"window", options->window},
+                      {"worker_wait_ms", options->worker_wait_ms},
+                      {"weight", options->weight},
+                      {"delay_ms", options->delay_ms},
+                      {"deadline_ms", options->deadline_ms},
+                      {"keep_ms", options->keep_ms},
+                      {"output_bytes", options->output_bytes}};
     for (size_t i = 0; i < sizeof at_least_0 / sizeof *at_least_0; i++)
-        if (at_least_0[i] < 0)
-            return mpx_fault(MP_EINVAL,
-                             "mp_call_options_t: no number in it but the priority may be negative");
+        if (at_least_0[i].value < 0)
+            return mpx_fault(MP_EINVAL, "%s must not be negative", at_least_0[i].name);
     if (options->priority < -MPX_PRIORITY_MAX || options->priority > MPX_PRIORITY_MAX)
         return mpx_fault(MP_EINVAL, "a priority is between %d and %d, not %d", -MPX_PRIORITY_MAX,
                          MPX_PRIORITY_MAX, options->priority);
