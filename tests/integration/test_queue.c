@@ -380,6 +380,35 @@ START_TEST(what_was_put_comes_while_another_thread_waits)
 }
 END_TEST
 
+static void wait_beside_a_put(void *arg)
+{
+    mp_queue_t *queue = over_there(arg);
+    char *bytes = calloc(1, 3000000);
+    mp_waitable_t things[] = {{.queue = queue}};
+    for (int i = 0; i < PUTS; i++) {
+        mp_item_t item;
+        IS(mp_wait(things, 1, 0, NULL), MP_ETIMEDOUT); /* the owner shall tell from now on */
+        OK(mp_queue_put(queue, bytes, 3000000, LONG_MS));
+        OK(mp_wait(things, 1, LONG_MS, NULL));
+        OK(mp_queue_get_item(queue, &item, LONG_MS));
+        mp_item_clear(&item);
+    }
+    free(bytes);
+    if (queue != arg)
+        mp_queue_destroy(&queue);
+}
+
+/* What sends the rest of it leaves the news of what came to who waits for them. */
+START_TEST(what_was_put_is_told_to_who_waits)
+{
+    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
+    far_one_t other;
+    far_start(&other, wait_beside_a_put, queue);
+    far_join(&other);
+    mp_queue_destroy(&queue);
+}
+END_TEST
+
 /* ---- waiting
  * ---------------------------------------------------------------------------------------- */
 
@@ -724,6 +753,7 @@ int main(int argc, char **argv)
     tcase_add_test(all, items_may_be_as_large_as_the_limit);
     tcase_add_test(all, what_was_put_comes_while_its_producer_is_idle);
     tcase_add_test(all, what_was_put_comes_while_another_thread_waits);
+    tcase_add_test(all, what_was_put_is_told_to_who_waits);
     tcase_add_test(all, a_get_ends_in_time_and_gets_what_is_there);
     tcase_add_test(all, signals_end_no_wait);
     tcase_add_test(all, queues_are_waited_for);

@@ -22,8 +22,9 @@
  * mp_job_new of such a job waits for the broker, 10 s at most: MP_ETIMEDOUT, MP_ELIMIT,
  * MP_ENOSPACE, MP_EEXIST, MP_EDRAINING, MP_EPERM, MP_EBROKERLOST. Then there is no such job at the
  * broker; but if the connection was lost in these 10 s, an empty one may be there until it expires.
- * It is in nobody's way: mp_job_new with the same options on the same pool is that job, and another
- * one takes its place once its maker isn't waited for any more (the broker's --session-ms).
+ * It is in nobody's way: mp_job_new with the same options on the same pool, as its next, is that
+ * job, and another one takes its place once its maker isn't waited for any more (the broker's
+ * --session-ms).
  *
  * Outcomes come in the order of inputs, whatever `unordered` says, and `window` is not looked at.
  * They count as taken when mp_job_next has said MP_EOF, by mp_job_settle and mp_job_detach, and

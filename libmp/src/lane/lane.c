@@ -352,6 +352,11 @@ bool mpx_lane_cut(const mpx_lane_t *self)
     return mpx_ring_cut(&self->out);
 }
 
+size_t mpx_lane_rest(const mpx_lane_t *self)
+{
+    return mpx_ring_rest(&self->out);
+}
+
 size_t mpx_lane_room(const mpx_lane_t *self)
 {
     return mpx_ring_room(&self->out);

@@ -81,6 +81,8 @@ mp_rc_t mpx_lane_write(mpx_lane_t *self, const mp_bytes_t *parts, size_t parts_c
 mp_rc_t mpx_lane_flush(mpx_lane_t *self);
 /* Is a long record written only in part? */
 bool mpx_lane_cut(const mpx_lane_t *self);
+/* How much of it isn't. */
+size_t mpx_lane_rest(const mpx_lane_t *self);
 /* Bytes that one mpx_lane_write could take now without being cut; 0 also while a record
  * is cut or open, or the peer has broken the lane. */
 size_t mpx_lane_room(const mpx_lane_t *self);

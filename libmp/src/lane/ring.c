@@ -287,6 +287,11 @@ bool mpx_ring_cut(const mpx_ring_writer_t *self)
     return self->rest.size != 0;
 }
 
+size_t mpx_ring_rest(const mpx_ring_writer_t *self)
+{
+    return self->rest.size ? self->rest.size - self->rest_from : 0;
+}
+
 size_t mpx_ring_room(const mpx_ring_writer_t *self)
 {
     uint64_t tail = atomic_load_explicit(&self->shared->tail, memory_order_relaxed);

@@ -91,6 +91,7 @@ void mpx_ring_reader_free(mpx_ring_reader_t *self);
 mp_rc_t mpx_ring_write(mpx_ring_writer_t *self, const mp_bytes_t *parts, size_t parts_count);
 mp_rc_t mpx_ring_flush(mpx_ring_writer_t *self);
 bool mpx_ring_cut(const mpx_ring_writer_t *self);
+size_t mpx_ring_rest(const mpx_ring_writer_t *self);
 size_t mpx_ring_room(const mpx_ring_writer_t *self);
 void *mpx_ring_open(mpx_ring_writer_t *self, size_t size);
 void mpx_ring_cursor(mpx_ring_writer_t *self, uint32_t valid);

@@ -685,9 +685,17 @@ bool mpx_lanes_behind(const mpx_lanes_t *self)
     return seat && (seat->outbox || (seat->lane && mpx_lane_cut(seat->lane)));
 }
 
+bool mpx_lanes_push(mpx_lanes_t *self)
+{
+    const seat_t *seat = self->only;
+    size_t behind = seat->behind, rest = mpx_lane_rest(seat->lane);
+    return flush(self->only) == MP_OK || seat->behind != behind ||
+           mpx_lane_rest(seat->lane) != rest;
+}
+
 bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
 {
-    if (!self->may_linger || !mpx_lane_linger(self->only->lane, until))
+    if (!self->may_linger || mpx_lanes_behind(self) || !mpx_lane_linger(self->only->lane, until))
         return false;
     wake(self, self->only);
     return true;

@@ -53,6 +53,9 @@ bool mpx_lanes_ready(const mpx_lanes_t *self);
 bool mpx_lanes_asleep(const mpx_lanes_t *self);
 /* Of a dial: whether the ring had no room yet for some of what was sent. */
 bool mpx_lanes_behind(const mpx_lanes_t *self);
+/* Of one that is behind: send what there is room for now, and leave all else as it is: what came,
+ * and who is told of it. false: there was room for nothing. */
+bool mpx_lanes_push(mpx_lanes_t *self);
 bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until);
 int mpx_lanes_fd(const mpx_lanes_t *self);
 bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);

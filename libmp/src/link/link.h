@@ -147,6 +147,9 @@ bool mpx_link_asleep(const mpx_link_t *self);
 /* Of a dial on a lane: it holds some of what was sent, and goes on with it only in mpx_link_next.
  */
 bool mpx_link_behind(const mpx_link_t *self);
+/* Of one that is behind: send what there is room for now, and leave all else as it is, so that who
+ * sleeps on the descriptor is told of all that comes. false: there was room for nothing. */
+bool mpx_link_push(mpx_link_t *self);
 /* Of one that is asleep: look for a while whether something comes, before the descriptor is slept
  * on. true: something is there. */
 bool mpx_link_linger(mpx_link_t *self, int64_t until);

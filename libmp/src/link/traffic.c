@@ -584,6 +584,11 @@ bool mpx_link_behind(const mpx_link_t *self)
     return self->lanes && !self->is_hub && mpx_lanes_behind(self->lanes);
 }
 
+bool mpx_link_push(mpx_link_t *self)
+{
+    return mpx_lanes_push(self->lanes);
+}
+
 bool mpx_link_linger(mpx_link_t *self, int64_t until)
 {
     return mpx_link_asleep(self) && mpx_lanes_linger(self->lanes, until);

@@ -253,8 +253,12 @@ static void on_info(mpx_deposit_t *self, const mpx_header_t *header, mp_bytes_t 
         fail(self, rc, mp_errmsg());
         return;
     }
-    mpx_job_info_fill(&self->info, &info);
-    if (header->kind == MPX_OP_JOB_KEEP)
+    bool other = self->had && info.number != self->info.number;
+    if (other)
+        fail(self, MP_ENOTFOUND, "the broker has forgotten the job: this is another of its name");
+    else
+        mpx_job_info_fill(&self->info, &info);
+    if (header->kind == MPX_OP_JOB_KEEP && !other)
         on_known(self, &info);
     else
         self->awaiting_end = false;
@@ -524,13 +528,15 @@ static void give_up(mpx_deposit_t *self)
  * that one which the broker has made, and whose connection was lost, isn't in the way. */
 static mp_rc_t recall_token(mpx_deposit_t *self)
 {
-    const mp_pool_t *pool = self->pool;
+    mp_pool_t *pool = self->pool;
     mpx_buf_t body = {0};
     mp_rc_t rc = pool->unsure.size ? pack_keep(self, pool->unsure_token, &body) : MP_OK;
     bool same = rc == MP_OK && body.size && body.size == pool->unsure.size &&
                 memcmp(body.data, pool->unsure.data, body.size) == 0;
-    if (same)
+    if (same) { /* for one only: it is noted again if this one isn't answered either */
         self->keep.token = pool->unsure_token;
+        mpx_buf_clear(&pool->unsure);
+    }
     mpx_buf_free(&body);
     return rc;
 }

@@ -172,27 +172,27 @@ static bool is_behind(const mpx_channel_t *self)
     return self->link && self->state != ENDED && !self->closing && mpx_link_behind(self->link);
 }
 
-/* Until the other side has room for all, or somebody closes the channel. */
+/* Until the other side has had room for all, or somebody closes the channel. It looks again and
+ * again, as the descriptor's wake-ups are for who waits for what comes: mp_wait also, without the
+ * lock. */
 static void *pump(void *arg)
 {
-    enum { LOOK_MS = 100 };
+    enum { LOOK_LEAST_MS = 1, LOOK_MOST_MS = 256 };
     mpx_channel_t *self = arg;
-    mp_rc_t rc = MP_OK;
-    mpx_channel_lock(self);
-    while (is_behind(self) && (rc == MP_OK || rc == MP_ETIMEDOUT))
-        rc = mpx_channel_wait(self, mpx_deadline(mpx_now(), LOOK_MS));
+    int look_ms = LOOK_LEAST_MS;
+    pthread_mutex_lock(&self->own_lock);
+    while (is_behind(self)) {
+        look_ms = mpx_link_push(self->link) ? LOOK_LEAST_MS
+                  : look_ms < LOOK_MOST_MS  ? look_ms * 2
+                                            : look_ms;
+        if (is_behind(self))
+            (void)mpx_condition_wait(&self->changed, &self->own_lock,
+                                     mpx_deadline(mpx_now(), look_ms));
+    }
     self->pumping = false;
     mpx_channel_changed(self);
-    pthread_mutex_unlock(self->lock);
+    pthread_mutex_unlock(&self->own_lock);
     return NULL;
-}
-
-/* A lane's ring had no room for some of what was sent, and nobody is at the wheel. Without a
- * thread, for want of memory, it waits for the next call. */
-static void leave_to_pump(mpx_channel_t *self)
-{
-    pthread_t thread;
-    self->pumping = mpx_thread_start(pump, self, "a thread to send", &thread) == MP_OK;
 }
 
 void mpx_channel_unlock(mpx_channel_t *self)
@@ -201,8 +201,9 @@ void mpx_channel_unlock(mpx_channel_t *self)
         mpx_service_leave();
         return;
     }
+    /* Where no thread can be had, it waits for the next call. */
     if (!self->driving && !self->pumping && is_behind(self))
-        leave_to_pump(self);
+        self->pumping = mpx_thread_try(pump, self);
     pthread_mutex_unlock(self->lock);
 }
 
@@ -210,6 +211,7 @@ static void stop_pump(mpx_channel_t *self)
 {
     pthread_mutex_lock(&self->own_lock);
     self->closing = true;
+    mpx_channel_changed(self);
     while (self->pumping)
         (void)mpx_condition_wait(&self->changed, &self->own_lock, MPX_NEVER);
     pthread_mutex_unlock(&self->own_lock);
@@ -227,7 +229,7 @@ void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
             mpx_guest_dismiss(self->guest, MP_ECLOSED);
         mpx_service_leave();
     }
-    if (self->generation == mpx_fork_generation() && self->link)
+    if (self->generation == mpx_fork_generation() && self->lock == &self->own_lock)
         stop_pump(self);
     mpx_link_destroy(&self->link, linger_ms);
     if (self->poke >= 0)
@@ -542,11 +544,13 @@ int mpx_channel_fd(const mpx_channel_t *self)
 bool mpx_channel_leave(mpx_channel_t **self_p, int fds[2], unsigned *side)
 {
     mpx_channel_t *self = *self_p;
-    if (!self->link || self->state != ADMITTED || self->pumping ||
-        !mpx_link_leave(&self->link, fds, side))
-        return false;
-    mpx_channel_close(self_p, 0);
-    return true;
+    pthread_mutex_lock(self->lock);
+    bool left = self->link && self->state == ADMITTED && !self->pumping &&
+                mpx_link_leave(&self->link, fds, side);
+    pthread_mutex_unlock(self->lock);
+    if (left)
+        mpx_channel_close(self_p, 0);
+    return left;
 }
 
 /* ---- a guest's
