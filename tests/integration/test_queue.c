@@ -287,13 +287,19 @@ static void put_large(void *arg)
         mp_queue_destroy(&queue);
 }
 
-START_TEST(items_may_be_as_large_as_the_limit)
+/* With a queue that takes large items. */
+static void run_over_there(void (*run)(void *queue))
 {
     mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
     far_one_t other;
-    far_start(&other, put_large, queue);
+    far_start(&other, run, queue);
     far_join(&other);
     mp_queue_destroy(&queue);
+}
+
+START_TEST(items_may_be_as_large_as_the_limit)
+{
+    run_over_there(put_large);
 }
 END_TEST
 
@@ -372,11 +378,7 @@ static void put_beside_a_get(void *arg)
 /* The thread that waits for an item is the one that sends what another one puts. */
 START_TEST(what_was_put_comes_while_another_thread_waits)
 {
-    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
-    far_one_t other;
-    far_start(&other, put_beside_a_get, queue);
-    far_join(&other);
-    mp_queue_destroy(&queue);
+    run_over_there(put_beside_a_get);
 }
 END_TEST
 
@@ -401,11 +403,7 @@ static void wait_beside_a_put(void *arg)
 /* What sends the rest of it leaves the news of what came to who waits for them. */
 START_TEST(what_was_put_is_told_to_who_waits)
 {
-    mp_queue_t *queue = new_queue((mp_queue_options_t){.max_item_bytes = LARGE});
-    far_one_t other;
-    far_start(&other, wait_beside_a_put, queue);
-    far_join(&other);
-    mp_queue_destroy(&queue);
+    run_over_there(wait_beside_a_put);
 }
 END_TEST
 

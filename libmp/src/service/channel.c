@@ -207,6 +207,7 @@ void mpx_channel_unlock(mpx_channel_t *self)
     pthread_mutex_unlock(self->lock);
 }
 
+/* It sleeps only on `changed`, so that this ends at once. */
 static void stop_pump(mpx_channel_t *self)
 {
     pthread_mutex_lock(&self->own_lock);
