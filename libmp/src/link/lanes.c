@@ -24,8 +24,10 @@
 
 enum {
     EVENTS = 32,
-    LOOK_ROUNDS = 8,    /* of looking at lingering ones only, before all others are asked */
-    BURST = 64,         /* messages of one peer before the next one's turn */
+    LOOK_ROUNDS = 8, /* of looking at lingering ones only, before all others are asked */
+    BURST = 64,      /* messages of one peer before the next one's turn */
+    LINGERING_MAX = 1024,
+    COLD_NS = 10000000, /* so long a lingering one is looked at, while others are busy */
     KNOCKING_MAX = 256, /* who connected to the door and said nothing yet */
     TRAILER = 4
 };
@@ -46,13 +48,13 @@ typedef struct seat {
     int door;         /* KNOCKING: the connection; else -1 */
     mpx_lane_t *lane; /* SEATED */
     waiting_t *outbox;
-    size_t behind; /* messages in it */
-    bool awake;    /* in the list: to be looked at before anybody sleeps */
-    bool lingers;  /* in that list: it was heard just now, and need not ring yet */
-    int64_t heard_at;
-    bool ended;  /* the other side is gone; what it had sent is handed out first */
-    bool kicked; /* or it has damaged the lane */
-    bool known;  /* a message of its was handed out */
+    size_t behind;    /* messages in it */
+    bool awake;       /* in the list: to be looked at before anybody sleeps */
+    bool lingers;     /* in that list: it need not ring, as nobody sleeps */
+    int64_t heard_at; /* at the latest */
+    bool ended;       /* the other side is gone; what it had sent is handed out first */
+    bool kicked;      /* or it has damaged the lane */
+    bool known;       /* a message of its was handed out */
     bool unlisted;
     unsigned burst;
     char address[24];
@@ -71,6 +73,7 @@ struct mpx_lanes {
     seat_t *only; /* of a dial */
     seat_t *awake;
     seat_t *lingering;
+    size_t lingering_count;
     bool may_linger;
     unsigned rounds; /* in which there were only lingering ones */
     seat_t *held;    /* whose record was handed out */
@@ -133,8 +136,10 @@ static void to_sleep(mpx_lanes_t *self, seat_t *seat)
 
 static void stop_lingering(mpx_lanes_t *self, seat_t *seat)
 {
-    if (seat->lingers)
+    if (seat->lingers) {
+        self->lingering_count--;
         DL_DELETE2(self->lingering, seat, prev_lingering, next_lingering);
+    }
     seat->lingers = false;
 }
 
@@ -551,8 +556,6 @@ static mp_rc_t hand_out(mpx_lanes_t *self, seat_t *seat, mp_bytes_t record, mpx_
     if (!seat->known)
         out->address = seat->address;
     seat->known = true;
-    if (self->options.linger_ns)
-        seat->heard_at = mpx_now();
     self->since_look++;
     if (++seat->burst >= BURST && seat->next) {
         seat->burst = 0;
@@ -562,31 +565,40 @@ static mp_rc_t hand_out(mpx_lanes_t *self, seat_t *seat, mp_bytes_t record, mpx_
     return MP_OK;
 }
 
-/* Who was heard just now is likely to be heard again soon, and is spared the ringing until then. */
-static bool may_linger(const mpx_lanes_t *self, const seat_t *seat, bool for_room)
-{
-    return self->options.linger_ns && !for_room &&
-           mpx_now() - seat->heard_at < self->options.linger_ns;
-}
-
+/* It need not ring until mpx_lanes_ready lets it sleep. */
 static void linger(mpx_lanes_t *self, seat_t *seat)
 {
     to_sleep(self, seat);
     seat->lingers = true;
+    seat->heard_at = mpx_now();
     DL_APPEND2(self->lingering, seat, prev_lingering, next_lingering);
+    self->lingering_count++;
 }
 
-/* Those that have something, and those that have lingered long enough, are to be visited. */
+/* Those that have something are to be visited. */
 static bool look_at_lingering(mpx_lanes_t *self)
 {
-    int64_t now = mpx_now();
     seat_t *seat, *next;
-    for (seat = self->lingering; seat; seat = next) {
-        next = seat->next_lingering;
-        if (mpx_lane_readable(seat->lane) || now - seat->heard_at >= self->options.linger_ns)
+    DL_FOREACH_SAFE2(self->lingering, seat, next, next_lingering)
+    {
+        if (mpx_lane_readable(seat->lane))
             wake(self, seat);
     }
     return self->awake != NULL;
+}
+
+/* From now on they ring; but who has written meanwhile may not have. */
+static void let_sleep(mpx_lanes_t *self, int64_t heard_before)
+{
+    seat_t *seat, *next;
+    DL_FOREACH_SAFE2(self->lingering, seat, next, next_lingering)
+    {
+        if (seat->heard_at > heard_before)
+            continue;
+        stop_lingering(self, seat);
+        if (!mpx_lane_sleep(seat->lane, false))
+            wake(self, seat);
+    }
 }
 
 /* What a seat at the front of the list has: MP_OK an event; MP_EBUSY it sleeps now, or is freed:
@@ -604,7 +616,7 @@ static mp_rc_t visit(mpx_lanes_t *self, seat_t *seat, mpx_link_event_t *out)
         return rc;
     if (rc == MP_EBUSY && !seat->ended) {
         seat->burst = 0;
-        if (may_linger(self, seat, for_room))
+        if (self->epoll >= 0 && !for_room && self->lingering_count < LINGERING_MAX)
             linger(self, seat);
         else if (mpx_lane_sleep(seat->lane, for_room))
             to_sleep(self, seat);
@@ -701,8 +713,12 @@ bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
     return true;
 }
 
-bool mpx_lanes_ready(const mpx_lanes_t *self)
+/* Who isn't heard for long rings, however busy the others are: to look at it costs them time. */
+bool mpx_lanes_ready(mpx_lanes_t *self)
 {
+    bool is_busy = look_at_lingering(self);
+    if (self->lingering)
+        let_sleep(self, mpx_now() - (is_busy ? COLD_NS : self->options.linger_ns));
     return self->awake || self->lingering;
 }
 

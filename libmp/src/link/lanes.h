@@ -49,7 +49,9 @@ mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id);
 
 /* As in link.h. */
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out);
-bool mpx_lanes_ready(const mpx_lanes_t *self);
+/* Peers of a hub ring only once this was false, and those that were heard within linger_ns make it
+ * true: so while the hub is busy with other things neither side makes a system call. */
+bool mpx_lanes_ready(mpx_lanes_t *self);
 bool mpx_lanes_asleep(const mpx_lanes_t *self);
 /* Of a dial: whether the ring had no room yet for some of what was sent. */
 bool mpx_lanes_behind(const mpx_lanes_t *self);

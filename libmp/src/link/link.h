@@ -36,9 +36,8 @@ typedef struct mpx_link_options {
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */
     size_t max_flood_bytes;   /* of a hub, on tcp: the same of many small messages; 0: no bound */
     size_t max_behind;        /* of a hub: messages that a peer hasn't read; 0: no bound */
-    int linger_us;   /* of a hub: for how long a peer on a lane that was just heard need not
-                        ring, as it is looked at again and again (mpx_link_ready says true);
-                        0: not at all */
+    int linger_us;   /* of a hub: so long after a peer on a lane was heard mpx_link_ready says true,
+                        so   that it is looked at again, and need not ring; 0: not at all */
     bool no_lane;    /* ZeroMQ also on one host; as the environment's MP_LANE=off does */
     bool only_lanes; /* hub: on "ipc://@NAME" alone, and no ZeroMQ at all */
     /* NULL: no keys. Else everything that goes over ZeroMQ is encrypted, and a hub asks `admit`
