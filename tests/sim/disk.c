@@ -260,7 +260,7 @@ mp_rc_t mpx_store_commit(mpx_store_t *self)
     return MP_OK;
 }
 
-size_t mpx_store_bytes(mpx_store_t *self)
+size_t mpx_store_bytes(const mpx_store_t *self)
 {
     (void)self;
     size_t bytes = 0;

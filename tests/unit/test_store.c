@@ -2,7 +2,6 @@
 #include "depot.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -14,7 +13,6 @@
 /* liblmdb's calls come here first. How many to let through, then fail one; < 0: none fails. */
 static int meta_writes = -1; /* pwrite, which LMDB uses for these and for single pages */
 static int syncs = -1;
-static int gate = -1; /* a pipe: a sync waits for a byte of it; < 0: none does */
 
 #define INTERPOSED __attribute__((visibility("default")))
 INTERPOSED ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at);
@@ -37,9 +35,6 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
 
 int fdatasync(int fd)
 {
-    char byte;
-    if (gate >= 0 && read(gate, &byte, 1) != 1)
-        abort();
     if (syncs >= 0 && syncs-- == 0) {
         errno = EIO;
         return -1;
@@ -435,108 +430,6 @@ START_TEST(failing_disk)
 }
 END_TEST
 
-/* ---- while others go on --------------------------------------------------------------------- */
-
-static bool is_readable(int fd, int wait_ms)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN};
-    return poll(&one, 1, wait_ms) == 1;
-}
-
-START_TEST(a_commit_goes_on_by_itself)
-{
-    int ends[2];
-    mpx_store_t *store = open_store();
-    ck_assert_int_eq(pipe(ends), 0);
-    ck_assert(!mpx_store_commit_begin(store)); /* of nothing */
-    ck_assert_int_eq(mpx_store_commit_fd(store), -1);
-    gate = ends[0];
-    OK(put(store, "a", "1"));
-    ck_assert(mpx_store_commit_begin(store));
-    ck_assert(mpx_store_is_committing(store) && !mpx_store_has_committed(store));
-    ck_assert(!mpx_store_is_changed(store));
-    ck_assert(!mpx_store_commit_begin(store));
-    ck_assert(!is_readable(mpx_store_commit_fd(store), 0));
-    ck_assert_int_eq(write(ends[1], "x", 1), 1);
-    ck_assert(is_readable(mpx_store_commit_fd(store), 60000));
-    gate = -1;
-    OK(mpx_store_commit_end(store));
-    ck_assert(!mpx_store_is_committing(store) && !mpx_store_has_committed(store));
-    ck_assert(!is_readable(mpx_store_commit_fd(store), 0));
-    OK(mpx_store_commit_end(store));
-    ck_assert_str_eq(listed(store), "a=1 ");
-    mpx_store_close(&store);
-    close(ends[0]);
-    close(ends[1]);
-}
-END_TEST
-
-/* Whatever is done with the store in between waits for the commit, and isn't of it. */
-START_TEST(a_commit_is_waited_for)
-{
-    mpx_store_t *store = open_store();
-    OK(put(store, "a", "1"));
-    ck_assert(mpx_store_commit_begin(store));
-    OK(put(store, "b", "2"));
-    ck_assert(mpx_store_has_committed(store) && mpx_store_is_changed(store));
-    mpx_store_abort(store);
-    OK(mpx_store_commit_end(store));
-    OK(put(store, "c", "3"));
-    ck_assert(mpx_store_commit_begin(store));
-    ck_assert_str_eq(listed(store), "a=1 c=3 ");
-    OK(put(store, "d", "4"));
-    OK(mpx_store_commit(store));
-    OK(mpx_store_commit_end(store));
-    ck_assert_str_eq(listed(store), "a=1 c=3 d=4 ");
-    OK(put(store, "e", "5"));
-    ck_assert(mpx_store_commit_begin(store));
-    mpx_store_close(&store);
-    store = open_store();
-    ck_assert_str_eq(listed(store), "a=1 c=3 d=4 e=5 ");
-    mpx_store_close(&store);
-}
-END_TEST
-
-START_TEST(a_commit_that_fails_by_itself_says_why)
-{
-    mpx_store_t *store = open_store();
-    OK(put(store, "a", "1"));
-    syncs = 0;
-    ck_assert(mpx_store_commit_begin(store));
-    OK(put(store, "b", "2")); /* of another transaction */
-    IS(mpx_store_commit_end(store), MP_ESYSTEM);
-    ck_assert_ptr_nonnull(strstr(mp_errmsg(), "nothing was committed"));
-    ck_assert(mpx_store_commit_begin(store));
-    OK(mpx_store_commit_end(store));
-    ck_assert_str_eq(listed(store), "b=2 ");
-    IS(put(store, "", "2"), MP_EINVAL);
-    ck_assert(!mpx_store_commit_begin(store)); /* what is lost */
-    IS(mpx_store_commit(store), MP_EINVAL);
-    mpx_store_close(&store);
-}
-END_TEST
-
-static mp_rc_t use_inherited_commit(void)
-{
-    IS(mpx_store_commit_end(inherited), MP_EFORKED);
-    ck_assert(!mpx_store_commit_begin(inherited));
-    IS(put(inherited, "b", "2"), MP_EFORKED);
-    mpx_store_close(&inherited);
-    return probe();
-}
-
-START_TEST(a_child_has_no_commit)
-{
-    inherited = open_store();
-    OK(put(inherited, "a", "1"));
-    ck_assert(mpx_store_commit_begin(inherited));
-    IS(in_child(use_inherited_commit), MP_EBUSY);
-    OK(mpx_store_commit_end(inherited));
-    ck_assert_str_eq(listed(inherited), "a=1 ");
-    mpx_store_close(&inherited);
-}
-END_TEST
-
 #ifndef MP_SANITIZED /* whose shadow takes more addresses than any limit leaves */
 static mp_rc_t with_few_addresses(void)
 {
@@ -577,10 +470,6 @@ int main(void)
                                  over_max_bytes,
                                  full_disk,
                                  failing_disk,
-                                 a_commit_goes_on_by_itself,
-                                 a_commit_is_waited_for,
-                                 a_commit_that_fails_by_itself_says_why,
-                                 a_child_has_no_commit,
 #ifndef MP_SANITIZED
                                  few_addresses,
 #endif

@@ -8,7 +8,6 @@
 #include "store.h"
 
 #include "check.h"
-#include "committer.h"
 #include "fault.h"
 #include "forkguard.h"
 
@@ -45,11 +44,6 @@ struct mpx_store {
     unsigned reading;
     mp_rc_t lost; /* why the transaction is, and its words */
     char words[256];
-    mpx_committer_t *committer; /* NULL until it is needed */
-    bool committing;            /* begun, and its end wasn't asked for */
-    MDB_txn *given;             /* to the committer, who may touch all of this until it is over */
-    mp_rc_t outcome;            /* of that, and its words */
-    char outcome_words[256];
 };
 
 /* ---- errors --------------------------------------------------------------------------------- */
@@ -373,7 +367,6 @@ void mpx_store_close(mpx_store_t **store)
      * thread of the parent had just left it, so it stays. */
     if (!self || self->generation != mpx_fork_generation())
         return;
-    mpx_committer_destroy(&self->committer);
     close_env(self);
     if (self->lock >= 0) {
         mpx_forkguard_remove(self->lock);
@@ -385,19 +378,11 @@ void mpx_store_close(mpx_store_t **store)
     free(self);
 }
 
-/* Nothing is touched while another thread does. */
-static void be_alone(mpx_store_t *self)
-{
-    if (self->committing)
-        mpx_committer_wait(self->committer);
-}
-
 /* Before anything else: after an error LMDB may have had to be opened anew, in vain. */
 static mp_rc_t ready(mpx_store_t *self)
 {
     if (self->generation != mpx_fork_generation())
         return mpx_fault(MP_EFORKED, "a store can't be used in a forked child");
-    be_alone(self);
     return self->env ? MP_OK : open_data(self);
 }
 
@@ -551,11 +536,21 @@ static bool is_there_anyway(mpx_store_t *self, size_t before)
            mdb_env_sync(self->env, 1) == 0;
 }
 
-/* The transaction is over in any case. */
-static mp_rc_t commit(mpx_store_t *self, MDB_txn *txn)
+mp_rc_t mpx_store_commit(mpx_store_t *self)
 {
+    if (self->generation != mpx_fork_generation())
+        return mpx_fault(MP_EFORKED, "a store can't be used in a forked child");
+    if (self->reading)
+        return mpx_fault(MP_ESTATE, "%s: no commit while it is read", self->directory);
+    mp_rc_t lost = self->lost;
+    self->lost = MP_OK;
+    if (lost != MP_OK)
+        return mpx_fault(lost, "%s", self->words);
+    if (!self->txn)
+        return MP_OK;
     size_t before = last_transaction(self);
-    int error = mdb_txn_commit(txn);
+    int error = mdb_txn_commit(self->txn);
+    self->txn = NULL;
     if (!error)
         return MP_OK;
     mp_rc_t rc = code_of(error, self->fd);
@@ -565,90 +560,22 @@ static mp_rc_t commit(mpx_store_t *self, MDB_txn *txn)
                      mdb_strerror(error));
 }
 
-mp_rc_t mpx_store_commit(mpx_store_t *self)
-{
-    if (self->generation != mpx_fork_generation())
-        return mpx_fault(MP_EFORKED, "a store can't be used in a forked child");
-    if (self->reading)
-        return mpx_fault(MP_ESTATE, "%s: no commit while it is read", self->directory);
-    be_alone(self);
-    mp_rc_t lost = self->lost;
-    self->lost = MP_OK;
-    if (lost != MP_OK)
-        return mpx_fault(lost, "%s", self->words);
-    MDB_txn *txn = self->txn;
-    self->txn = NULL;
-    return txn ? commit(self, txn) : MP_OK;
-}
-
-/* In the committer's thread. */
-static void commit_given(void *arg)
-{
-    mpx_store_t *self = arg;
-    self->outcome = commit(self, self->given);
-    if (self->outcome != MP_OK)
-        snprintf(self->outcome_words, sizeof self->outcome_words, "%s", mp_errmsg());
-}
-
-bool mpx_store_commit_begin(mpx_store_t *self)
-{
-    bool may = self->generation == mpx_fork_generation() && !self->reading && !self->committing &&
-               self->txn;
-    if (!may ||
-        (!self->committer && mpx_committer_new(commit_given, self, &self->committer) != MP_OK))
-        return false;
-    self->given = self->txn;
-    self->txn = NULL;
-    self->committing = true;
-    mpx_committer_begin(self->committer);
-    return true;
-}
-
-bool mpx_store_is_committing(const mpx_store_t *self)
-{
-    return self->committing;
-}
-
-bool mpx_store_has_committed(const mpx_store_t *self)
-{
-    return self->committing && !mpx_committer_is_working(self->committer);
-}
-
-int mpx_store_commit_fd(const mpx_store_t *self)
-{
-    return self->committer ? mpx_committer_fd(self->committer) : -1;
-}
-
-mp_rc_t mpx_store_commit_end(mpx_store_t *self)
-{
-    if (self->generation != mpx_fork_generation())
-        return mpx_fault(MP_EFORKED, "a store can't be used in a forked child");
-    if (!self->committing)
-        return MP_OK;
-    be_alone(self);
-    self->committing = false;
-    return self->outcome == MP_OK ? MP_OK : mpx_fault(self->outcome, "%s", self->outcome_words);
-}
-
 void mpx_store_abort(mpx_store_t *self)
 {
     if (self->generation != mpx_fork_generation())
         return;
-    be_alone(self);
     if (self->txn)
         mdb_txn_abort(self->txn);
     self->txn = NULL;
     self->lost = MP_OK;
 }
 
-size_t mpx_store_bytes(mpx_store_t *self)
+size_t mpx_store_bytes(const mpx_store_t *self)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    if (self->generation != mpx_fork_generation())
-        return 0;
-    be_alone(self);
-    if (!self->env || mdb_env_info(self->env, &info) != 0 || mdb_env_stat(self->env, &stat) != 0)
+    if (self->generation != mpx_fork_generation() || !self->env ||
+        mdb_env_info(self->env, &info) != 0 || mdb_env_stat(self->env, &stat) != 0)
         return 0;
     return (info.me_last_pgno + 1) * stat.ms_psize;
 }

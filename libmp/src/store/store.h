@@ -77,22 +77,8 @@ mp_rc_t mpx_store_commit(mpx_store_t *self);
 /* Undo what wasn't committed. */
 void mpx_store_abort(mpx_store_t *self);
 
-/* The same as mpx_store_commit in two halves, between which a thread of the store's does it, and
- * others can be served. What is changed in between waits for the end, and belongs to the next
- * transaction, as all functions here wait for it that touch the store.
- *
- *     mpx_store_commit_begin ... the descriptor becomes readable ... mpx_store_commit_end
- *
- * false: no thread can be had, or nothing has changed: mpx_store_commit does. */
-bool mpx_store_commit_begin(mpx_store_t *self);
-bool mpx_store_is_committing(const mpx_store_t *self); /* begun, and its end not asked for */
-bool mpx_store_has_committed(const mpx_store_t *self); /* … and it need not be waited for */
-int mpx_store_commit_fd(const mpx_store_t *self);      /* -1: there was none yet */
-/* Waits. What mpx_store_commit says; MP_OK, too, if none was begun. */
-mp_rc_t mpx_store_commit_end(mpx_store_t *self);
-
 /* Of the file, as of the last commit, up to the last page that was ever in use: room from deletions
  * counts, and is used again. */
-size_t mpx_store_bytes(mpx_store_t *self);
+size_t mpx_store_bytes(const mpx_store_t *self);
 
 #endif
