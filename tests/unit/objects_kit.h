@@ -259,7 +259,7 @@ static inline void kit_drain(kit_t *self)
         if (self->now < self->space->refuse_until)
             break;
     }
-    while (mpx_space_next(self->space, &effect))
+    while (!self->hold_commit && mpx_space_next(self->space, &effect))
         guest_take(effect.tag, &effect);
 }
 

@@ -72,8 +72,6 @@ typedef struct world {
     int64_t now;
     mpx_space_t *space;
     shelves_t store;
-    bool writing; /* a batch is in the store, but not committed */
-    shelves_t before;
     uint64_t dict, list, queue, lock;
     client_t clients[CLIENTS];
     link_t links[LINKS];
@@ -170,57 +168,36 @@ static void emit(world_t *self)
     }
 }
 
-static void forget_batch(world_t *self)
-{
-    shelves_free(&self->store);
-    self->store = self->before;
-    self->writing = false;
-}
-
-static void keep_batch(world_t *self)
-{
-    shelves_free(&self->before);
-    self->writing = false;
-}
-
-static void end_commit(world_t *self, mp_rc_t rc)
-{
-    if (rc == MP_OK) {
-        keep_batch(self);
-    } else {
-        forget_batch(self);
-        TRACE(self, "server: the disk is full");
-    }
-    mpx_space_committed(self->space, self->now, rc);
-    SURE(mpx_space_is_sound(self->space));
-    check_lock(self);
-}
-
-/* The disk is full in the middle of it, or only when it is to be committed. */
-static void begin_commit(world_t *self, bool at_once)
+static mp_rc_t store_changes(world_t *self)
 {
     mpx_pen_t pen = shelves_pen(&self->store);
-    bool fails = !self->calm && dice(self, 400) == 0;
-    self->before = fails || !at_once ? shelves_copy(&self->store) : (shelves_t){.count = 0};
-    self->writing = true;
-    self->store.fail_after = fails ? (int)dice(self, 3) : -1;
-    mp_rc_t rc = mpx_space_write(self->space, &pen);
-    self->store.fail_after = -1;
-    if (rc != MP_OK || at_once)
-        end_commit(self, fails && rc == MP_OK ? MP_ENOSPACE : rc);
+    if (!self->calm && dice(self, 400) == 0) {
+        shelves_t before = shelves_copy(&self->store);
+        self->store.fail_after = (int)dice(self, 3);
+        mp_rc_t rc = mpx_space_write(self->space, &pen);
+        self->store.fail_after = -1;
+        if (rc == MP_OK)
+            rc = MP_ENOSPACE;
+        shelves_free(&self->store);
+        self->store = before;
+        TRACE(self, "server: the disk is full");
+        return rc;
+    }
+    return mpx_space_write(self->space, &pen);
 }
 
-/* What was changed is stored, and only then told. Other things go on meanwhile, but not where
- * somebody waits for all of it. */
+/* What was changed is stored, and only then told. */
 static void settle_server(world_t *self)
 {
     SURE(mpx_space_is_sound(self->space));
     check_lock(self);
-    if (self->writing && (self->calm || dice(self, 3) == 0))
-        end_commit(self, !self->calm && dice(self, 400) == 0 ? MP_ENOSPACE : MP_OK);
-    for (int i = 0; i < 3 && !self->writing && mpx_space_is_changed(self->space); i++)
-        begin_commit(self, self->calm || mpx_space_is_pressed(self->space) || dice(self, 2) == 0);
-    emit(self);
+    for (int i = 0; i < 3 && mpx_space_is_changed(self->space); i++) {
+        mpx_space_committed(self->space, self->now, store_changes(self));
+        SURE(mpx_space_is_sound(self->space));
+        check_lock(self);
+    }
+    if (!mpx_space_is_changed(self->space))
+        emit(self);
 }
 
 static void start_server(world_t *self)
@@ -242,13 +219,8 @@ static void start_server(world_t *self)
 static void crash_server(world_t *self)
 {
     mpx_pen_t pen = shelves_pen(&self->store);
-    bool stored = dice(self, 2); /* committed, but nobody was told */
-    if (!self->writing && stored)
+    if (dice(self, 2)) /* committed, but nobody was told */
         OK(mpx_space_write(self->space, &pen));
-    else if (self->writing && stored)
-        keep_batch(self);
-    else if (self->writing)
-        forget_batch(self);
     TRACE(self, "server: dies");
     self->crashes++;
     mpx_space_destroy(&self->space);

@@ -401,122 +401,6 @@ START_TEST(whatever_fails_it_is_as_if_it_had_never_been)
 }
 END_TEST
 
-/* ---- what goes on during a commit
- * --------------------------------------------------------------------------------- */
-
-static void begin_commit(void)
-{
-    mpx_pen_t pen = shelves_pen(&kit.store);
-    OK(mpx_space_write(kit.space, &pen));
-    kit.hold_commit = true;
-    kit_drain(&kit);
-}
-
-static void end_commit(mp_rc_t rc)
-{
-    mpx_space_committed(kit.space, kit.now, rc);
-    kit_drain(&kit);
-}
-
-START_TEST(what_is_done_during_a_commit_is_told_after_the_next_one)
-{
-    uint64_t dict = make(ann, MP_OBJECT_DICT, "{}"), other = make(bob, MP_OBJECT_DICT, "{}");
-    kit.hold_commit = true;
-    uint64_t set = ask(ann, dict, MPX_MAP_SET, 0, "si", "a", 1);
-    ck_assert(!is_known(ann, set));
-    begin_commit();
-    uint64_t get = ask(bob, dict, MPX_MAP_GET, 0, "s", "a");
-    uint64_t second = ask(bob, other, MPX_MAP_SET, 0, "si", "b", 2);
-    uint64_t after = ask(bob, other, MPX_LEN, 0, "");
-    ck_assert(!is_known(ann, set) && !is_known(bob, get));
-    end_commit(MP_OK);
-    OK(rc_of(ann, set));
-    OK(rc_of(bob, get));
-    ck_assert(!is_known(bob, second) && !is_known(bob, after));
-    ck_assert_uint_eq(mpx_space_changes(kit.space), 1);
-    begin_commit();
-    ck_assert(!mpx_space_is_changed(kit.space));
-    end_commit(MP_OK);
-    OK(rc_of(bob, second));
-    OK(rc_of(bob, after));
-    kit_restart(&kit, 0);
-}
-END_TEST
-
-START_TEST(a_commit_that_fails_takes_what_was_done_meanwhile_with_it)
-{
-    uint64_t dict = make(ann, MP_OBJECT_DICT, "{\"a\":0}"), list = make(bob, MP_OBJECT_LIST, "[]");
-    char *before = dump(&kit, DUMP_STORED);
-    kit.hold_commit = true;
-    uint64_t set = ask(ann, dict, MPX_MAP_SET, 0, "si", "a", 1);
-    begin_commit();
-    uint64_t get = ask(bob, dict, MPX_MAP_GET, 0, "s", "a");
-    uint64_t append = ask(bob, list, MPX_LIST_APPEND, 0, "i", 2);
-    uint64_t again = ask(ann, dict, MPX_MAP_DEL, 0, "s", "a");
-    end_commit(MP_ENOSPACE);
-    ck_assert_int_eq(rc_of(ann, set), MP_ENOSPACE);
-    ck_assert_int_eq(rc_of(bob, get), MP_ENOSPACE);
-    ck_assert_int_eq(rc_of(bob, append), MP_ENOSPACE);
-    ck_assert_int_eq(rc_of(ann, again), MP_ENOSPACE);
-    SAME_DUMP(before, dump(&kit, DUMP_STORED));
-    ck_assert(!mpx_space_is_changed(kit.space));
-    disk_is_well();
-    kit.hold_commit = false;
-    DOES(ann, dict, MAP_SET, MP_OK, "si", "a", 3);
-}
-END_TEST
-
-START_TEST(only_what_was_done_since_is_undone_once_a_commit_was)
-{
-    uint64_t dict = make(ann, MP_OBJECT_DICT, "{\"a\":0,\"b\":0}");
-    kit.hold_commit = true;
-    uint64_t first = ask(ann, dict, MPX_MAP_SET, 0, "si", "a", 1);
-    begin_commit();
-    uint64_t second = ask(ann, dict, MPX_MAP_SET, 0, "si", "a", 2);
-    uint64_t gone = ask(bob, dict, MPX_MAP_DEL, 0, "s", "b");
-    end_commit(MP_OK);
-    begin_commit();
-    end_commit(MP_ENOSPACE);
-    OK(rc_of(ann, first));
-    ck_assert_int_eq(rc_of(ann, second), MP_ENOSPACE);
-    ck_assert_int_eq(rc_of(bob, gone), MP_ENOSPACE);
-    disk_is_well();
-    SAYS(bob, dict, MAP_COPY, "{\"a\":1,\"b\":0}", "");
-}
-END_TEST
-
-/* What somebody has of a queue is finished with him, though the queue has ended. */
-START_TEST(an_object_whose_end_is_stored_is_forgotten)
-{
-    uint64_t queue = make(bob, MP_OBJECT_QUEUE, NULL);
-    DOES(bob, queue, QUEUE_PUT, MP_OK, "i", 1);
-    SAYS(ann, queue, QUEUE_GET, "1 #0", "n", 1);
-    kit.hold_commit = true;
-    (void)ask(bob, queue, MPX_DELETE, 0, "");
-    begin_commit();
-    guest_go(ann, true);
-    ck_assert_uint_eq(mpx_space_changes(kit.space), 1);
-    end_commit(MP_OK);
-    ck_assert_uint_eq(mpx_space_changes(kit.space), 0);
-    ck_assert(mpx_space_is_sound(kit.space));
-    begin_commit();
-    end_commit(MP_OK);
-}
-END_TEST
-
-START_TEST(who_is_over_is_told_at_once)
-{
-    uint64_t dict = make(ann, MP_OBJECT_DICT, "{}"), lock = make(ann, MP_OBJECT_LOCK, NULL);
-    DOES(ann, lock, LOCK_ACQUIRE, MP_OK, "n", 1);
-    kit.hold_commit = true;
-    (void)ask(ann, dict, MPX_MAP_SET, 0, "si", "a", 1);
-    begin_commit();
-    kit_pass(&kit, 60000);
-    ck_assert_int_eq(ann->over, MP_ELEASE);
-    end_commit(MP_OK);
-}
-END_TEST
-
 /* ---- the protocol
  * --------------------------------------------------------------------------------- */
 
@@ -609,11 +493,6 @@ int main(void)
     tcase_add_test(cases, an_answer_that_was_stored_isnt_taken_back);
     tcase_add_test(cases, what_lingers_or_expires_on_a_full_disk_ends_later);
     tcase_add_loop_test(cases, ranks_are_never_used_up, 0, 3);
-    tcase_add_test(cases, what_is_done_during_a_commit_is_told_after_the_next_one);
-    tcase_add_test(cases, a_commit_that_fails_takes_what_was_done_meanwhile_with_it);
-    tcase_add_test(cases, only_what_was_done_since_is_undone_once_a_commit_was);
-    tcase_add_test(cases, an_object_whose_end_is_stored_is_forgotten);
-    tcase_add_test(cases, who_is_over_is_told_at_once);
     tcase_add_test(cases, what_comes_again_isnt_carried_out_again);
     tcase_add_test(cases, answers_are_sent_until_they_are_taken);
     tcase_add_test(cases, who_doesnt_read_is_carried_out_later);

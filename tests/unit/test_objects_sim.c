@@ -540,7 +540,6 @@ static uint64_t live_through(uint64_t seed, bool trace)
     }
     self->now += 2 * LEASE_MS * MPX_MS;
     mpx_space_tick(self->space, self->now);
-    settle_server(self);
     check_history(self);
     uint64_t results = self->results;
     mpx_space_destroy(&self->space);

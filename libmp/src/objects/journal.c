@@ -4,7 +4,6 @@
 #include "fault.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 mp_rc_t mpx_journal_room(mpx_space_t *space)
 {
@@ -246,36 +245,6 @@ void mpx_journal_undo(mpx_space_t *space, size_t to)
         undo_one(space, &space->journal.records[--count]);
     space->journal.count = to;
     space->journal.on = was_on;
-}
-
-/* An object that has ended is freed; what was done with it since will be neither stored nor undone.
- */
-static void forget_object(mpx_space_t *space, const mpx_object_t *object, size_t from)
-{
-    mpx_journal_t *journal = &space->journal;
-    size_t kept = from;
-    for (size_t i = from; i < journal->count; i++)
-        if (journal->records[i].object == object)
-            let_go(space, &journal->records[i]);
-        else
-            journal->records[kept++] = journal->records[i];
-    journal->count = kept;
-}
-
-void mpx_journal_drop_written(mpx_space_t *space)
-{
-    mpx_journal_t *journal = &space->journal;
-    for (size_t i = 0; i < journal->written; i++) {
-        const mpx_undo_t *undo = &journal->records[i];
-        if (undo->kind == MPX_UNDO_ENDED)
-            forget_object(space, undo->object, journal->written);
-        let_go(space, undo);
-    }
-    journal->count -= journal->written;
-    if (journal->count)
-        memmove(journal->records, journal->records + journal->written,
-                journal->count * sizeof *journal->records);
-    journal->written = 0;
 }
 
 void mpx_journal_drop(mpx_space_t *space, size_t from)

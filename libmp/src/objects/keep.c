@@ -217,7 +217,7 @@ static mp_rc_t write_record(mpx_space_t *space, const mpx_pen_t *pen, const mpx_
 /* Well before the reserved numbers are used up. */
 static bool wants_numbers(const mpx_space_t *space)
 {
-    return space->options.durable && space->counter + RESERVE / 2 > space->counter_written;
+    return space->options.durable && space->counter + RESERVE / 2 > space->counter_stored;
 }
 
 static mp_rc_t write_meta(const mpx_pen_t *pen, const char *key, uint64_t number)
@@ -241,19 +241,9 @@ static bool is_written_later(const mpx_space_t *space, size_t index)
     return false;
 }
 
-size_t mpx_space_changes(const mpx_space_t *self)
-{
-    return self->options.durable ? self->journal.count - self->journal.written : 0;
-}
-
 bool mpx_space_is_changed(const mpx_space_t *self)
 {
-    return mpx_space_changes(self) > 0 || wants_numbers(self);
-}
-
-bool mpx_space_is_pressed(const mpx_space_t *self)
-{
-    return self->touched != NULL;
+    return self->options.durable && (self->journal.count > 0 || wants_numbers(self));
 }
 
 mp_rc_t mpx_space_write(mpx_space_t *self, const mpx_pen_t *pen)
@@ -262,14 +252,10 @@ mp_rc_t mpx_space_write(mpx_space_t *self, const mpx_pen_t *pen)
     for (size_t i = 0; rc == MP_OK && i < self->journal.count; i++)
         if (!is_written_later(self, i))
             rc = write_record(self, pen, &self->journal.records[i]);
-    if (rc == MP_OK && wants_numbers(self)) {
-        self->counter_written = self->counter + RESERVE;
-        rc = write_meta(pen, "counter", self->counter_written);
-        if (rc == MP_OK)
-            rc = write_meta(pen, "server", self->options.server);
-    }
-    self->journal.written = self->journal.count;
-    self->batch++;
+    if (rc == MP_OK && wants_numbers(self))
+        rc = write_meta(pen, "counter", self->counter + RESERVE);
+    if (rc == MP_OK && wants_numbers(self))
+        rc = write_meta(pen, "server", self->options.server);
     return rc;
 }
 
@@ -304,8 +290,7 @@ static void fail_replies(mpx_space_t *space, mpx_tenant_t *tenant, mp_rc_t rc)
 {
     for (mpx_reply_t *reply = tenant->unsent; reply; reply = reply->next) {
         /* What was made is known by its answer alone, which is the manager's: object 0. */
-        if (reply->batch <= space->settled ||
-            (reply->object && !is_in_journal(space, reply->object)))
+        if (reply->batch != space->batch || (reply->object && !is_in_journal(space, reply->object)))
             continue;
         return_given(space, tenant, reply);
         tenant->reply_bytes -= reply->size - MPX_ANSWER_HEAD;
@@ -318,21 +303,18 @@ void mpx_space_committed(mpx_space_t *self, int64_t now, mp_rc_t rc)
 {
     self->now = now;
     if (rc == MP_OK) {
-        mpx_journal_drop_written(self);
-        self->counter_stored = self->counter_written;
-        self->settled = self->batch - 1;
+        mpx_journal_drop(self, 0);
+        if (wants_numbers(self))
+            self->counter_stored = self->counter + RESERVE;
     } else {
         mpx_tenant_t *tenant, *next;
         HASH_ITER (hh, self->tenants, tenant, next)
             fail_replies(self, tenant, rc);
         mpx_journal_undo(self, 0);
-        self->journal.written = 0;
-        self->counter_written = self->counter_stored;
-        self->settled = self->batch++;
         self->refuse_until = now + MPX_S;
         self->refuse_why = rc;
     }
-    mpx_tenant_release_held(self);
+    self->batch++;
     mpx_space_serve(self);
 }
 

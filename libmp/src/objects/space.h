@@ -18,14 +18,8 @@
  * which its operations are left lying; those by a window as well; its handles, waits and holds
  * by numbers; what is in objects by limits in bytes.
  *
- * With a store behind it (durable), changes are journalled, and nothing that could tell of one is
- * handed out before it is stored. They are stored in batches:
- *
- *     call, tick ... | write | call, tick ... | committed | ...
- *        batch 1     |        batch 2 ...                       and what tells of 1 is handed out
- *
- * What is carried out while a batch is written belongs to the next one, and is undone with it if
- * it can't be stored.
+ * With a store behind it (durable), changes are journalled from one mpx_space_write to the next
+ * mpx_space_committed, and nothing that could tell of them is handed out in between.
  */
 #ifndef MPX_SPACE_H
 #define MPX_SPACE_H
@@ -130,17 +124,13 @@ typedef struct mpx_pen {
     mp_rc_t (*del_all)(void *arg, mpx_shelf_t shelf, mp_bytes_t prefix);
 } mpx_pen_t;
 
-/* Whether there are changes that aren't written, and how many. */
+/* Whether there are changes that aren't stored. */
 bool mpx_space_is_changed(const mpx_space_t *self);
-size_t mpx_space_changes(const mpx_space_t *self);
-/* Write them; returns what the pen does. Not again before mpx_space_committed. */
+/* Write them; returns what the pen does. */
 mp_rc_t mpx_space_write(mpx_space_t *self, const mpx_pen_t *pen);
-/* How that went. Not MP_OK: it is undone, and so is all that has changed since; whoever asked for
- * any of it or saw it gets this code, and changes are refused for a second. */
+/* How that went. Not MP_OK: everything since the last time is undone, whoever asked for it or
+ * saw it gets this code, and changes are refused for a second. */
 void mpx_space_committed(mpx_space_t *self, int64_t now, mp_rc_t rc);
-/* Whether some wait who can be served only when all changes are committed: so nothing should be
- * carried out before. */
-bool mpx_space_is_pressed(const mpx_space_t *self);
 
 /* Before anybody comes: each record that was written, first all of META, then of OBJECT, then of
  * ENTRY; and then all of it. MP_OK; MP_ECORRUPT; MP_ENOMEM. */

@@ -243,8 +243,7 @@ struct mpx_tenant {
     mpx_given_t *given;
     mpx_timer_t lease;
     mp_rc_t over;
-    bool ready; /* listed: something is to be sent, */
-    bool held;  /* but not yet, in another list */
+    bool ready; /* listed: something is to be sent */
     bool unlisted;
     mpx_tenant_t *prev_ready, *next_ready;
     UT_hash_handle hh;
@@ -258,24 +257,21 @@ typedef struct mpx_undo mpx_undo_t;
 typedef struct mpx_journal {
     mpx_undo_t *records; /* in an array */
     size_t count, room;
-    size_t written; /* the first ones: those of the batch that is being stored */
-    bool on;        /* durable, or within an atomic */
+    bool on; /* durable, or within an atomic */
 } mpx_journal_t;
 
 struct mpx_space {
     mpx_space_options_t options;
     uint64_t counter; /* of all numbers: ids, versions, orders, tokens, tenants */
-    uint64_t counter_written, counter_stored; /* up to which numbers are reserved */
+    uint64_t counter_stored;
     int64_t now;
     mpx_object_t *objects, *names;
     mpx_object_t *ended; /* until that is stored */
     uint64_t walk;       /* number of a walk along references */
-    uint64_t batch;      /* of changes that are stored together, from 1: the one that is gathered */
-    uint64_t settled;    /* the last one that is stored, or undone */
+    uint64_t batch;      /* of changes that are stored together, from 1 */
     bool loading;
     mpx_tenant_t *tenants;
     mpx_tenant_t *ready;
-    mpx_tenant_t *held; /* what is to be sent to them next tells of a batch that isn't settled */
     mpx_object_t *touched;
     mpx_heap_t timers;
     mpx_journal_t journal;
@@ -469,8 +465,6 @@ void mpx_space_serve(mpx_space_t *space);
 
 mp_rc_t mpx_tenant_reply(mpx_space_t *space, mpx_tenant_t *self, uint64_t number, uint64_t object,
                          mp_rc_t rc, const mpx_buf_t *results);
-/* A batch is settled: what was held back for it is looked at again. */
-void mpx_tenant_release_held(mpx_space_t *space);
 bool mpx_tenant_has_stake(const mpx_tenant_t *self);
 void mpx_tenant_watch_lease(mpx_space_t *space, mpx_tenant_t *self);
 void mpx_tenant_over(mpx_space_t *space, mpx_tenant_t *self, mp_rc_t why);
@@ -538,8 +532,6 @@ void mpx_journal_note(mpx_space_t *space, const mpx_undo_t *undo);
 /* Undo, newest first, down to a length; or let go of what is kept. */
 void mpx_journal_undo(mpx_space_t *space, size_t to);
 void mpx_journal_drop(mpx_space_t *space, size_t from);
-/* What was written is stored: let go of that. */
-void mpx_journal_drop_written(mpx_space_t *space);
 
 /* ---- handlers: one for each method
  * --------------------------------------------------------------------------- */

@@ -36,37 +36,9 @@ static void list_ready(mpx_space_t *space, mpx_tenant_t *self)
 
 static void unlist_ready(mpx_space_t *space, mpx_tenant_t *self)
 {
-    if (self->held)
-        DL_DELETE2(space->held, self, prev_ready, next_ready);
-    else if (self->ready)
+    if (self->ready)
         DL_DELETE2(space->ready, self, prev_ready, next_ready);
-    self->ready = self->held = false;
-}
-
-static void hold_back(mpx_space_t *space, mpx_tenant_t *self)
-{
-    unlist_ready(space, self);
-    self->ready = self->held = true;
-    DL_APPEND2(space->held, self, prev_ready, next_ready);
-}
-
-void mpx_tenant_release_held(mpx_space_t *space)
-{
-    mpx_tenant_t *self;
-    DL_FOREACH2(space->held, self, next_ready)
-    self->held = false;
-    DL_CONCAT2(space->ready, space->held, prev_ready, next_ready);
-    space->held = NULL;
-}
-
-/* The batch of changes that an answer may tell of. What is known before the first change is so
- * whether that is stored or not. */
-static uint64_t batch_of_answer(const mpx_space_t *space)
-{
-    const mpx_journal_t *journal = &space->journal;
-    if (!space->options.durable || !journal->count)
-        return 0;
-    return journal->count > journal->written ? space->batch : space->batch - 1;
+    self->ready = false;
 }
 
 /* Either results or, of a failure, the words of the thread's last fault. */
@@ -84,7 +56,8 @@ mp_rc_t mpx_tenant_reply(mpx_space_t *space, mpx_tenant_t *self, uint64_t number
     }
     reply->number = number;
     reply->object = object;
-    reply->batch = batch_of_answer(space);
+    /* What is known before the first change is so whether that is stored or not. */
+    reply->batch = space->journal.count ? space->batch : 0;
     reply->position = ++self->last;
     reply->size = (uint32_t)(MPX_ANSWER_HEAD + size);
     mpx_answer_head(reply->bytes, rc, size);
@@ -135,7 +108,7 @@ static void gather(mpx_space_t *space, mpx_tenant_t *self, mpx_space_effect_t *o
         if (reply->position > self->sent)
             self->sent = reply->position;
         reply = reply->next;
-    } while (reply && reply->number == out->first + out->count && reply->batch <= space->settled &&
+    } while (reply && reply->number == out->first + out->count &&
              space->outgoing.size + reply->size <= MESSAGE_BYTES);
     self->unsent = reply;
     out->answers = mpx_buf_bytes(&space->outgoing);
@@ -163,10 +136,6 @@ bool mpx_space_next(mpx_space_t *space, mpx_space_effect_t *out)
         }
         if (!tenant->unsent)
             continue;
-        if (tenant->unsent->batch > space->settled) {
-            hold_back(space, tenant);
-            continue;
-        }
         gather(space, tenant, out);
         if (out->count == 0) { /* no memory: it can't be told */
             mpx_tenant_over(space, tenant, MP_ENOMEM);
@@ -291,7 +260,6 @@ void mpx_tenant_over(mpx_space_t *space, mpx_tenant_t *self, mp_rc_t why)
         return;
     self->over = why;
     give_up(space, self);
-    unlist_ready(space, self); /* it may be held back, which this isn't */
     if (self->tag)
         list_ready(space, self);
     else
