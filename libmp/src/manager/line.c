@@ -300,6 +300,8 @@ static mp_rc_t exchange(mpx_line_t *self)
  * system call, so it is looked for only after a pause. */
 static bool is_over(mpx_line_t *self)
 {
+    if (!self->channel)
+        return true;
     int64_t now = mpx_now();
     mpx_channel_lock(self->channel);
     if (now - self->heard_at > PAUSE_MS * MPX_MS)
@@ -314,14 +316,15 @@ static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
 {
     mp_rc_t rc = MP_OK;
     pthread_mutex_lock(&self->mutex);
-    while (self->channel && self->users > 0 && is_over(self)) {
+    /* One look for both: it may be over any time, but is exchanged only if nobody is in a call. */
+    bool over = is_over(self);
+    while (rc == MP_OK && over && self->users > 0) {
         self->waiting++;
         rc = mpx_condition_wait(&self->exchanged, &self->mutex, deadline);
         self->waiting--;
-        if (rc != MP_OK)
-            break;
+        over = is_over(self);
     }
-    if (rc == MP_OK && (!self->channel || is_over(self)))
+    if (rc == MP_OK && over)
         rc = exchange(self);
     if (rc == MP_OK)
         self->users++;
