@@ -140,12 +140,38 @@ static void answer_orphan(mpx_line_t *self, uint64_t number, const mpx_answer_t 
     free(orphan);
 }
 
+/* Its thread has it back. */
+static void finish(mpx_line_t *self, mpx_errand_t *errand)
+{
+    DL_DELETE(self->errands, errand);
+    mpx_channel_tell(self->channel, &errand->waiter);
+}
+
+static bool has_number(const mpx_errand_t *errand, uint64_t number)
+{
+    return errand->first && number - errand->first < errand->count;
+}
+
+/* From both ends: mostly it is the oldest one, or one of the newest beside many that wait long. */
+static mpx_errand_t *find_errand(const mpx_line_t *self, uint64_t number)
+{
+    mpx_errand_t *old = self->errands, *new = old ? old->prev : NULL;
+    while (old) {
+        if (has_number(old, number))
+            return old;
+        if (has_number(new, number))
+            return new;
+        if (old == new || old->next == new)
+            break;
+        old = old->next;
+        new = new->prev;
+    }
+    return NULL;
+}
+
 static void answer_one(mpx_line_t *self, uint64_t number, const mpx_answer_t *answer)
 {
-    mpx_errand_t *errand;
-    DL_FOREACH (self->errands, errand)
-        if (errand->first && number - errand->first < errand->count)
-            break;
+    mpx_errand_t *errand = find_errand(self, number);
     if (!errand) {
         answer_orphan(self, number, answer);
         return;
@@ -154,7 +180,7 @@ static void answer_one(mpx_line_t *self, uint64_t number, const mpx_answer_t *an
         self->has_held = true;
     errand->answer(errand->arg, (uint32_t)(number - errand->first), answer);
     if (++errand->answered == errand->count)
-        DL_DELETE(self->errands, errand);
+        finish(self, errand);
 }
 
 /* So that the manager's window doesn't close while we only read. */
@@ -202,8 +228,8 @@ static void fail_errands(mpx_line_t *self, mp_rc_t rc, bool only_sent)
     DL_FOREACH_SAFE (self->errands, errand, next) {
         if (only_sent && !errand->first)
             continue;
-        DL_DELETE(self->errands, errand);
         errand->rc = rc;
+        finish(self, errand);
     }
 }
 
@@ -297,34 +323,73 @@ static mp_rc_t exchange(mpx_line_t *self)
 }
 
 /* Also one whose end nobody has noticed yet, so that nothing is sent into it: but that costs a
- * system call, so it is looked for only after a pause. */
+ * system call, so it is looked for only after a pause. Under the channel's lock. */
 static bool is_over(mpx_line_t *self)
+{
+    if (mpx_now() - self->heard_at > PAUSE_MS * MPX_MS)
+        mpx_channel_look(self->channel);
+    return mpx_channel_rc(self->channel) != MP_OK;
+}
+
+static bool must_exchange(mpx_line_t *self)
 {
     if (!self->channel)
         return true;
-    int64_t now = mpx_now();
     mpx_channel_lock(self->channel);
-    if (now - self->heard_at > PAUSE_MS * MPX_MS)
-        mpx_channel_look(self->channel);
-    bool over = mpx_channel_rc(self->channel) != MP_OK;
+    bool over = is_over(self);
     mpx_channel_unlock(self->channel);
     return over;
+}
+
+/* The first comes in and the last goes out under the mutex. In between the channel isn't exchanged,
+ * and the others need none. */
+static bool join(mpx_line_t *self)
+{
+    size_t users = atomic_load(&self->users);
+    while (users > 0)
+        if (atomic_compare_exchange_weak(&self->users, &users, users + 1))
+            return true;
+    return false;
+}
+
+static void part(mpx_line_t *self)
+{
+    size_t users = atomic_load(&self->users);
+    while (users > 1)
+        if (atomic_compare_exchange_weak(&self->users, &users, users - 1))
+            return;
+    pthread_mutex_lock(&self->mutex);
+    if (--self->users == 0 && self->waiting)
+        pthread_cond_broadcast(&self->exchanged);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static void leave(mpx_line_t *self)
+{
+    mpx_channel_unlock(self->channel);
+    part(self);
 }
 
 /* Be in a call, on a channel that isn't over. MP_OK; MP_ETIMEDOUT; MP_ENOMEM … */
 static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
 {
     mp_rc_t rc = MP_OK;
+    if (join(self)) {
+        mpx_channel_lock(self->channel);
+        if (!is_over(self))
+            return MP_OK;
+        leave(self);
+    }
     pthread_mutex_lock(&self->mutex);
     /* One look for both: it may be over any time, but is exchanged only if nobody is in a call. */
-    bool over = is_over(self);
-    while (rc == MP_OK && over && self->users > 0) {
+    bool must = must_exchange(self);
+    while (rc == MP_OK && must && self->users > 0) {
         self->waiting++;
         rc = mpx_condition_wait(&self->exchanged, &self->mutex, deadline);
         self->waiting--;
-        over = is_over(self);
+        must = must_exchange(self);
     }
-    if (rc == MP_OK && over)
+    if (rc == MP_OK && must)
         rc = exchange(self);
     if (rc == MP_OK)
         self->users++;
@@ -332,15 +397,6 @@ static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
     if (rc == MP_OK)
         mpx_channel_lock(self->channel);
     return rc;
-}
-
-static void leave(mpx_line_t *self)
-{
-    mpx_channel_unlock(self->channel);
-    pthread_mutex_lock(&self->mutex);
-    if (--self->users == 0 && self->waiting)
-        pthread_cond_broadcast(&self->exchanged);
-    pthread_mutex_unlock(&self->mutex);
 }
 
 /* In a call, but on whatever channel there is: one that is over isn't exchanged for it. */
@@ -437,15 +493,6 @@ mp_rc_t mpx_line_reach(mpx_line_t *self, int64_t deadline)
  * -------------------------------------------------------------------------------------------------------
  */
 
-static bool is_under_way(const mpx_line_t *self, const mpx_errand_t *errand)
-{
-    const mpx_errand_t *one;
-    DL_FOREACH (self->errands, one)
-        if (one == errand)
-            return true;
-    return false;
-}
-
 /* What the answer to an operation gives goes back when it comes. */
 static void orphan(mpx_line_t *self, const mpx_errand_t *errand, uint32_t index)
 {
@@ -490,23 +537,33 @@ static void linger(mpx_line_t *self)
         self->worth -= 2;
 }
 
-/* Until it is over, or the channel is. */
+/* The manager has said why it ends the connection, and would again. */
+static bool is_turned_away(mp_rc_t rc)
+{
+    return rc == MP_EPERM || rc == MP_ELIMIT;
+}
+
+/* Until it is over, or the channel is; then the call is left. */
 static mp_rc_t wait_over(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
     linger(self);
-    while (is_under_way(self, errand)) {
-        mp_rc_t rc = mpx_channel_rc(self->channel);
-        if (rc != MP_OK)
-            return rc;
-        rc = mpx_channel_wait(self->channel, deadline);
-        if (rc == MP_ETIMEDOUT && is_under_way(self, errand)) {
-            abandon(self, errand);
-            return mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint);
-        }
-        if (rc != MP_OK && rc != MP_ETIMEDOUT)
-            return rc;
+    mp_rc_t rc = mpx_channel_await(self->channel, &errand->waiter, deadline);
+    if (rc == MP_OK) {
+        part(self);
+        return MP_OK;
     }
-    return MP_OK;
+    mpx_channel_lock(self->channel);
+    if (errand->waiter.over) {
+        rc = MP_OK;
+    } else if (rc == MP_ETIMEDOUT) {
+        abandon(self, errand);
+        rc = mpx_fault(MP_ETIMEDOUT, "%s: no answer", self->options.endpoint);
+    } else if (is_turned_away(rc)) {
+        DL_DELETE(self->errands, errand);
+        rc = why_over(self, rc);
+    }
+    leave(self);
+    return rc;
 }
 
 static mp_rc_t lapsed(const mpx_line_t *self)
@@ -531,7 +588,7 @@ static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc
     bool there = look(self);
     if (!there)
         pthread_mutex_lock(&self->mutex);
-    if (is_under_way(self, errand)) {
+    if (!errand->waiter.over) {
         DL_DELETE(self->errands, errand);
         if (errand->first)
             rc = mpx_fault(MP_EPEERLOST, "the manager at %s was lost, and doesn't come back",
@@ -546,24 +603,12 @@ static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc
     return rc;
 }
 
-/* The manager has said why it ends the connection, and would again. */
-static bool is_turned_away(mp_rc_t rc)
-{
-    return rc == MP_EPERM || rc == MP_ELIMIT;
-}
-
-static mp_rc_t end_turned_away(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc)
-{
-    if (is_under_way(self, errand))
-        DL_DELETE(self->errands, errand);
-    return why_over(self, rc);
-}
-
 /* A channel that is lost is replaced, also for those operations that the manager can still answer.
  */
 mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
     errand->first = errand->answered = 0;
+    errand->waiter = (mpx_waiter_t){.over = false};
     errand->rc = MP_OK;
     mp_rc_t rc = enter_admitted(self, deadline, patience(self));
     if (rc != MP_OK)
@@ -576,14 +621,9 @@ mp_rc_t mpx_line_run(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
     send_errand(self, errand);
     for (;;) {
         rc = wait_over(self, errand, deadline);
-        if (is_turned_away(rc))
-            rc = end_turned_away(self, errand, rc);
-        leave(self);
-        if (is_turned_away(rc))
-            return rc;
         if (rc == MP_OK)
             return outcome(self, errand);
-        if (rc == MP_ETIMEDOUT)
+        if (rc == MP_ETIMEDOUT || is_turned_away(rc))
             return rc;
         rc = enter_admitted(self, deadline, patience(self));
         if (rc != MP_OK)

@@ -16,6 +16,7 @@
 
 #include "buf.h"
 #include "greeting.h"
+#include "waiters.h"
 #include "wire.h"
 
 #include <stdbool.h>
@@ -43,7 +44,8 @@ typedef struct mpx_errand {
     /* the line's own */
     uint64_t first; /* 0: not sent yet */
     uint32_t answered;
-    mp_rc_t rc; /* why it ended without all answers */
+    mpx_waiter_t waiter; /* it is over: all is answered, or `rc` says why not */
+    mp_rc_t rc;
     struct mpx_errand *prev, *next;
 } mpx_errand_t;
 

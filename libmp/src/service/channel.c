@@ -29,8 +29,10 @@ struct mpx_channel {
     pthread_mutex_t own_lock;
     pthread_mutex_t *lock;
     pthread_cond_t changed;
-    bool driving; /* a thread sleeps on the descriptor, without the lock */
-    int poke;     /* wakes it; of a guest's: readable while something is to be looked at */
+    bool driving;          /* a thread has the wheel, or was called to take it */
+    bool sleeping;         /* it sleeps on the descriptor, without the lock */
+    mpx_waiters_t waiters; /* somebody drives while there are any */
+    int poke; /* wakes the sleeper; of a guest's: readable while something is to be looked at */
     bool poked;
     bool pumping; /* a thread is there for what the other side had no room for */
     bool closing;
@@ -195,6 +197,14 @@ static void *pump(void *arg)
     return NULL;
 }
 
+/* Its own lock. */
+static void release(mpx_channel_t *self)
+{
+    mpx_waiter_t *called = mpx_waiters_take(&self->waiters);
+    pthread_mutex_unlock(&self->own_lock);
+    mpx_waiters_wake(called);
+}
+
 void mpx_channel_unlock(mpx_channel_t *self)
 {
     if (self->lock != &self->own_lock) {
@@ -204,7 +214,7 @@ void mpx_channel_unlock(mpx_channel_t *self)
     /* Where no thread can be had, it waits for the next call. */
     if (!self->driving && !self->pumping && is_behind(self))
         self->pumping = mpx_thread_try(pump, self);
-    pthread_mutex_unlock(self->lock);
+    release(self);
 }
 
 /* It sleeps only on `changed`, so that this ends at once. */
@@ -255,6 +265,7 @@ static void end(mpx_channel_t *self, mp_rc_t rc, const char *problem)
     self->state = ENDED;
     self->rc = rc;
     snprintf(self->problem, sizeof self->problem, "%s", problem);
+    mpx_waiters_call_all(&self->waiters);
     mpx_channel_changed(self);
 }
 
@@ -296,7 +307,7 @@ static mp_rc_t send_over_link(mpx_channel_t *self, const mpx_header_t *header, m
         mpx_link_send(self->link, 0, (mp_bytes_t){head, size}, apart ? payload : (mp_bytes_t){0});
     /* Sending may take a wake-up that the sleeper at the descriptor waits for, and what a lane has
      * no room for is sent by the sleeper. */
-    if (self->driving && mpx_link_ready(self->link))
+    if (self->sleeping && mpx_link_ready(self->link))
         (void)!write(self->poke, &(uint64_t){1}, sizeof(uint64_t));
     return rc == MP_ECLOSED ? MP_EOF : rc;
 }
@@ -474,7 +485,7 @@ static bool drain(mpx_channel_t *self)
 
 void mpx_channel_look(mpx_channel_t *self)
 {
-    if (self->link && !self->driving && drain(self))
+    if (self->link && !self->sleeping && drain(self))
         mpx_channel_changed(self);
     if (!self->link && self->poked) {
         uint64_t count;
@@ -487,6 +498,7 @@ static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
 {
     if (self->lock != &self->own_lock)
         return mpx_service_wait(&self->changed, deadline);
+    mpx_waiters_wake(mpx_waiters_take(&self->waiters)); /* the next driver, perhaps */
     return mpx_condition_wait(&self->changed, self->lock, deadline);
 }
 
@@ -494,15 +506,15 @@ static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
 static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
 {
     struct pollfd fds[2] = {{mpx_link_fd(self->link), POLLIN, 0}, {self->poke, POLLIN, 0}};
-    self->driving = true;
-    pthread_mutex_unlock(self->lock);
+    self->sleeping = true;
+    release(self);
     int n;
     do
         n = poll(fds, 2, mpx_poll_ms(mpx_now(), deadline));
     while ((n < 0 && errno == EINTR) || (n == 0 && mpx_now() < deadline));
     int failed = errno;
     pthread_mutex_lock(self->lock);
-    self->driving = false;
+    self->sleeping = false;
     if (fds[1].revents)
         (void)!read(self->poke, &(uint64_t){0}, sizeof(uint64_t));
     if (n < 0) {
@@ -512,10 +524,9 @@ static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
     return n == 0 ? MP_ETIMEDOUT : MP_OK;
 }
 
-mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
+/* Who has the wheel: sleep once at most, and hand out what came. */
+static mp_rc_t drive(mpx_channel_t *self, int64_t deadline)
 {
-    if (!self->link || self->driving)
-        return wait_for_driver(self, deadline);
     bool late = deadline != MPX_NEVER && deadline <= mpx_now();
     if ((late || !mpx_link_asleep(self->link)) && drain(self)) {
         mpx_channel_changed(self);
@@ -527,8 +538,71 @@ mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
         return MP_ETIMEDOUT;
     mp_rc_t rc = sleep_on_link(self, deadline);
     (void)drain(self);
-    mpx_channel_changed(self); /* also for the next one to take the wheel */
+    mpx_channel_changed(self);
     return rc;
+}
+
+/* To one of those who wait for what is theirs, else to whoever comes first. What was sent last is
+ * mostly answered last: so the last to come drives for longest. */
+static void pass_wheel(mpx_channel_t *self)
+{
+    mpx_waiter_t *next = mpx_waiters_last(&self->waiters);
+    self->driving = next != NULL;
+    if (next) {
+        next->drives = true;
+        mpx_waiters_call(&self->waiters, next);
+    } else {
+        mpx_channel_changed(self);
+    }
+}
+
+mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline)
+{
+    if (!self->link || self->driving)
+        return wait_for_driver(self, deadline);
+    self->driving = true;
+    mp_rc_t rc = drive(self, deadline);
+    pass_wheel(self);
+    return rc;
+}
+
+/* With the wheel. */
+static mp_rc_t drive_until(mpx_channel_t *self, const mpx_waiter_t *waiter, int64_t deadline)
+{
+    mp_rc_t rc = MP_OK;
+    while (rc == MP_OK && !waiter->over && self->state != ENDED)
+        rc = drive(self, deadline);
+    pass_wheel(self);
+    return rc;
+}
+
+mp_rc_t mpx_channel_await(mpx_channel_t *self, mpx_waiter_t *waiter, int64_t deadline)
+{
+    mp_rc_t rc = MP_OK;
+    waiter->drives = !self->driving;
+    self->driving = true;
+    if (!waiter->drives && !waiter->over && self->state != ENDED) {
+        mpx_waiters_add(&self->waiters, waiter);
+        release(self);
+        if (mpx_waiters_sleep(waiter, deadline))
+            return MP_OK;
+        pthread_mutex_lock(&self->own_lock);
+        rc = mpx_waiters_remove(&self->waiters, waiter) ? MP_OK : MP_ETIMEDOUT;
+    }
+    if (waiter->drives)
+        rc = drive_until(self, waiter, deadline);
+    if (waiter->over)
+        rc = MP_OK;
+    else if (rc == MP_OK)
+        rc = self->rc; /* it has ended */
+    mpx_channel_unlock(self);
+    return rc;
+}
+
+void mpx_channel_tell(mpx_channel_t *self, mpx_waiter_t *waiter)
+{
+    waiter->over = true;
+    mpx_waiters_call(&self->waiters, waiter);
 }
 
 bool mpx_channel_linger(mpx_channel_t *self, int64_t until)

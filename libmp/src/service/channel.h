@@ -2,8 +2,8 @@
  *
  * There is no thread behind a channel of its own: whoever has to wait takes the wheel, sleeps on
  * the descriptor, and hands what comes to the channel's user; others that wait meanwhile are
- * told when something has changed. So a hop from one process to another wakes one thread, the
- * one that waits for it.
+ * told when something has changed, or only when what they wait for is over. So a hop from one
+ * process to another wakes one thread, the one that waits for it.
  *
  * A guest's channel is the other side of such a connection, over ZeroMQ, within the owner; there
  * the service's thread drives.
@@ -16,6 +16,7 @@
 
 #include "greeting.h"
 #include "hub.h"
+#include "waiters.h"
 
 typedef struct mpx_channel mpx_channel_t;
 
@@ -75,11 +76,19 @@ const char *mpx_channel_carrier(const mpx_channel_t *self);
 /* MP_OK; MP_EOF, MP_ECLOSED it ended; MP_ETOOLARGE; MP_ENOMEM. */
 mp_rc_t mpx_channel_send(mpx_channel_t *self, const mpx_header_t *header, mp_bytes_t payload);
 
-/* Take what is there, without waiting. Nothing if another thread is at the wheel. */
+/* Take what is there, without waiting. Nothing while another thread sleeps on the descriptor. */
 void mpx_channel_look(mpx_channel_t *self);
 /* Sleep until something may have changed; the lock is released meanwhile.
  * MP_OK; MP_ETIMEDOUT; MP_ESYSTEM. */
 mp_rc_t mpx_channel_wait(mpx_channel_t *self, int64_t deadline);
+/* The same until what only this thread waits for is over, which the user tells: it is woken for
+ * that, to take the wheel from another one, and if the channel ends; not for what is others'. The
+ * lock is released for good. Not on a guest's channel.
+ * MP_OK it is over; else, if it isn't over meanwhile: MP_ETIMEDOUT; MP_ESYSTEM; why the channel has
+ * ended. */
+mp_rc_t mpx_channel_await(mpx_channel_t *self, mpx_waiter_t *waiter, int64_t deadline);
+/* Whether its thread waits or not; wakes it when the lock is free. */
+void mpx_channel_tell(mpx_channel_t *self, mpx_waiter_t *waiter);
 /* Look for a while whether something comes, before a wait sleeps; the lock stays held. Only for who
  * is alone. true: a wait won't sleep. */
 bool mpx_channel_linger(mpx_channel_t *self, int64_t until);
