@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,6 @@ enum {
     SLOTS_MAX = 65536,       /* executors of one worker */
     STATUSES_MAX = 64,       /* that a client is told while it says nothing */
     BURST = 1024,            /* messages before what they changed is stored and answered */
-    LOOKS = 8,               /* without anything new, before that */
     INLINE_MAX = 4096,       /* payloads up to here travel in the head's frame */
     STOP_READ_BYTES = 128
 };
@@ -677,20 +677,19 @@ static void end_tenancy(mpx_peer_t *peer, mp_rc_t why)
                   "nothing was heard from this process for a lease");
 }
 
-/* All that is there. A commit costs the same for one as for many, so before one also those are
- * asked who sleep, which a link doesn't do each time while others were heard just now. */
+/* All that is there. A commit costs the same for one as for many, so before one those are waited
+ * for who are about to ask: they run meanwhile. */
 static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
 {
     mpx_link_event_t event;
     mp_rc_t rc = MP_OK;
-    int quiet = 0;
     for (int i = 0; i < BURST && rc == MP_OK; i++) {
         rc = mpx_link_next(self->link, &event);
         if (rc == MP_OK) {
             rc = on_event(self, now, &event);
-            quiet = 0;
-        } else if (rc == MP_EBUSY && ++quiet < LOOKS && HASH_COUNT(self->peers) > 1 &&
-                   mpx_keeper_is_changed(self->keeper)) {
+        } else if (rc == MP_EBUSY && HASH_COUNT(self->peers) > 1 &&
+                   mpx_keeper_wants_more(self->keeper)) {
+            (void)sched_yield();
             rc = MP_OK;
         }
     }

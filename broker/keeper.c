@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
+#include "gather.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct mpx_keeper {
     mpx_store_t *store; /* NULL: in memory only */
     void *module;
     bool was_full; /* told about once, until it is not */
+    mpx_gather_t gather;
 };
 
 /* ---- what must last
@@ -76,10 +78,13 @@ static mp_rc_t commit(mpx_keeper_t *self)
 {
     if (!self->store || !(mpx_space_is_changed(self->space) || mpx_store_is_changed(self->store)))
         return MP_OK;
+    int64_t from = mpx_now();
     mp_rc_t first = commit_once(self);
     mp_rc_t rc = first;
     while (rc == MP_OK && mpx_space_is_changed(self->space))
         rc = commit_once(self);
+    int64_t now = mpx_now();
+    mpx_gather_committed(&self->gather, now, now - from);
     return first;
 }
 
@@ -224,6 +229,8 @@ mp_rc_t mpx_keeper_message(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
         return mpx_fault(MP_EPROTO, "a %s is nothing for a manager", mpx_op_name(header->op));
     if (!peer->tenant)
         return MP_OK; /* it is over, and being told so */
+    if (header->count)
+        mpx_gather_hear(&self->gather);
     return mpx_space_call(self->space, now, peer->tenant, header->first, header->count,
                           header->nonce, payload);
 }
@@ -241,9 +248,10 @@ void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool sai
         mpx_space_go(self->space, now, tenant, said_so);
 }
 
-bool mpx_keeper_is_changed(const mpx_keeper_t *self)
+bool mpx_keeper_wants_more(const mpx_keeper_t *self)
 {
-    return self->store && mpx_space_is_changed(self->space);
+    return self->store && mpx_space_is_changed(self->space) &&
+           mpx_gather_wants(&self->gather, mpx_now());
 }
 
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self)

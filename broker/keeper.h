@@ -44,8 +44,8 @@ void mpx_keeper_restrict(mpx_keeper_t *self, mpx_peer_t *peer);
 void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool said_so,
                      bool may_return);
 
-/* Whether there is something to commit. */
-bool mpx_keeper_is_changed(const mpx_keeper_t *self);
+/* Whether there is something to commit, but more should be read before. */
+bool mpx_keeper_wants_more(const mpx_keeper_t *self);
 int64_t mpx_keeper_deadline(const mpx_keeper_t *self);
 /* The store that it has, to be used by others too: what they put there is committed by
  * mpx_keeper_settle. NULL: in memory only. */
