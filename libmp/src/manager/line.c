@@ -62,7 +62,7 @@ struct mpx_line {
     size_t untold_bytes;
     int64_t heard_at;
     int worth; /* whether lingering for an answer is worth it, by how it went lately */
-    unsigned probes;
+    int probe_each, until_probe; /* so many answers that aren't lingered for */
     mpx_errand_t *errands;
     orphan_t *orphans;
     hold_t *holds;
@@ -519,18 +519,23 @@ static void abandon(mpx_line_t *self, mpx_errand_t *errand)
 }
 
 /* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. Now and
- * then it is tried for longer: once an answer has come, the manager is awake for the next question.
- */
+ * then it is tried for longer, ever more rarely: once an answer has come, the manager is awake for
+ * the next question. */
 static void linger(mpx_line_t *self)
 {
-    enum { PROBE = 64, PROBE_US = 5 * MPX_LINGER_US, WORTH_MAX = 8, WORTH_MIN = -8 };
+    enum { PROBE_MIN = 64, PROBE_MAX = 1024, PROBE_US = 5 * MPX_LINGER_US, WORTH_MAX = 8 };
     bool probe = self->worth < 0;
-    if (self->users > 1 || (probe && ++self->probes % PROBE))
+    if (self->users > 1 || (probe && --self->until_probe > 0))
         return;
     int64_t us = probe ? PROBE_US : MPX_LINGER_US;
     bool came = mpx_channel_linger(self->channel, mpx_now() + us * INT64_C(1000));
+    if (came || !probe)
+        self->probe_each = PROBE_MIN;
+    else if (self->probe_each < PROBE_MAX)
+        self->probe_each *= 2;
+    self->until_probe = self->probe_each;
     if (probe)
-        self->worth = came ? 0 : WORTH_MIN;
+        self->worth = came ? 0 : -1;
     else if (came)
         self->worth += self->worth < WORTH_MAX;
     else
