@@ -1,8 +1,13 @@
 /* bench_lmdb: what the disk and LMDB can do without a server: batches of as many records as there
- * are writers in bench_objects, each committed and synced. Usage: bench_lmdb DIR */
+ * are writers in bench_objects, each committed and synced. The records are as long as those that
+ * mp-broker writes for the same keys and values (objects/keep.c): which object it is of, and the
+ * key as a tree; its order, when it expires, its version, and the value as a parcel.
+ * Usage: bench_lmdb DIR */
 #include "bench_objects.h"
 
 #include <lmdb.h>
+
+enum { KEY_HEAD = 9, RECORD_BYTES = 40 + VALUE_BYTES };
 
 static void check(int status)
 {
@@ -14,11 +19,13 @@ static void check(int status)
 
 static void commit_batch(MDB_env *env, MDB_dbi dbi)
 {
+    char name[KEY_HEAD + 32] = "an object", record[RECORD_BYTES] = "";
     MDB_txn *txn = NULL;
+    memcpy(record + sizeof record - VALUE_BYTES, value_bytes, VALUE_BYTES);
     check(mdb_txn_begin(env, NULL, 0, &txn));
     for (int i = 0; i < WRITERS; i++) {
-        const char *text = next_key();
-        MDB_val key = {strlen(text), (void *)text}, value = {VALUE_BYTES, (void *)value_bytes};
+        int length = snprintf(name + KEY_HEAD, sizeof name - KEY_HEAD, "%s", next_key());
+        MDB_val key = {KEY_HEAD + (size_t)length, name}, value = {sizeof record, record};
         check(mdb_put(txn, dbi, &key, &value, 0));
     }
     check(mdb_txn_commit(txn));
