@@ -437,5 +437,6 @@ void visits_free(visits_t *self)
         if (is_open(&self->open[i]))
             end(self, &self->open[i], "is gone from");
     lists_free(self->lists);
+    mpx_buf_free(&self->pool.unsure);
     free(self);
 }
