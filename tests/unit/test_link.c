@@ -259,6 +259,43 @@ START_TEST(large_payloads_go_in_pieces_and_come_whole)
 }
 END_TEST
 
+/* Who was heard isn't forgotten while another one has something at every look. */
+START_TEST(a_busy_one_keeps_nobody_waiting)
+{
+    enum { MANY = 100000 };
+    make_folder();
+    mpx_link_t *hub = hub_at(endpoint), *busy = dial_to(endpoint), *quiet = dial_to(endpoint);
+    mpx_link_event_t event;
+    int before = 0;
+    is_up(busy);
+    is_up(quiet);
+    say(quiet, 0, "hi");
+    uint64_t peer = hears(hub, "hi");
+    say(busy, 0, "more");
+    (void)hears(hub, "more");
+    say(quiet, 0, "hi");
+    say(busy, 0, "more");
+    while ((event = wait_event(hub)).peer != peer)
+        say(busy, 0, "more");
+    say(busy, 0, "more"); /* so there always is more of it */
+    say(busy, 0, "more");
+    for (int i = 0; i < 5; i++) {
+        (void)hears(hub, "more");
+        say(busy, 0, "more");
+    }
+    say(quiet, 0, "there");
+    for (event.peer = 0; before < MANY && event.peer != peer; before++) {
+        say(busy, 0, "more");
+        (void)mpx_link_next(hub, &event);
+    }
+    ck_assert_int_lt(before, MANY);
+    mpx_link_destroy(&busy, 0);
+    mpx_link_destroy(&quiet, 0);
+    mpx_link_destroy(&hub, 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 START_TEST(nobody_there)
 {
     make_folder();
@@ -444,6 +481,7 @@ int main(void)
                                   nobody_there,
                                   a_host_without_an_address_is_told_of_at_once,
                                   a_hub_listens_on_localhost_and_on_no_other_name,
+                                  a_busy_one_keeps_nobody_waiting,
                                   killed_peers_are_told_of,
                                   a_forked_child_does_not_hide_its_parent_s_death,
                                   links_of_the_parent_are_dead_weight_in_a_child_that_makes_its_own,

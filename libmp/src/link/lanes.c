@@ -655,8 +655,8 @@ static bool look_around(mpx_lanes_t *self)
     return count > 0;
 }
 
-/* Those who sleep are asked when everybody is quiet, and every now and then: one who is always
- * busy doesn't keep them waiting for more than a burst. */
+/* Those who linger or sleep are asked when everybody is quiet, and every now and then: one who is
+ * always busy doesn't keep them waiting for more than a burst. */
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
 {
     forget_record(self);
@@ -664,6 +664,7 @@ mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
         rouse(self, self->only);
     if (self->since_look >= BURST) {
         self->since_look = 0;
+        (void)look_at_lingering(self);
         (void)look_around(self);
     }
     for (;;) {

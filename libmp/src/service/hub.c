@@ -1,5 +1,6 @@
 #include "hub.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "forkguard.h"
 #include "leave.h"
@@ -469,11 +470,12 @@ mp_rc_t mpx_hub_new(const char *endpoint, const mpx_link_options_t *options, mpx
  * lost with it: so what crosses our last words is taken, for a moment. */
 static void hear_them_out(mpx_hub_t *self)
 {
-    enum { QUIET_MS = 5, ROUNDS = 10 };
+    enum { QUIET_MS = 5, HEAR_MS = 50 };
     mpx_link_event_t event;
     struct pollfd fd = {.fd = mpx_link_fd(self->link), .events = POLLIN};
     bool more = mpx_link_peers(self->link) > 0;
-    for (int i = 0; i < ROUNDS && more; i++) {
+    int64_t until = mpx_now() + HEAR_MS * MPX_MS;
+    while (more && mpx_now() < until) {
         while (mpx_link_next(self->link, &event) == MP_OK)
             ;
         more = mpx_link_ready(self->link) || poll(&fd, 1, QUIET_MS) > 0;

@@ -144,8 +144,8 @@ static void *run(void *arg)
     for (;;) {
         pthread_mutex_lock(&lock);
         bool more = serve_all();
+        int64_t due = tick_all(); /* which may send */
         more = more || anything_ready();
-        int64_t due = tick_all();
         int own_poke = poke;
         pthread_mutex_unlock(&lock);
         let_others_in();
