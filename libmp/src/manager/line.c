@@ -399,16 +399,24 @@ static mp_rc_t enter(mpx_line_t *self, int64_t deadline)
     return rc;
 }
 
-/* In a call, but on whatever channel there is: one that is over isn't exchanged for it. */
-static bool look(mpx_line_t *self)
+/* In a call, but on whatever channel there is: one that is over isn't exchanged for it. false:
+ * there is none, and the mutex is held, so that there won't be. */
+static bool look_or_hold(mpx_line_t *self)
 {
     pthread_mutex_lock(&self->mutex);
-    bool there = self->channel != NULL;
-    if (there)
-        self->users++;
+    if (!self->channel)
+        return false;
+    self->users++;
     pthread_mutex_unlock(&self->mutex);
-    if (there)
-        mpx_channel_lock(self->channel);
+    mpx_channel_lock(self->channel);
+    return true;
+}
+
+static bool look(mpx_line_t *self)
+{
+    bool there = look_or_hold(self);
+    if (!there)
+        pthread_mutex_unlock(&self->mutex);
     return there;
 }
 
@@ -551,7 +559,8 @@ static bool is_turned_away(mp_rc_t rc)
 /* Until it is over, or the channel is; then the call is left. */
 static mp_rc_t wait_over(mpx_line_t *self, mpx_errand_t *errand, int64_t deadline)
 {
-    linger(self);
+    if (!errand->waiter.over)
+        linger(self);
     mp_rc_t rc = mpx_channel_await(self->channel, &errand->waiter, deadline);
     if (rc == MP_OK) {
         part(self);
@@ -590,9 +599,7 @@ static mp_rc_t outcome(const mpx_line_t *self, const mpx_errand_t *errand)
  * mutex is enough. */
 static mp_rc_t end_unanswered(mpx_line_t *self, mpx_errand_t *errand, mp_rc_t rc)
 {
-    bool there = look(self);
-    if (!there)
-        pthread_mutex_lock(&self->mutex);
+    bool there = look_or_hold(self);
     if (!errand->waiter.over) {
         DL_DELETE(self->errands, errand);
         if (errand->first)
