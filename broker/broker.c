@@ -683,10 +683,12 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
 {
     mpx_link_event_t event;
     mp_rc_t rc = MP_OK;
-    for (int i = 0; i < BURST && rc == MP_OK; i++) {
+    int count = 0;
+    while (count < BURST && rc == MP_OK) {
         rc = mpx_link_next(self->link, &event);
         if (rc == MP_OK) {
             rc = on_event(self, now, &event);
+            count++;
         } else if (rc == MP_EBUSY && HASH_COUNT(self->peers) > 1 &&
                    mpx_keeper_wants_more(self->keeper)) {
             (void)sched_yield();

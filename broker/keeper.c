@@ -79,12 +79,14 @@ static mp_rc_t commit(mpx_keeper_t *self)
     if (!self->store || !(mpx_space_is_changed(self->space) || mpx_store_is_changed(self->store)))
         return MP_OK;
     int64_t from = mpx_now();
+    bool shared = mpx_space_is_changed(self->space); /* else it is others' alone */
     mp_rc_t first = commit_once(self);
+    int64_t now = mpx_now();
+    if (shared)
+        mpx_gather_committed(&self->gather, now, now - from);
     mp_rc_t rc = first;
     while (rc == MP_OK && mpx_space_is_changed(self->space))
         rc = commit_once(self);
-    int64_t now = mpx_now();
-    mpx_gather_committed(&self->gather, now, now - from);
     return first;
 }
 
@@ -229,10 +231,11 @@ mp_rc_t mpx_keeper_message(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer,
         return mpx_fault(MP_EPROTO, "a %s is nothing for a manager", mpx_op_name(header->op));
     if (!peer->tenant)
         return MP_OK; /* it is over, and being told so */
-    if (header->count)
+    mp_rc_t rc = mpx_space_call(self->space, now, peer->tenant, header->first, header->count,
+                                header->nonce, payload);
+    if (header->count && mpx_space_is_changed(self->space))
         mpx_gather_hear(&self->gather);
-    return mpx_space_call(self->space, now, peer->tenant, header->first, header->count,
-                          header->nonce, payload);
+    return rc;
 }
 
 void mpx_keeper_gone(mpx_keeper_t *self, int64_t now, mpx_peer_t *peer, bool said_so,
