@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "life.h"
+#include "linger.h"
 #include "method.h"
 #include "renewer.h"
 #include "service.h"
@@ -61,8 +62,7 @@ struct mpx_line {
     uint64_t told;     /* of those the manager knows */
     size_t untold_bytes;
     int64_t heard_at;
-    int worth; /* whether lingering for an answer is worth it, by how it went lately */
-    int probe_each, until_probe; /* so many answers that aren't lingered for */
+    mpx_linger_t lingering;
     mpx_errand_t *errands;
     orphan_t *orphans;
     hold_t *holds;
@@ -526,28 +526,12 @@ static void abandon(mpx_line_t *self, mpx_errand_t *errand)
         send_own(self, MPX_CANCEL, 0, &errand->first);
 }
 
-/* An answer often comes sooner than a sleep would take; where it doesn't, that is learnt. Now and
- * then it is tried for longer, ever more rarely: once an answer has come, the manager is awake for
- * the next question. */
 static void linger(mpx_line_t *self)
 {
-    enum { PROBE_MIN = 64, PROBE_MAX = 1024, PROBE_US = 5 * MPX_LINGER_US, WORTH_MAX = 8 };
-    bool probe = self->worth < 0;
-    if (self->users > 1 || (probe && --self->until_probe > 0))
-        return;
-    int64_t us = probe ? PROBE_US : MPX_LINGER_US;
-    bool came = mpx_channel_linger(self->channel, mpx_now() + us * INT64_C(1000));
-    if (came || !probe)
-        self->probe_each = PROBE_MIN;
-    else if (self->probe_each < PROBE_MAX)
-        self->probe_each *= 2;
-    self->until_probe = self->probe_each;
-    if (probe)
-        self->worth = came ? 0 : -1;
-    else if (came)
-        self->worth += self->worth < WORTH_MAX;
-    else
-        self->worth -= 2;
+    int64_t us = self->users > 1 ? 0 : mpx_linger_us(&self->lingering);
+    if (us)
+        mpx_linger_learn(&self->lingering,
+                         mpx_channel_linger(self->channel, mpx_now() + us * INT64_C(1000)));
 }
 
 /* The manager has said why it ends the connection, and would again. */

@@ -23,10 +23,6 @@
 
 typedef struct mpx_line mpx_line_t;
 
-/* How long a manager looks at a client that it has just heard, and a client for an answer, before
- * they sleep. A conversation of questions and answers then needs no wake-ups. */
-enum { MPX_LINGER_US = 20 };
-
 /* Operations under way, in the memory of who waits for them. */
 typedef struct mpx_errand {
     mp_bytes_t operations; /* stays where it is until it is over */

@@ -2,7 +2,7 @@
 
 #include "clock.h"
 #include "fault.h"
-#include "line.h"
+#include "linger.h"
 #include "link.h"
 #include "service.h"
 
