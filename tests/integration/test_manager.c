@@ -279,6 +279,64 @@ START_TEST(lists_are_changed_by_others)
 }
 END_TEST
 
+static void give_copies_of_a_list(void *arg)
+{
+    mp_object_t *list = arg;
+    mp_tree_t *out = NULL;
+    size_t index = 9;
+    OK(mp_list_concat(list, MP_LIST(MP_V("x"), MP_LIST(MP_V(3))), &out, LONG_MS));
+    is_json(out, "[1, 2, 1, \"x\", [3]]");
+    OK(mp_list_repeated(list, 2, &out, LONG_MS));
+    is_json(out, "[1, 2, 1, 1, 2, 1]");
+    OK(mp_list_repeated(list, -1, &out, LONG_MS));
+    is_json(out, "[]");
+    OK(mp_list_pop(list, 0, NULL, LONG_MS));
+    OK(mp_list_reversed(list, &out, LONG_MS));
+    is_json(out, "[1, 2]");
+    OK(mp_list_index_in(list, MP_V(1), 1, MP_SLICE_OPEN, &index, LONG_MS));
+    ck_assert_uint_eq(index, 1);
+    OK(mp_list_index_in(list, MP_V(2), -9, -1, &index, LONG_MS));
+    ck_assert_uint_eq(index, 0);
+    IS(mp_list_index_in(list, MP_V(2), 1, 9, &index, LONG_MS), MP_ENOTFOUND);
+    IS(mp_list_concat(list, MP_V(1), &out, LONG_MS), MP_EINVAL);
+    IS(mp_list_concat(list, NULL, &out, LONG_MS), MP_ENOMEM);
+    IS(mp_list_repeated(list, INT64_MAX, &out, LONG_MS), MP_ETOOLARGE);
+}
+
+static void give_copies_of_a_dict(void *arg)
+{
+    mp_object_t *dict = arg;
+    mp_tree_t *out = NULL;
+    OK(mp_dict_fromkeys(dict, MP_LIST(MP_V("b"), MP_V("a")), MP_V(0), LONG_MS));
+    OK(mp_dict_union(dict, MP_DICT({"c", MP_V(3)}, {"b", MP_V(2)}), &out, LONG_MS));
+    is_json(out, "{\"b\": 2, \"a\": 0, \"c\": 3}");
+    OK(mp_dict_reversed(dict, &out, LONG_MS));
+    is_json(out, "[\"a\", \"b\"]");
+    IS(mp_dict_union(dict, MP_LIST(MP_V(1)), &out, LONG_MS), MP_EINVAL);
+    IS(mp_dict_fromkeys(dict, MP_LIST(MP_V("x"), MP_LIST(MP_V(1))), MP_V(0), LONG_MS), MP_EINVAL);
+    IS(mp_dict_fromkeys(dict, MP_V("x"), MP_V(0), LONG_MS), MP_EINVAL);
+    IS(mp_dict_fromkeys(dict, MP_LIST(MP_V("x")), NULL, LONG_MS), MP_ENOMEM);
+}
+
+START_TEST(operators_give_copies)
+{
+    mp_manager_t *manager = new_manager((mp_manager_options_t){0});
+    mp_object_t *list = new_object(manager, MP_OBJECT_LIST);
+    mp_object_t *dict = new_object(manager, MP_OBJECT_DICT);
+    mp_tree_t *out = NULL;
+    OK(mp_list_extend(list, MP_LIST(MP_V(1), MP_V(2), MP_V(1)), LONG_MS));
+    in_a_child(give_copies_of_a_list, list);
+    in_a_child(give_copies_of_a_dict, dict);
+    OK(mp_list_copy(list, &out, LONG_MS));
+    is_json(out, "[2, 1]");
+    OK(mp_dict_copy(dict, &out, LONG_MS));
+    is_json(out, "{\"b\": 0, \"a\": 0}");
+    mp_object_destroy(&dict);
+    mp_object_destroy(&list);
+    mp_manager_destroy(&manager);
+}
+END_TEST
+
 static void change_sets(void *arg)
 {
     mp_object_t **sets = arg;
@@ -304,6 +362,8 @@ static void compare_sets(mp_object_t *one, mp_object_t *two)
     ck_assert(!is);
     OK(mp_set_issuperset(one, one, &is, LONG_MS));
     ck_assert(is);
+    OK(mp_set_is_proper_superset(one, one, &is, LONG_MS));
+    ck_assert(!is);
     OK(mp_set_contains(one, MP_K(1), &is, LONG_MS));
     ck_assert(is);
 }
@@ -314,6 +374,7 @@ START_TEST(sets_are_combined_in_one_step)
     mp_object_t *sets[2] = {NULL};
     mp_tree_t *out = NULL;
     size_t size = 0;
+    bool is = false;
     for (int i = 0; i < 2; i++)
         OK(mp_manager_set(manager, NULL, &sets[i]));
     in_a_child(change_sets, sets);
@@ -330,6 +391,13 @@ START_TEST(sets_are_combined_in_one_step)
     OK(mp_set_difference_update(sets[0], sets[1], LONG_MS));
     OK(mp_set_copy(sets[0], &out, LONG_MS));
     is_json(out, "[1, 2]");
+    OK(mp_set_update(sets[1], MP_LIST(MP_V(1), MP_V(2)), LONG_MS));
+    OK(mp_set_is_proper_subset(sets[0], sets[1], &is, LONG_MS));
+    ck_assert(is);
+    OK(mp_set_is_proper_superset(sets[1], sets[0], &is, LONG_MS));
+    ck_assert(is);
+    OK(mp_set_remove(sets[1], MP_K(1), LONG_MS));
+    OK(mp_set_remove(sets[1], MP_K(2), LONG_MS));
     OK(mp_set_union_update(sets[0], sets[1], LONG_MS));
     OK(mp_set_intersection_update(sets[0], sets[1], LONG_MS));
     OK(mp_set_pop(sets[0], &out, LONG_MS));
@@ -619,6 +687,7 @@ int main(int argc, char **argv)
                                   a_dict_is_walked_in_its_order,
                                   namespaces_have_names,
                                   lists_are_changed_by_others,
+                                  operators_give_copies,
                                   sets_are_combined_in_one_step,
                                   numbers_are_changed_in_one_step,
                                   queues_pass_items_on,

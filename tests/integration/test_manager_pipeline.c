@@ -140,6 +140,44 @@ START_TEST(an_atomic_is_all_or_nothing)
 }
 END_TEST
 
+/* The copies of one run are of one moment; a failure in it undoes what fromkeys did. */
+START_TEST(copies_are_taken_in_a_pipeline)
+{
+    mp_manager_t *manager = new_manager((mp_manager_options_t){0});
+    mp_object_t *dict = new_object(manager, MP_OBJECT_DICT);
+    mp_object_t *list = new_object(manager, MP_OBJECT_LIST);
+    mp_pipeline_t *pipeline = new_pipeline(manager, true);
+    mp_object_t *fast = mp_pipeline_object(pipeline, dict);
+    mp_object_t *fast_list = mp_pipeline_object(pipeline, list);
+    mp_tree_t *both = NULL, *keys = NULL, *more = NULL, *twice = NULL, *back = NULL;
+    size_t index = 0, len = 9;
+    OK(mp_list_extend(list, MP_LIST(MP_V(1), MP_V(2)), LONG_MS));
+    OK(mp_dict_fromkeys(fast, MP_LIST(MP_V("a"), MP_V("b")), MP_V(0), 0));
+    OK(mp_dict_union(fast, MP_DICT({"a", MP_V(1)}), &both, 0));
+    OK(mp_dict_reversed(fast, &keys, 0));
+    OK(mp_list_concat(fast_list, MP_LIST(MP_V(3)), &more, 0));
+    OK(mp_list_repeated(fast_list, 2, &twice, 0));
+    OK(mp_list_reversed(fast_list, &back, 0));
+    OK(mp_list_index_in(fast_list, MP_V(2), -1, MP_SLICE_OPEN, &index, 0));
+    OK(mp_pipeline_run(pipeline, LONG_MS));
+    ck_assert_uint_eq(index, 1);
+    is_json(both, "{\"a\": 1, \"b\": 0}");
+    is_json(keys, "[\"b\", \"a\"]");
+    is_json(more, "[1, 2, 3]");
+    is_json(twice, "[1, 2, 1, 2]");
+    is_json(back, "[2, 1]");
+    OK(mp_dict_fromkeys(fast, MP_LIST(MP_V("c")), MP_V(0), 0));
+    OK(mp_list_repeated(fast_list, INT64_MAX, &more, 0));
+    IS(mp_pipeline_run(pipeline, LONG_MS), MP_ETOOLARGE);
+    OK(mp_dict_len(dict, &len, LONG_MS));
+    ck_assert_uint_eq(len, 2);
+    mp_pipeline_destroy(&pipeline);
+    mp_object_destroy(&list);
+    mp_object_destroy(&dict);
+    mp_manager_destroy(&manager);
+}
+END_TEST
+
 START_TEST(a_pipeline_is_guarded_as_its_object_was)
 {
     mp_manager_t *manager = new_manager((mp_manager_options_t){0});
@@ -433,6 +471,7 @@ int main(int argc, char **argv)
     const TTest *const tests[] = {ten_thousand_calls_go_together,
                                   outputs_are_filled_by_the_run,
                                   an_atomic_is_all_or_nothing,
+                                  copies_are_taken_in_a_pipeline,
                                   a_pipeline_is_guarded_as_its_object_was,
                                   any_thread_may_use_a_handle,
                                   a_flood_of_gets_does_not_fill_the_server,

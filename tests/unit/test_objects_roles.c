@@ -79,13 +79,14 @@ END_TEST
 START_TEST(each_method_is_one_or_the_other)
 {
     static const mpx_method_t harmless[] = {
-        MPX_OPEN,         MPX_DROP,           MPX_STAT,       MPX_WATCH,        MPX_OBJECTS,
-        MPX_SERVER,       MPX_ATOMIC,         MPX_CANCEL,     MPX_LEN,          MPX_MAP_GET,
-        MPX_MAP_CONTAINS, MPX_MAP_KEYS,       MPX_MAP_VALUES, MPX_MAP_ITEMS,    MPX_MAP_COPY,
-        MPX_MAP_WAIT,     MPX_MAP_WATCH,      MPX_MAP_NEXT,   MPX_SET_COMBINE,  MPX_SET_COMPARE,
-        MPX_LIST_GET,     MPX_LIST_GET_SLICE, MPX_LIST_INDEX, MPX_LIST_COUNT,   MPX_VALUE_GET,
-        MPX_QUEUE_JOIN,   MPX_QUEUE_RETURN,   MPX_QUEUE_FULL, MPX_LOCK_RELEASE, MPX_LOCK_LOCKED,
-        MPX_LOCK_TOKEN,   MPX_EVENT_IS_SET,   MPX_EVENT_WAIT, MPX_BARRIER_STAT};
+        MPX_OPEN,         MPX_DROP,           MPX_STAT,          MPX_WATCH,        MPX_OBJECTS,
+        MPX_SERVER,       MPX_ATOMIC,         MPX_CANCEL,        MPX_LEN,          MPX_MAP_GET,
+        MPX_MAP_CONTAINS, MPX_MAP_KEYS,       MPX_MAP_VALUES,    MPX_MAP_ITEMS,    MPX_MAP_COPY,
+        MPX_MAP_WAIT,     MPX_MAP_WATCH,      MPX_MAP_NEXT,      MPX_SET_COMBINE,  MPX_SET_COMPARE,
+        MPX_LIST_GET,     MPX_LIST_GET_SLICE, MPX_LIST_INDEX,    MPX_LIST_COUNT,   MPX_VALUE_GET,
+        MPX_QUEUE_JOIN,   MPX_QUEUE_RETURN,   MPX_QUEUE_FULL,    MPX_LOCK_RELEASE, MPX_LOCK_LOCKED,
+        MPX_LOCK_TOKEN,   MPX_EVENT_IS_SET,   MPX_EVENT_WAIT,    MPX_BARRIER_STAT, MPX_MAP_UNION,
+        MPX_MAP_REVERSED, MPX_LIST_CONCAT,    MPX_LIST_REPEATED, MPX_LIST_INDEX_IN};
     uint64_t objects[MP_OBJECT_BARRIER + 1] = {0};
     for (int type = MP_OBJECT_DICT; type <= MP_OBJECT_BARRIER; type++)
         objects[type] = make_of(ann, (making_t){.type = (mp_object_type_t)type,

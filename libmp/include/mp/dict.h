@@ -45,6 +45,9 @@ MP_API mp_rc_t mp_dict_setdefault(mp_object_t *self, mp_key_t key, mp_tree_t *va
                                   mp_tree_t **out, int timeout_ms);
 /* All keys of a dict tree, as one change. */
 MP_API mp_rc_t mp_dict_update(mp_object_t *self, mp_tree_t *dict, int timeout_ms);
+/* All keys of a list tree, to the same value, as one change. MP_EINVAL: one is no scalar. */
+MP_API mp_rc_t mp_dict_fromkeys(mp_object_t *self, mp_tree_t *keys, mp_tree_t *value,
+                                int timeout_ms);
 
 /* Lists: of keys; of values; of lists of key and value. All that is there at one moment. Values
  * that are no trees come as bytes. */
@@ -53,6 +56,10 @@ MP_API mp_rc_t mp_dict_values(mp_object_t *self, mp_tree_t **out, int timeout_ms
 MP_API mp_rc_t mp_dict_items(mp_object_t *self, mp_tree_t **out, int timeout_ms);
 /* A dict tree. MP_EINVAL: it has keys that are no str. */
 MP_API mp_rc_t mp_dict_copy(mp_object_t *self, mp_tree_t **out, int timeout_ms);
+/* self | dict: such a copy with the keys of `dict`, whose values win; the dict itself stays. */
+MP_API mp_rc_t mp_dict_union(mp_object_t *self, mp_tree_t *dict, mp_tree_t **out, int timeout_ms);
+/* A list of the keys, the last one first. */
+MP_API mp_rc_t mp_dict_reversed(mp_object_t *self, mp_tree_t **out, int timeout_ms);
 
 /* One after another, in order; they are fetched some at a time. The dict may change meanwhile:
  * what is there all the time comes once, with the value that it has when it is fetched; what is

@@ -46,6 +46,11 @@ MP_API mp_rc_t mp_list_del_slice(mp_object_t *self, int64_t start, int64_t stop,
                                  int timeout_ms);
 /* All of it, as a list tree. */
 MP_API mp_rc_t mp_list_copy(mp_object_t *self, mp_tree_t **out, int timeout_ms);
+/* Copies of what it would be; the list stays. list + other; list * times, empty for 0 or less; the
+ * last one first. MP_ETOOLARGE: more than one answer may be. */
+MP_API mp_rc_t mp_list_concat(mp_object_t *self, mp_tree_t *list, mp_tree_t **out, int timeout_ms);
+MP_API mp_rc_t mp_list_repeated(mp_object_t *self, int64_t times, mp_tree_t **out, int timeout_ms);
+MP_API mp_rc_t mp_list_reversed(mp_object_t *self, mp_tree_t **out, int timeout_ms);
 
 MP_API mp_rc_t mp_list_len(mp_object_t *self, size_t *out, int timeout_ms);
 MP_API mp_rc_t mp_list_clear(mp_object_t *self, int timeout_ms);
@@ -57,6 +62,9 @@ MP_API mp_rc_t mp_list_repeat(mp_object_t *self, int64_t times, int timeout_ms);
 
 /* The first of that value. */
 MP_API mp_rc_t mp_list_index(mp_object_t *self, mp_tree_t *item, size_t *out, int timeout_ms);
+/* Of those from `start` on and before `stop`, which are bounds as a slice's. */
+MP_API mp_rc_t mp_list_index_in(mp_object_t *self, mp_tree_t *item, int64_t start, int64_t stop,
+                                size_t *out, int timeout_ms);
 MP_API mp_rc_t mp_list_remove(mp_object_t *self, mp_tree_t *item, int timeout_ms);
 MP_API mp_rc_t mp_list_count(mp_object_t *self, mp_tree_t *item, size_t *out, int timeout_ms);
 MP_API mp_rc_t mp_list_contains(mp_object_t *self, mp_tree_t *item, bool *out, int timeout_ms);

@@ -43,8 +43,13 @@ MP_API mp_rc_t mp_set_difference(mp_object_t *self, mp_object_t *other, mp_tree_
 MP_API mp_rc_t mp_set_symmetric_difference(mp_object_t *self, mp_object_t *other, mp_tree_t **out,
                                            int timeout_ms);
 MP_API mp_rc_t mp_set_isdisjoint(mp_object_t *self, mp_object_t *other, bool *out, int timeout_ms);
+/* self <= other, >=; proper: <, >, where the two aren't the same. */
 MP_API mp_rc_t mp_set_issubset(mp_object_t *self, mp_object_t *other, bool *out, int timeout_ms);
 MP_API mp_rc_t mp_set_issuperset(mp_object_t *self, mp_object_t *other, bool *out, int timeout_ms);
+MP_API mp_rc_t mp_set_is_proper_subset(mp_object_t *self, mp_object_t *other, bool *out,
+                                       int timeout_ms);
+MP_API mp_rc_t mp_set_is_proper_superset(mp_object_t *self, mp_object_t *other, bool *out,
+                                         int timeout_ms);
 
 #ifdef __cplusplus
 }

@@ -106,6 +106,12 @@ mp_rc_t mp_dict_update(mp_object_t *self, mp_tree_t *dict, int timeout_ms)
     return MPX_INVOKE(self, MPX_MAP_UPDATE, timeout_ms, MPX_ARGS(MPX_TREE(dict)), MPX_NO_TAKES);
 }
 
+mp_rc_t mp_dict_fromkeys(mp_object_t *self, mp_tree_t *keys, mp_tree_t *value, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_MAP_FROMKEYS, timeout_ms, MPX_ARGS(MPX_TREE(keys), MPX_TREE(value)),
+                      MPX_NO_TAKES);
+}
+
 mp_rc_t mp_dict_keys(mp_object_t *self, mp_tree_t **out, int timeout_ms)
 {
     return MPX_INVOKE(self, MPX_MAP_KEYS, timeout_ms, MPX_NO_ARGS, MPX_TAKES(TREE(out)));
@@ -124,6 +130,17 @@ mp_rc_t mp_dict_items(mp_object_t *self, mp_tree_t **out, int timeout_ms)
 mp_rc_t mp_dict_copy(mp_object_t *self, mp_tree_t **out, int timeout_ms)
 {
     return MPX_INVOKE(self, MPX_MAP_COPY, timeout_ms, MPX_NO_ARGS, MPX_TAKES(TREE(out)));
+}
+
+mp_rc_t mp_dict_reversed(mp_object_t *self, mp_tree_t **out, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_MAP_REVERSED, timeout_ms, MPX_NO_ARGS, MPX_TAKES(TREE(out)));
+}
+
+mp_rc_t mp_dict_union(mp_object_t *self, mp_tree_t *dict, mp_tree_t **out, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_MAP_UNION, timeout_ms, MPX_ARGS(MPX_TREE(dict)),
+                      MPX_TAKES(TREE(out)));
 }
 
 /* ---- in one step

@@ -99,6 +99,23 @@ mp_rc_t mp_list_copy(mp_object_t *self, mp_tree_t **out, int timeout_ms)
     return mp_list_get_slice(self, MP_SLICE_OPEN, MP_SLICE_OPEN, 1, out, timeout_ms);
 }
 
+mp_rc_t mp_list_reversed(mp_object_t *self, mp_tree_t **out, int timeout_ms)
+{
+    return mp_list_get_slice(self, MP_SLICE_OPEN, MP_SLICE_OPEN, -1, out, timeout_ms);
+}
+
+mp_rc_t mp_list_concat(mp_object_t *self, mp_tree_t *list, mp_tree_t **out, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_LIST_CONCAT, timeout_ms, MPX_ARGS(MPX_TREE(list)),
+                      MPX_TAKES(TREE(out)));
+}
+
+mp_rc_t mp_list_repeated(mp_object_t *self, int64_t times, mp_tree_t **out, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_LIST_REPEATED, timeout_ms, MPX_ARGS(MPX_NUMBER(times)),
+                      MPX_TAKES(TREE(out)));
+}
+
 mp_rc_t mp_list_len(mp_object_t *self, size_t *out, int timeout_ms)
 {
     mp_rc_t rc = mpx_object_is(self, MPX_T_SEQ);
@@ -133,6 +150,14 @@ mp_rc_t mp_list_repeat(mp_object_t *self, int64_t times, int timeout_ms)
 mp_rc_t mp_list_index(mp_object_t *self, mp_tree_t *item, size_t *out, int timeout_ms)
 {
     return MPX_INVOKE(self, MPX_LIST_INDEX, timeout_ms, MPX_ARGS(MPX_TREE(item)),
+                      MPX_TAKES(SIZE(out)));
+}
+
+mp_rc_t mp_list_index_in(mp_object_t *self, mp_tree_t *item, int64_t start, int64_t stop,
+                         size_t *out, int timeout_ms)
+{
+    return MPX_INVOKE(self, MPX_LIST_INDEX_IN, timeout_ms,
+                      MPX_ARGS(MPX_TREE(item), MPX_NUMBER(start), MPX_NUMBER(stop)),
                       MPX_TAKES(SIZE(out)));
 }
 

@@ -159,3 +159,13 @@ mp_rc_t mp_set_issuperset(mp_object_t *self, mp_object_t *other, bool *out, int 
 {
     return compare(self, other, MPX_SET_SUPERSET, out, timeout_ms);
 }
+
+mp_rc_t mp_set_is_proper_subset(mp_object_t *self, mp_object_t *other, bool *out, int timeout_ms)
+{
+    return compare(self, other, MPX_SET_PROPER_SUBSET, out, timeout_ms);
+}
+
+mp_rc_t mp_set_is_proper_superset(mp_object_t *self, mp_object_t *other, bool *out, int timeout_ms)
+{
+    return compare(self, other, MPX_SET_PROPER_SUPERSET, out, timeout_ms);
+}

@@ -4,6 +4,8 @@
 #include "clock.h"
 #include "fault.h"
 
+#include <stdlib.h>
+
 /* The pair of the next argument, which must be there. */
 static mp_rc_t find(mpx_act_t *act, mpx_pair_t **out)
 {
@@ -109,6 +111,15 @@ int mpx_do_MAP_SETDEFAULT(mpx_act_t *act)
     return rc == MP_OK ? mpx_thing_add_to(pair->value, act->out) : rc;
 }
 
+/* The next node of a tree, which is to be a key. */
+static mp_rc_t next_key(mp_bytes_t *tree, mp_bytes_t *key)
+{
+    mp_rc_t rc = mpx_node_next(tree, key, NULL);
+    if (rc == MP_OK && (!mpx_node_is_scalar(*key) || key->size > MPX_KEY_MAX))
+        rc = mpx_fault(MP_EINVAL, "a key is a scalar of at most %d bytes", MPX_KEY_MAX);
+    return rc;
+}
+
 /* All of it or nothing: a journal of its own undoes what was done before a failure. */
 int mpx_do_MAP_UPDATE(mpx_act_t *act)
 {
@@ -121,16 +132,40 @@ int mpx_do_MAP_UPDATE(mpx_act_t *act)
         return mpx_fault(MP_EINVAL, "a dict is updated with a dict");
     for (size_t i = 0; rc == MP_OK && i < count; i++) {
         mpx_thing_t *value = NULL;
-        rc = mpx_node_next(&tree, &key, NULL);
+        rc = next_key(&tree, &key);
         if (rc == MP_OK)
             rc = mpx_node_next(&tree, &node, NULL);
-        if (rc == MP_OK && (!mpx_node_is_scalar(key) || key.size > MPX_KEY_MAX))
-            rc = mpx_fault(MP_EINVAL, "a key is a scalar of at most %d bytes", MPX_KEY_MAX);
         if (rc == MP_OK)
             rc = mpx_thing_new(act->space, act->object, MP_ITEM_TREE, node, &value);
         if (rc == MP_OK)
             rc = mpx_map_put(act->space, act->object, key, value, NULL);
     }
+    return rc;
+}
+
+/* A key that comes again is passed over: the journal would keep a value for each time. */
+int mpx_do_MAP_FROMKEYS(mpx_act_t *act)
+{
+    const uint64_t before = act->space->counter;
+    mp_bytes_t tree, key;
+    size_t count = 0;
+    mpx_thing_t *value = NULL, *own = NULL;
+    mp_rc_t rc = mpx_act_tree(act, &tree);
+    if (rc == MP_OK && !mpx_node_enter(&tree, MP_TREE_LIST, &count))
+        rc = mpx_fault(MP_EINVAL, "the keys are a list");
+    if (rc == MP_OK)
+        rc = mpx_act_thing(act, &value);
+    for (size_t i = 0; rc == MP_OK && i < count; i++) {
+        rc = next_key(&tree, &key);
+        const mpx_pair_t *pair = rc == MP_OK ? mpx_map_find(act->object, key) : NULL;
+        if (pair && pair->version > before)
+            continue;
+        if (rc == MP_OK)
+            rc = mpx_thing_copy(act->space, value, &own);
+        if (rc == MP_OK)
+            rc = mpx_map_put(act->space, act->object, key, own, NULL);
+    }
+    mpx_thing_free(act->space, value);
     return rc;
 }
 
@@ -153,6 +188,17 @@ static mp_rc_t add_part(const mpx_pair_t *pair, part_t part, mpx_buf_t *out)
     return rc;
 }
 
+/* The tree as the answer, if it could be made; it is freed. */
+static mp_rc_t answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc)
+{
+    if (rc == MP_ETOOLARGE)
+        rc = mpx_fault(rc, "it is larger than one answer may be: go through it with a cursor");
+    if (rc == MP_OK)
+        rc = mpx_act_add_tree(act, mpx_buf_bytes(tree));
+    mpx_buf_free(tree);
+    return rc;
+}
+
 /* An answer has one item's size at most, as any other. */
 static mp_rc_t answer_all(mpx_act_t *act, part_t part)
 {
@@ -161,12 +207,7 @@ static mp_rc_t answer_all(mpx_act_t *act, part_t part)
     mp_rc_t rc = part == DICT ? mpx_node_add_dict(&tree, count) : mpx_node_add_list(&tree, count);
     for (const mpx_pair_t *pair = act->object->as.pairs; rc == MP_OK && pair; pair = pair->hh.next)
         rc = add_part(pair, part, &tree);
-    if (rc == MP_ETOOLARGE)
-        rc = mpx_fault(rc, "it is larger than one answer may be: go through it with a cursor");
-    if (rc == MP_OK)
-        rc = mpx_act_add_tree(act, mpx_buf_bytes(&tree));
-    mpx_buf_free(&tree);
-    return rc;
+    return answer(act, &tree, rc);
 }
 
 int mpx_do_MAP_KEYS(mpx_act_t *act)
@@ -187,6 +228,112 @@ int mpx_do_MAP_ITEMS(mpx_act_t *act)
 int mpx_do_MAP_COPY(mpx_act_t *act)
 {
     return answer_all(act, DICT);
+}
+
+int mpx_do_MAP_REVERSED(mpx_act_t *act)
+{
+    mpx_buf_t tree = {.max = MP_VALUE_BYTES_MAX};
+    mp_rc_t rc = mpx_node_add_list(&tree, mpx_map_len(act->object));
+    for (const mpx_pair_t *pair = newest(act->object); rc == MP_OK && pair; pair = pair->hh.prev)
+        rc = add_part(pair, KEYS, &tree);
+    return answer(act, &tree, rc);
+}
+
+/* ---- with another one
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct win {
+    uint64_t order; /* of the object's pair */
+    mp_bytes_t value;
+} win_t;
+
+/* A dict beside the object: what it has for keys of the object's, and the rest. */
+typedef struct other {
+    win_t *wins; /* at most as many as the object has pairs */
+    size_t wins_count;
+    mpx_buf_t rest; /* keys and values */
+    size_t rest_count;
+} other_t;
+
+static int by_order(const void *left, const void *right)
+{
+    const win_t *a = left, *b = right;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+static mp_rc_t twice(void)
+{
+    return mpx_fault(MP_EINVAL, "a key is twice in the dict");
+}
+
+static mp_rc_t sort_in(const mpx_object_t *object, mp_bytes_t tree, size_t count, other_t *out)
+{
+    mp_bytes_t key, value;
+    mp_rc_t rc = MP_OK;
+    for (size_t i = 0; rc == MP_OK && i < count; i++) {
+        rc = mpx_node_next(&tree, &key, NULL);
+        if (rc == MP_OK)
+            rc = mpx_node_next(&tree, &value, NULL);
+        if (rc == MP_OK && mpx_node_type(key) != MP_TREE_STR)
+            rc = mpx_fault(MP_EINVAL, "a key of a dict tree is a str");
+        if (rc != MP_OK)
+            break;
+        const mpx_pair_t *pair = mpx_map_find(object, key);
+        if (pair && out->wins_count == mpx_map_len(object))
+            return twice();
+        if (pair) {
+            out->wins[out->wins_count++] = (win_t){pair->order, value};
+            continue;
+        }
+        rc = mpx_buf_add(&out->rest, key.data, key.size);
+        if (rc == MP_OK)
+            rc = mpx_buf_add(&out->rest, value.data, value.size);
+        out->rest_count++;
+    }
+    if (out->wins_count)
+        qsort(out->wins, out->wins_count, sizeof *out->wins, by_order);
+    return rc;
+}
+
+static mp_rc_t add_union(const mpx_object_t *object, const other_t *other, mpx_buf_t *out)
+{
+    const win_t *win = other->wins, *end = win + other->wins_count;
+    mp_rc_t rc = mpx_node_add_dict(out, mpx_map_len(object) + other->rest_count);
+    for (const mpx_pair_t *pair = object->as.pairs; rc == MP_OK && pair; pair = pair->hh.next) {
+        if (win == end || win->order != pair->order) {
+            rc = add_part(pair, DICT, out);
+            continue;
+        }
+        rc = mpx_buf_add(out, pair->key, pair->key_size);
+        if (rc == MP_OK)
+            rc = mpx_buf_add(out, win->value.data, win->value.size);
+        win++;
+    }
+    if (rc == MP_OK && win != end)
+        rc = twice();
+    return rc == MP_OK ? mpx_buf_add(out, other->rest.data, other->rest.size) : rc;
+}
+
+int mpx_do_MAP_UNION(mpx_act_t *act)
+{
+    mp_bytes_t tree;
+    size_t count;
+    mp_rc_t rc = mpx_act_tree(act, &tree);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_node_enter(&tree, MP_TREE_DICT, &count))
+        return mpx_fault(MP_EINVAL, "a dict is united with a dict");
+    size_t most = mpx_map_len(act->object) < count ? mpx_map_len(act->object) : count;
+    other_t other = {.wins = malloc((most + 1) * sizeof *other.wins),
+                     .rest = {.max = MP_VALUE_BYTES_MAX}};
+    mpx_buf_t both = {.max = MP_VALUE_BYTES_MAX};
+    rc = other.wins ? sort_in(act->object, tree, count, &other)
+                    : mpx_fault(MP_ENOMEM, "a dict of %zu keys", count);
+    if (rc == MP_OK)
+        rc = add_union(act->object, &other, &both);
+    mpx_buf_free(&other.rest);
+    free(other.wins);
+    return answer(act, &both, rc);
 }
 
 /* Some pairs behind the one of that order. Going through all of them looks at each pair as often

@@ -240,6 +240,25 @@ static size_t index_in(const slice_t *slice, size_t i)
     return (size_t)(slice->start + (int64_t)i * slice->step);
 }
 
+static mp_rc_t add_nodes(const mpx_act_t *act, const slice_t *slice, mpx_buf_t *out)
+{
+    mp_rc_t rc = MP_OK;
+    for (size_t i = 0; rc == MP_OK && i < slice->count; i++)
+        rc = mpx_thing_add_node(thing_at(act, index_in(slice, i)), out);
+    return rc;
+}
+
+/* The tree as the answer, if it could be made; it is freed. */
+static mp_rc_t answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc)
+{
+    if (rc == MP_ETOOLARGE)
+        rc = mpx_fault(rc, "it is larger than one answer may be: get it in slices");
+    if (rc == MP_OK)
+        rc = mpx_act_add_tree(act, mpx_buf_bytes(tree));
+    mpx_buf_free(tree);
+    return rc;
+}
+
 int mpx_do_LIST_GET_SLICE(mpx_act_t *act)
 {
     slice_t slice = {0};
@@ -248,14 +267,9 @@ int mpx_do_LIST_GET_SLICE(mpx_act_t *act)
         return rc;
     mpx_buf_t tree = {.max = MP_VALUE_BYTES_MAX};
     rc = mpx_node_add_list(&tree, slice.count);
-    for (size_t i = 0; rc == MP_OK && i < slice.count; i++)
-        rc = mpx_thing_add_node(thing_at(act, index_in(&slice, i)), &tree);
-    if (rc == MP_ETOOLARGE)
-        rc = mpx_fault(rc, "it is larger than one answer may be: get it in slices");
     if (rc == MP_OK)
-        rc = mpx_act_add_tree(act, mpx_buf_bytes(&tree));
-    mpx_buf_free(&tree);
-    return rc;
+        rc = add_nodes(act, &slice, &tree);
+    return answer(act, &tree, rc);
 }
 
 /* One by one, where they are apart. What was put before a failure stays to be undone. */
@@ -307,6 +321,69 @@ int mpx_do_LIST_DEL_SLICE(mpx_act_t *act)
         rc = mpx_row_splice(act->space, act->object, index_in(&slice, nth), 1, NULL, 0);
     }
     return rc;
+}
+
+/* ---- what it would be with other items
+ * -----------------------------------------------------------------------------------------------
+ */
+
+int mpx_do_LIST_CONCAT(mpx_act_t *act)
+{
+    const slice_t all = {.step = 1, .count = row_of(act)->count};
+    mp_bytes_t more;
+    size_t count;
+    mp_rc_t rc = mpx_act_tree(act, &more);
+    if (rc != MP_OK)
+        return rc;
+    if (!mpx_node_enter(&more, MP_TREE_LIST, &count))
+        return mpx_fault(MP_EINVAL, "a list is wanted");
+    mpx_buf_t tree = {.max = MP_VALUE_BYTES_MAX};
+    rc = mpx_node_add_list(&tree, all.count + count);
+    if (rc == MP_OK)
+        rc = add_nodes(act, &all, &tree);
+    if (rc == MP_OK)
+        rc = mpx_buf_add(&tree, more.data, more.size);
+    return answer(act, &tree, rc);
+}
+
+/* What is in `out` from `from` on, so many times as it is to be then; at least once. */
+static mp_rc_t multiply(mpx_buf_t *out, size_t from, uint64_t times)
+{
+    size_t size = out->size - from;
+    if (times > (out->max - from) / size)
+        return MP_ETOOLARGE;
+    size_t whole = size * (size_t)times;
+    if (!mpx_buf_reserve(out, whole - size))
+        return mpx_fault(MP_ENOMEM, "a list of %zu bytes", whole);
+    for (size_t chunk; size < whole; size += chunk) {
+        chunk = size < whole - size ? size : whole - size;
+        memcpy(out->data + from + size, out->data + from, chunk);
+    }
+    out->size = from + whole;
+    return MP_OK;
+}
+
+int mpx_do_LIST_REPEATED(mpx_act_t *act)
+{
+    uint64_t times;
+    slice_t all = {.step = 1, .count = row_of(act)->count};
+    mp_rc_t rc = mpx_act_number(act, &times);
+    if (rc != MP_OK)
+        return rc;
+    if ((int64_t)times <= 0)
+        all.count = 0;
+    mpx_buf_t tree = {.max = MP_VALUE_BYTES_MAX};
+    /* Each item has a byte at least. */
+    if (all.count && times > tree.max / all.count)
+        rc = MP_ETOOLARGE;
+    else
+        rc = mpx_node_add_list(&tree, all.count * (size_t)times);
+    size_t head = tree.size;
+    if (rc == MP_OK)
+        rc = add_nodes(act, &all, &tree);
+    if (rc == MP_OK && all.count)
+        rc = multiply(&tree, head, times);
+    return answer(act, &tree, rc);
 }
 
 /* ---- order
@@ -435,11 +512,10 @@ int mpx_do_LIST_SORT(mpx_act_t *act)
  * --------------------------------------------------------------------------------------------------
  */
 
-/* Of the next argument: the first index from `from` on; count: none. */
-static size_t find(const mpx_act_t *act, uint32_t kind, mp_bytes_t item, size_t from)
+/* The first index from `from` on and before `to`; else not before `to`. */
+static size_t find(const mpx_act_t *act, uint32_t kind, mp_bytes_t item, size_t from, size_t to)
 {
-    size_t count = row_of(act)->count;
-    for (; from < count; from++) {
+    for (; from < to; from++) {
         const mpx_thing_t *thing = thing_at(act, from);
         if (thing->kind == kind && thing->size == item.size &&
             memcmp(thing->bytes, item.data, item.size) == 0)
@@ -452,11 +528,12 @@ static mp_rc_t read_found(mpx_act_t *act, size_t *out)
 {
     uint32_t kind;
     mp_bytes_t item;
+    size_t count = row_of(act)->count;
     mp_rc_t rc = mpx_act_item(act, &kind, &item);
     if (rc != MP_OK)
         return rc;
-    *out = find(act, kind, item, 0);
-    return *out < row_of(act)->count ? MP_OK : mpx_fault(MP_ENOTFOUND, "no such item");
+    *out = find(act, kind, item, 0, count);
+    return *out < count ? MP_OK : mpx_fault(MP_ENOTFOUND, "no such item");
 }
 
 int mpx_do_LIST_INDEX(mpx_act_t *act)
@@ -464,6 +541,25 @@ int mpx_do_LIST_INDEX(mpx_act_t *act)
     size_t index = 0;
     mp_rc_t rc = read_found(act, &index);
     return rc == MP_OK ? mpx_act_add_number(act, index) : rc;
+}
+
+int mpx_do_LIST_INDEX_IN(mpx_act_t *act)
+{
+    uint32_t kind;
+    mp_bytes_t item;
+    uint64_t start, stop;
+    int64_t count = (int64_t)row_of(act)->count;
+    mp_rc_t rc = mpx_act_item(act, &kind, &item);
+    if (rc == MP_OK)
+        rc = mpx_act_number(act, &start);
+    if (rc == MP_OK)
+        rc = mpx_act_number(act, &stop);
+    if (rc != MP_OK)
+        return rc;
+    size_t from = (size_t)bound_of(start, count, 1, true);
+    size_t to = (size_t)bound_of(stop, count, 1, false);
+    size_t index = find(act, kind, item, from, to);
+    return index < to ? mpx_act_add_number(act, index) : mpx_fault(MP_ENOTFOUND, "no such item");
 }
 
 int mpx_do_LIST_REMOVE(mpx_act_t *act)
@@ -481,7 +577,8 @@ int mpx_do_LIST_COUNT(mpx_act_t *act)
     mp_rc_t rc = mpx_act_item(act, &kind, &item);
     if (rc != MP_OK)
         return rc;
-    for (size_t at = find(act, kind, item, 0); at < count; at = find(act, kind, item, at + 1))
+    for (size_t at = find(act, kind, item, 0, count); at < count;
+         at = find(act, kind, item, at + 1, count))
         found++;
     return mpx_act_add_number(act, found);
 }

@@ -72,7 +72,10 @@ enum {
     X(MAP_WAIT, 36, MPX_T_MAP, MPX_WAITS)                 /* k -> v, n version */                  \
     X(MAP_WATCH, 37, MPX_T_KEYED, MPX_WAITS)              /* k n version -> n version */           \
     X(MAP_EXPIRE, 38, MPX_T_KEYED, MPX_CHANGES)           /* k n ttl_ms */                         \
-    X(MAP_NEXT, 39, MPX_T_KEYED, 0) /* n after, n at most -> { n order, k, v }… */               \
+    X(MAP_NEXT, 39, MPX_T_KEYED, 0)             /* n after, n at most -> { n order, k, v }… */   \
+    X(MAP_UNION, 40, MPX_T_MAP, 0)              /* t dict -> t dict */                             \
+    X(MAP_REVERSED, 41, MPX_T_MAP, 0)           /* -> t list of keys, last first */                \
+    X(MAP_FROMKEYS, 42, MPX_T_MAP, MPX_CHANGES) /* t list of keys, v */                            \
     /* members */                                                                                  \
     X(SET_ADD, 50, MPX_T(MP_OBJECT_SET), MPX_CHANGES) /* k -> n whether it is new */               \
     X(SET_DISCARD, 51, MPX_T(MP_OBJECT_SET), MPX_CHANGES | MPX_LAST) /* k */                       \
@@ -100,6 +103,9 @@ enum {
     X(LIST_COUNT, 75, MPX_T_SEQ, 0)                        /* v -> n */                            \
     X(LIST_ADD, 76, MPX_T_SEQ, MPX_CHANGES)                /* n t number -> t number */            \
     X(LIST_APPEND_AT, 77, MPX_T_LIST, MPX_CHANGES)         /* n t -> n length */                   \
+    X(LIST_CONCAT, 78, MPX_T_LIST, 0)                      /* t list -> t list */                  \
+    X(LIST_REPEATED, 79, MPX_T_LIST, 0)                    /* n times -> t list */                 \
+    X(LIST_INDEX_IN, 80, MPX_T_SEQ, 0)                     /* v n start n stop -> n */             \
     /* one item */                                                                                 \
     X(VALUE_SET, 90, MPX_T(MP_OBJECT_VALUE), MPX_CHANGES | MPX_LAST) /* v */                       \
     X(VALUE_GET, 91, MPX_T(MP_OBJECT_VALUE), 0)                      /* -> v, n version */         \
@@ -149,6 +155,12 @@ unsigned mpx_method_traits(unsigned method);
 enum { MPX_MAKE_ONLY_NEW = 1, MPX_MAKE_ONLY_OPEN = 2 };
 
 typedef enum mpx_set_op { MPX_SET_OR, MPX_SET_AND, MPX_SET_MINUS, MPX_SET_XOR } mpx_set_op_t;
-typedef enum mpx_set_test { MPX_SET_DISJOINT, MPX_SET_SUBSET, MPX_SET_SUPERSET } mpx_set_test_t;
+typedef enum mpx_set_test {
+    MPX_SET_DISJOINT,
+    MPX_SET_SUBSET,
+    MPX_SET_SUPERSET,
+    MPX_SET_PROPER_SUBSET,
+    MPX_SET_PROPER_SUPERSET
+} mpx_set_test_t;
 
 #endif

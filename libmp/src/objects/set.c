@@ -161,15 +161,29 @@ static bool has_any_of(const mpx_object_t *self, const mpx_object_t *other)
     return false;
 }
 
+static bool passes(const mpx_object_t *self, const mpx_object_t *other, mpx_set_test_t test)
+{
+    size_t ours = mpx_map_len(self), theirs = mpx_map_len(other);
+    switch (test) {
+    case MPX_SET_DISJOINT:
+        return !has_any_of(self, other);
+    case MPX_SET_SUBSET:
+        return has_all_of(other, self);
+    case MPX_SET_SUPERSET:
+        return has_all_of(self, other);
+    case MPX_SET_PROPER_SUBSET:
+        return ours < theirs && has_all_of(other, self);
+    case MPX_SET_PROPER_SUPERSET:
+        return ours > theirs && has_all_of(self, other);
+    }
+    return false;
+}
+
 int mpx_do_SET_COMPARE(mpx_act_t *act)
 {
     mpx_object_t *other;
     uint64_t how;
-    mp_rc_t rc = read_other(act, &other, &how, MPX_SET_SUPERSET);
-    if (rc != MP_OK)
-        return rc;
-    bool result = how == MPX_SET_DISJOINT ? !has_any_of(act->object, other)
-                  : how == MPX_SET_SUBSET ? has_all_of(other, act->object)
-                                          : has_all_of(act->object, other);
-    return mpx_act_add_number(act, result);
+    mp_rc_t rc = read_other(act, &other, &how, MPX_SET_PROPER_SUPERSET);
+    return rc == MP_OK ? mpx_act_add_number(act, passes(act->object, other, (mpx_set_test_t)how))
+                       : rc;
 }
