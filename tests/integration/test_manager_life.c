@@ -521,6 +521,36 @@ START_TEST(types_of_our_own)
 }
 END_TEST
 
+/* Methods aren't known to change anything, so each is refused. */
+START_TEST(a_stale_token_is_refused_for_methods_too)
+{
+    mp_manager_t *manager = new_manager((mp_manager_options_t){0});
+    mp_object_t *object = NULL, *lock = new_object(manager, MP_OBJECT_LOCK);
+    mp_object_options_t options = {.custom = "counter", .initial = MP_V(5)};
+    mp_tree_t *out = NULL;
+    uint64_t stale = 0, token = 0;
+    OK(mp_manager_object(manager, MP_OBJECT_CUSTOM, &options, &object));
+    OK(mp_managed_lock_acquire(lock, &stale, LONG_MS));
+    OK(mp_object_guard(object, lock));
+    OK(mp_object_call(object, "count", NULL, &out, LONG_MS));
+    is_json(out, "6");
+    OK(mp_managed_lock_release(lock, LONG_MS));
+    IS(mp_object_call(object, "count", NULL, &out, LONG_MS), MP_ESTALE);
+    OK(mp_managed_lock_acquire(lock, &token, LONG_MS));
+    ck_assert_uint_gt(token, stale);
+    IS(mp_object_call(object, "count", NULL, &out, LONG_MS), MP_ESTALE);
+    IS(mp_object_call(object, "say_nothing", NULL, NULL, LONG_MS), MP_ESTALE);
+    OK(mp_object_guard_token(object, lock, token));
+    OK(mp_object_call(object, "count", NULL, &out, LONG_MS));
+    is_json(out, "7"); /* the refused ones were not called */
+    OK(mp_object_guard_token(object, lock, stale));
+    IS(mp_object_call(object, "count", NULL, &out, LONG_MS), MP_ESTALE);
+    mp_object_destroy(&lock);
+    mp_object_destroy(&object);
+    mp_manager_destroy(&manager);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc == 2)
@@ -537,6 +567,7 @@ int main(int argc, char **argv)
                                  two_managers_do_not_mix,
                                  limits_are_kept,
                                  types_of_our_own,
+                                 a_stale_token_is_refused_for_methods_too,
                                  NULL};
     return suite_run_each(set_up, far, each, 3, once, 60);
 }
