@@ -102,7 +102,9 @@ status 1 as wen "$MP" ping --broker "$url" --timeout-ms 20000
 says err "the key 'wen' lacks the role submit"
 status 1 as nil "$MP" ping --broker "$url" --timeout-ms 20000
 says err "the key 'nil' lacks the role submit"
-[ $((SECONDS - begin)) -lt $((slower * 15)) ] || fail "refusals take $((SECONDS - begin)) s"
+# Who has no key may find the connection closed before it was told why, and tries again; but no ping
+# ends by its time.
+[ $((SECONDS - begin)) -lt $((slower * 60)) ] || fail "refusals take $((SECONDS - begin)) s"
 status 1 as cay "$MP" ping --broker "$url" --timeout-ms $((slower * 1000))
 says err 'is the server-key in cay.key that of this broker'
 chmod 644 eve.key

@@ -164,8 +164,8 @@ mkfifo feed
 feeder=$!
 exec 8>feed
 echo x >&8
-wait_for why_of feeder ': open$'
-says out 'its maker is connected, and may give it more than 1 inputs'
+wait_for why_of feeder 'its maker is connected, and may give it more than 1 inputs'
+says out '^feeder mp.exec: open$'
 kill -KILL $feeder
 wait $feeder || true
 exec 8>&-
