@@ -164,8 +164,9 @@ mkfifo feed
 feeder=$!
 exec 8>feed
 echo x >&8
-wait_for why_of feeder 'its maker is connected, and may give it more than 1 inputs'
-says out '^feeder mp.exec: open$'
+# Its one input has come, and has ended.
+is_fed() { why_of feeder ': open$' && grep -q 'its maker is connected, and may give it more than 1 inputs' out; }
+wait_for is_fed
 kill -KILL $feeder
 wait $feeder || true
 exec 8>&-
