@@ -188,17 +188,6 @@ static mp_rc_t add_part(const mpx_pair_t *pair, part_t part, mpx_buf_t *out)
     return rc;
 }
 
-/* The tree as the answer, if it could be made; it is freed. */
-static mp_rc_t answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc)
-{
-    if (rc == MP_ETOOLARGE)
-        rc = mpx_fault(rc, "it is larger than one answer may be: go through it with a cursor");
-    if (rc == MP_OK)
-        rc = mpx_act_add_tree(act, mpx_buf_bytes(tree));
-    mpx_buf_free(tree);
-    return rc;
-}
-
 /* An answer has one item's size at most, as any other. */
 static mp_rc_t answer_all(mpx_act_t *act, part_t part)
 {
@@ -207,7 +196,7 @@ static mp_rc_t answer_all(mpx_act_t *act, part_t part)
     mp_rc_t rc = part == DICT ? mpx_node_add_dict(&tree, count) : mpx_node_add_list(&tree, count);
     for (const mpx_pair_t *pair = act->object->as.pairs; rc == MP_OK && pair; pair = pair->hh.next)
         rc = add_part(pair, part, &tree);
-    return answer(act, &tree, rc);
+    return mpx_act_answer(act, &tree, rc, "go through it with a cursor");
 }
 
 int mpx_do_MAP_KEYS(mpx_act_t *act)
@@ -236,7 +225,7 @@ int mpx_do_MAP_REVERSED(mpx_act_t *act)
     mp_rc_t rc = mpx_node_add_list(&tree, mpx_map_len(act->object));
     for (const mpx_pair_t *pair = newest(act->object); rc == MP_OK && pair; pair = pair->hh.prev)
         rc = add_part(pair, KEYS, &tree);
-    return answer(act, &tree, rc);
+    return mpx_act_answer(act, &tree, rc, "go through it with a cursor");
 }
 
 /* ---- with another one
@@ -333,7 +322,7 @@ int mpx_do_MAP_UNION(mpx_act_t *act)
         rc = add_union(act->object, &other, &both);
     mpx_buf_free(&other.rest);
     free(other.wins);
-    return answer(act, &both, rc);
+    return mpx_act_answer(act, &both, rc, "go through the dict with a cursor, and make it there");
 }
 
 /* Some pairs behind the one of that order. Going through all of them looks at each pair as often

@@ -248,17 +248,6 @@ static mp_rc_t add_nodes(const mpx_act_t *act, const slice_t *slice, mpx_buf_t *
     return rc;
 }
 
-/* The tree as the answer, if it could be made; it is freed. */
-static mp_rc_t answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc)
-{
-    if (rc == MP_ETOOLARGE)
-        rc = mpx_fault(rc, "it is larger than one answer may be: get it in slices");
-    if (rc == MP_OK)
-        rc = mpx_act_add_tree(act, mpx_buf_bytes(tree));
-    mpx_buf_free(tree);
-    return rc;
-}
-
 int mpx_do_LIST_GET_SLICE(mpx_act_t *act)
 {
     slice_t slice = {0};
@@ -269,7 +258,7 @@ int mpx_do_LIST_GET_SLICE(mpx_act_t *act)
     rc = mpx_node_add_list(&tree, slice.count);
     if (rc == MP_OK)
         rc = add_nodes(act, &slice, &tree);
-    return answer(act, &tree, rc);
+    return mpx_act_answer(act, &tree, rc, "get it in slices");
 }
 
 /* One by one, where they are apart. What was put before a failure stays to be undone. */
@@ -343,7 +332,7 @@ int mpx_do_LIST_CONCAT(mpx_act_t *act)
         rc = add_nodes(act, &all, &tree);
     if (rc == MP_OK)
         rc = mpx_buf_add(&tree, more.data, more.size);
-    return answer(act, &tree, rc);
+    return mpx_act_answer(act, &tree, rc, "get the list in slices, and make it there");
 }
 
 /* What is in `out` from `from` on, so many times as it is to be then; at least once. */
@@ -383,7 +372,7 @@ int mpx_do_LIST_REPEATED(mpx_act_t *act)
         rc = add_nodes(act, &all, &tree);
     if (rc == MP_OK && all.count)
         rc = multiply(&tree, head, times);
-    return answer(act, &tree, rc);
+    return mpx_act_answer(act, &tree, rc, "get the list in slices, and make it there");
 }
 
 /* ---- order

@@ -98,6 +98,16 @@ mp_rc_t mpx_act_add_tree(mpx_act_t *act, mp_bytes_t node)
     return mpx_parcel_add(act->out, MP_ITEM_TREE, node);
 }
 
+mp_rc_t mpx_act_answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc, const char *cure)
+{
+    if (rc == MP_ETOOLARGE)
+        rc = mpx_fault(rc, "it is larger than one answer may be: %s", cure);
+    if (rc == MP_OK)
+        rc = mpx_act_add_tree(act, mpx_buf_bytes(tree));
+    mpx_buf_free(tree);
+    return rc;
+}
+
 /* ---- one operation
  * ------------------------------------------------------------------------------------------ */
 

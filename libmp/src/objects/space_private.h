@@ -330,6 +330,8 @@ mp_rc_t mpx_act_thing(mpx_act_t *act, mpx_thing_t **out);
 /* Results. */
 mp_rc_t mpx_act_add_number(mpx_act_t *act, uint64_t number);
 mp_rc_t mpx_act_add_tree(mpx_act_t *act, mp_bytes_t node);
+/* The tree that was made with that code, which is freed. cure  for one that is too large. */
+mp_rc_t mpx_act_answer(mpx_act_t *act, mpx_buf_t *tree, mp_rc_t rc, const char *cure);
 
 /* ---- map.c: pairs -------------------------------------------------------------------------------
  */
