@@ -178,11 +178,12 @@ static mp_rc_t dismiss(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, mp_rc_
     return rc;
 }
 
-static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer)
+static mp_rc_t on_down(mpx_broker_t *self, int64_t now, mpx_peer_t *peer, bool silent)
 {
     if (!peer->said_bye)
         mpx_metrics_lost(self->metrics, mpx_peer_role(peer));
-    mp_rc_t rc = retire(self, now, peer, "connection closed", peer->said_bye);
+    const char *why = silent ? "silent, without a heartbeat" : "connection closed";
+    mp_rc_t rc = retire(self, now, peer, why, peer->said_bye);
     if (peer->state == MPX_PEER_LEAVING)
         self->leaving--;
     mpx_peer_free(&self->peers, peer);
@@ -587,7 +588,7 @@ static mp_rc_t on_event(mpx_broker_t *self, int64_t now, const mpx_link_event_t 
 {
     if (event->kind == MPX_LINK_DOWN) {
         mpx_peer_t *gone = mpx_peer_find(self->peers, event->peer);
-        return gone ? on_down(self, now, gone) : MP_OK;
+        return gone ? on_down(self, now, gone, event->silent) : MP_OK;
     }
     mpx_peer_t *peer = mpx_peer_get(&self->peers, event->peer);
     if (!peer)

@@ -145,7 +145,7 @@ ok pinged ' 0 queued, 0 running'
 # -- a broker that is only silent for a while: the same session, by another connection
 gated silent --retries 1 # its workers have given it up too
 kill -STOP "$broker"
-sleep 3.5 # longer than three heartbeats
+sleep 3.5 # longer than six heartbeats
 kill -CONT "$broker"
 wait_for grep -q session_resumed "broker$generation.err"
 wait_for pinged '2 workers'

@@ -134,7 +134,7 @@ class World:
     def cut_and_heal(self):
         host = random.choice("23")
         self.hosts.cut(host)
-        time.sleep(4)  # longer than three heartbeats: both sides give each other up
+        time.sleep(4)  # longer than six heartbeats: both sides give each other up
         self.hosts.heal(host)
 
     def of(self, role):

@@ -52,7 +52,7 @@ complete worker
 [ "$(wc -l <failed)" -le 8 ] || fail "a worker's death cost $(wc -l <failed) calls"
 for executor in $executors; do wait_for gone "$executor"; done
 
-# -- an mp-worker that stops answering is given up after three heartbeats
+# -- an mp-worker that stops answering is given up after six heartbeats
 start_worker three --procs 1 --load "$MP_FILESUM"
 stopped=$worker
 run stopped --retries 2
@@ -101,3 +101,14 @@ wait $map 2>/dev/null || true
 wait_for bash -c "'$MP' ping --broker '$url' | grep -q ' 0 queued, 0 running'"
 ok "$MP" map --broker "$url" --task filesum <files >after
 same after wanted
+
+# -- all of it for a while, as when a host is suspended: nobody takes the others for dead
+seq 300 >numbers
+"$MP" map --broker "$url" --chunk 1 -- sh -c 'sleep 0.02; echo {}' <numbers >paused 2>paused.err &
+map=$!
+wait_for test -s paused
+kill -STOP $map "$broker" "$worker"
+sleep 4
+kill -CONT $map "$broker" "$worker"
+exits $map 0
+same paused numbers

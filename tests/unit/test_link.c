@@ -1,5 +1,6 @@
 /* Frames over ZeroMQ: who may listen, who is there, and who has gone. */
 #include "child_kit.h"
+#include "clock.h"
 #include "link.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WAIT_MS = 10000 };
@@ -239,11 +241,9 @@ static void passes(mpx_link_t *from, uint64_t peer, mpx_link_t *to, size_t size)
     free(bytes);
 }
 
-START_TEST(large_payloads_go_in_pieces_and_come_whole)
+START_TEST(large_payloads_come_whole)
 {
-    enum { PIECE = 128 << 10 };
-    static const size_t sizes[] = {1,         PIECE - 1,     PIECE,      PIECE + 1,
-                                   2 * PIECE, 3 * PIECE - 1, 40 * PIECE, 40 * PIECE + 17};
+    static const size_t sizes[] = {1, 255, 256, 8191, 8193, 5 << 20, (5 << 20) + 17};
     mpx_link_t *hub = hub_at("tcp://127.0.0.1:*");
     mpx_link_t *dial = dial_to(mpx_link_endpoint(hub, 0));
     is_up(dial);
@@ -355,6 +355,105 @@ START_TEST(killed_peers_are_told_of)
     hears_end(hub, two, MP_EOF);
     mpx_link_destroy(&hub, 0);
     ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* A hub that says on `told` where it listens, and answers whoever comes. */
+static pid_t fork_hub(int told)
+{
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid)
+        return pid;
+    mpx_link_t *hub = hub_at("tcp://127.0.0.1:*");
+    char where[MPX_ENDPOINT_MAX] = "";
+    snprintf(where, sizeof where, "%s", mpx_link_endpoint(hub, 0));
+    ck_assert_int_eq(write(told, where, sizeof where), sizeof where);
+    for (;;)
+        say(hub, wait_event(hub).peer, "hello");
+}
+
+static void ends_silently(mpx_link_t *link, uint64_t peer)
+{
+    mpx_link_event_t event = wait_event(link);
+    ck_assert_int_eq(event.kind, MPX_LINK_DOWN);
+    ck_assert_uint_eq(event.peer, peer);
+    ck_assert_int_eq(event.rc, MP_EOF);
+    ck_assert(event.silent);
+}
+
+START_TEST(a_hub_that_stops_is_given_up_by_those_who_wait)
+{
+    int told[2];
+    char where[MPX_ENDPOINT_MAX];
+    ck_assert_int_eq(pipe(told), 0);
+    pid_t pid = fork_hub(told[1]);
+    ck_assert_int_eq(read(told[0], where, sizeof where), sizeof where);
+    mpx_link_t *dial = dial_to(where);
+    is_up(dial);
+    say(dial, 0, "hi");
+    hears(dial, "hello");
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    ends_silently(dial, 0);
+    kill_child(pid);
+    mpx_link_destroy(&dial, 0);
+}
+END_TEST
+
+/* As wait_event, and on patrol as a hub's owner has to be. */
+START_TEST(a_peer_that_stops_is_given_up_on_patrol)
+{
+    mpx_link_t *hub = hub_at("tcp://127.0.0.1:*");
+    mpx_link_event_t event;
+    pid_t pid = fork_peer(mpx_link_endpoint(hub, 0));
+    uint64_t peer = hears(hub, "hi");
+    mpx_link_trust(hub, peer, true);
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    struct pollfd fd = {mpx_link_fd(hub), POLLIN, 0};
+    mp_rc_t rc;
+    while ((rc = mpx_link_next(hub, &event)) == MP_EBUSY) {
+        int64_t due = mpx_link_patrol(hub, mpx_now());
+        if (!mpx_link_ready(hub))
+            ck_assert_int_ge(poll(&fd, 1, mpx_poll_ms(mpx_now(), due)), 0);
+    }
+    ck_assert_int_eq(rc, MP_OK);
+    ck_assert_int_eq(event.kind, MPX_LINK_DOWN);
+    ck_assert_uint_eq(event.peer, peer);
+    ck_assert(event.silent);
+    kill_child(pid);
+    mpx_link_destroy(&hub, 0);
+}
+END_TEST
+
+/* Both sides of a connection stand still for longer than a silent peer is borne with, as on a host
+ * that is suspended: they go on as if nothing had been. */
+START_TEST(a_pause_of_all_ends_nothing)
+{
+    mpx_link_t *hub = hub_at("tcp://127.0.0.1:*");
+    mpx_link_t *dial = dial_to(mpx_link_endpoint(hub, 0));
+    is_up(dial);
+    say(dial, 0, "hi");
+    uint64_t peer = hears(hub, "hi");
+    mpx_link_trust(hub, peer, true);
+    pid_t self = getpid();
+    pid_t waker = fork();
+    ck_assert_int_ge(waker, 0);
+    if (waker == 0) {
+        nanosleep(&(struct timespec){.tv_sec = 4}, NULL);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    ck_assert_int_eq(raise(SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(waker, NULL, 0), waker);
+    for (int looks = 0; looks < 3; looks++) {
+        (void)mpx_link_patrol(hub, mpx_now());
+        say(dial, 0, "still here");
+        hears(hub, "still here");
+        say(hub, peer, "so am I");
+        hears(dial, "so am I");
+    }
+    mpx_link_destroy(&dial, 0);
+    mpx_link_destroy(&hub, 0);
 }
 END_TEST
 
@@ -477,7 +576,10 @@ int main(void)
                                   dead_owner_s_path_is_taken_over,
                                   file_that_is_no_socket_stays,
                                   frames_come_whole_and_in_order,
-                                  large_payloads_go_in_pieces_and_come_whole,
+                                  large_payloads_come_whole,
+                                  a_hub_that_stops_is_given_up_by_those_who_wait,
+                                  a_peer_that_stops_is_given_up_on_patrol,
+                                  a_pause_of_all_ends_nothing,
                                   nobody_there,
                                   a_host_without_an_address_is_told_of_at_once,
                                   a_hub_listens_on_localhost_and_on_no_other_name,

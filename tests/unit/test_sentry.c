@@ -1,6 +1,7 @@
 /* The sentry over real sockets and invented times: who is silent, holds on to bytes, floods, or
- * has another's number. */
+ * has another's number; and whether a connection has a pulse. */
 #include "clock.h"
+#include "pulse.h"
 #include "sentry.h"
 #include "suite.h"
 
@@ -68,7 +69,8 @@ static mpx_sentry_t *post(size_t flood_bytes)
     mpx_sentry_options_t options = {.patience_ns = PATIENCE_S * MPX_S,
                                     .strangers = 3,
                                     .ahead_bytes = 1000000,
-                                    .flood_bytes = flood_bytes};
+                                    .flood_bytes = flood_bytes,
+                                    .beat_ns = MPX_S};
     mpx_sentry_t *sentry = mpx_sentry_new(&options);
     ck_assert_ptr_nonnull(sentry);
     return sentry;
@@ -197,10 +199,94 @@ START_TEST(floods_are_ended_and_bursts_are_not)
 }
 END_TEST
 
+START_TEST(a_pulse_is_what_the_kernel_received)
+{
+    mpx_received_t received;
+    connect_locally(0);
+    connect_over_tcp(1);
+    ck_assert(!mpx_pulse_ask(ours[0], &received));
+    ck_assert(!mpx_pulse_ask(-1, &received));
+    ck_assert_int_eq(send(theirs[1], "12345", 5, 0), 5);
+    struct pollfd came = {.fd = ours[1], .events = POLLIN};
+    ck_assert_int_eq(poll(&came, 1, 10000), 1);
+    ck_assert(mpx_pulse_ask(ours[1], &received));
+    ck_assert_uint_eq(received.bytes, 5);
+    ck_assert_uint_eq(received.unread, 5);
+    ck_assert_int_eq(recv(ours[1], (char[5]){0}, 5, 0), 5);
+    ck_assert(mpx_pulse_ask(ours[1], &received));
+    ck_assert_uint_eq(received.unread, 0);
+    end_both(0);
+    end_both(1);
+}
+END_TEST
+
+/* Looks come each second, but the one that a pause of ours makes late counts no more than others.
+ */
+START_TEST(only_looks_count_for_silence)
+{
+    mpx_pulse_t pulse = {0};
+    mpx_received_t same = {.bytes = 100};
+    mpx_received_t more = {.bytes = 101};
+    mpx_received_t unread = {.bytes = 101, .unread = 1};
+    int64_t now = 50 * MPX_S;
+    ck_assert(!mpx_pulse_look(&pulse, &same, MPX_S, now));
+    for (int i = 1; i < MPX_PULSE_MISSED; i++)
+        ck_assert(!mpx_pulse_look(&pulse, &same, MPX_S, now += MPX_S));
+    ck_assert(!mpx_pulse_look(&pulse, &more, MPX_S, now += MPX_S)); /* just in time */
+    for (int i = 1; i < MPX_PULSE_MISSED; i++)
+        ck_assert(!mpx_pulse_look(&pulse, &more, MPX_S, now += 1000 * MPX_S));
+    ck_assert(!mpx_pulse_look(&pulse, &unread, MPX_S, now += MPX_S)); /* it is us who are late */
+    for (int i = 1; i < 2 * MPX_PULSE_MISSED; i++) /* looks come twice as often */
+        ck_assert(!mpx_pulse_look(&pulse, &more, MPX_S, now += MPX_S / 2));
+    ck_assert(mpx_pulse_look(&pulse, &more, MPX_S, now += MPX_S / 2));
+}
+END_TEST
+
+START_TEST(who_sends_no_heartbeats_any_more_is_shut_down)
+{
+    enum { STRANGER, SILENT, ALIVE, LOCAL };
+    mpx_sentry_t *sentry = post(0);
+    for (int i = STRANGER; i <= LOCAL; i++) {
+        if (i == LOCAL)
+            connect_locally(i);
+        else
+            connect_over_tcp(i);
+        mpx_sentry_arrive(sentry, ours[i], MPX_S);
+        if (i != STRANGER)
+            mpx_sentry_trust(sentry, ours[i], true, MPX_S);
+    }
+    for (int64_t beat = 2; beat < 2 + MPX_PULSE_MISSED; beat++) {
+        ck_assert(!is_shut(SILENT));
+        pass(ALIVE, 2);
+        (void)mpx_sentry_patrol(sentry, true, beat * MPX_S);
+    }
+    ck_assert(!is_shut(SILENT) && !is_shut(ALIVE) && !is_shut(LOCAL));
+    pass(ALIVE, 2);
+    (void)mpx_sentry_patrol(sentry, true, (2 + MPX_PULSE_MISSED) * MPX_S);
+    ck_assert(is_shut(SILENT) && !is_shut(ALIVE) && !is_shut(LOCAL));
+    ck_assert(mpx_sentry_fell_silent(sentry, ours[SILENT]));
+    ck_assert(!mpx_sentry_fell_silent(sentry, ours[SILENT]));   /* it was told */
+    ck_assert(!mpx_sentry_fell_silent(sentry, ours[STRANGER])); /* its patience ended */
+    ck_assert(!mpx_sentry_fell_silent(sentry, ours[ALIVE]));
+    ck_assert(!mpx_sentry_fell_silent(sentry, 9999));
+    (void)mpx_sentry_patrol(sentry, true, 1000 * MPX_S);
+    ck_assert(!is_shut(ALIVE)); /* one look, however late */
+    for (int i = STRANGER; i <= LOCAL; i++)
+        end_both(i);
+    mpx_sentry_free(&sentry);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {silence_ends_with_patience,          a_number_is_anothers_by_now,
-                                  the_oldest_stranger_makes_room,      what_is_kept_back_is_bounded,
-                                  floods_are_ended_and_bursts_are_not, NULL};
+    const TTest *const tests[] = {silence_ends_with_patience,
+                                  a_number_is_anothers_by_now,
+                                  the_oldest_stranger_makes_room,
+                                  what_is_kept_back_is_bounded,
+                                  floods_are_ended_and_bursts_are_not,
+                                  a_pulse_is_what_the_kernel_received,
+                                  only_looks_count_for_silence,
+                                  who_sends_no_heartbeats_any_more_is_shut_down,
+                                  NULL};
     return suite_run_with(NULL, "sentry", tests, 30);
 }

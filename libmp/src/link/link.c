@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -28,8 +29,7 @@ static void set_int(void *socket, int option, int value)
 
 enum { NEVER_MS = 1 << 30 }; /* twelve days */
 
-/* Heartbeats go only together with unlimited receive queues: a peer that is held back by a
- * limit does not read its heartbeats and is dropped. Our bounds are credits. */
+/* libzmq sends heartbeats, and leaves it to us what follows if none come (pulse.h). */
 static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
 {
     void *socket = self->socket;
@@ -42,8 +42,8 @@ static void set_options(mpx_link_t *self, bool heartbeats, bool ipv6)
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max);
     if (heartbeats) {
         set_int(socket, ZMQ_HEARTBEAT_IVL, self->options.heartbeat_ms);
-        set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 3 * self->options.heartbeat_ms);
-        set_int(socket, ZMQ_HEARTBEAT_TTL, 3 * self->options.heartbeat_ms);
+        set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 0);
+        set_int(socket, ZMQ_HEARTBEAT_TTL, 0);
     }
     if (self->is_hub) {
         set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
@@ -114,14 +114,14 @@ static mpx_link_t *make(void *context, bool is_hub, const mpx_link_options_t *op
     if (!self->options.handshake_ms)
         self->options.handshake_ms = 2500;
     if (!self->options.heartbeat_ms)
-        self->options.heartbeat_ms = 700; /* a silent peer: 2.1 to 2.8 s */
+        self->options.heartbeat_ms = 400;
     if (!self->options.patience_ms)
         self->options.patience_ms = 5000;
     if (!self->options.max_ahead_bytes)
         self->options.max_ahead_bytes = 2 * self->options.max_message_bytes + (1 << 20);
     self->is_hub = is_hub;
     self->generation = mpx_fork_generation();
-    self->dial_fd = self->monitor_fd = self->zap_fd = -1;
+    self->dial_fd = self->monitor_fd = self->zap_fd = self->beat_fd = -1;
     self->epoll = -1;
     self->own_context = !context;
     self->context = context;
@@ -194,6 +194,8 @@ void mpx_link_destroy(mpx_link_t **self_p, int linger_ms)
         return;
     if (self->epoll >= 0)
         close(self->epoll);
+    if (self->beat_fd >= 0)
+        close(self->beat_fd);
     mpx_lanes_destroy(&self->lanes);
     if (self->generation == mpx_fork_generation())
         close_socket(self, linger_ms);
@@ -285,9 +287,22 @@ static mp_rc_t post_sentry(mpx_link_t *self)
         .strangers = STRANGERS_MAX,
         .ahead_bytes = self->options.max_ahead_bytes,
         .flood_bytes = self->options.max_flood_bytes,
+        .beat_ns = self->options.heartbeat_ms * MPX_MS,
     };
     self->sentry = mpx_sentry_new(&options);
     return self->sentry ? MP_OK : mpx_fault(MP_ENOMEM, "a link");
+}
+
+/* A dial has no loop of its own that would patrol: its descriptor wakes whoever waits for it. */
+static mp_rc_t start_beat(mpx_link_t *self)
+{
+    struct timespec step = {.tv_sec = self->options.heartbeat_ms / 1000,
+                            .tv_nsec = self->options.heartbeat_ms % 1000 * MPX_MS};
+    struct itimerspec times = {.it_interval = step, .it_value = step};
+    self->beat_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (self->beat_fd < 0 || timerfd_settime(self->beat_fd, 0, &times, NULL) != 0)
+        return mpx_fault_errno("a link");
+    return watch_fd(self, self->beat_fd);
 }
 
 static bool wants_lanes(const mpx_link_t *self)
@@ -369,8 +384,11 @@ mp_rc_t mpx_link_dial(void *context, const char *endpoint, const mpx_link_option
     }
     snprintf(self->endpoints[0], MPX_ENDPOINT_MAX, "%s", endpoint);
     rc = open_epoll(self);
+    bool heartbeats = !mpx_link_is_ipc(endpoint);
     if (rc == MP_OK)
-        rc = open_socket(self, !mpx_link_is_ipc(endpoint), strchr(endpoint, '[') != NULL);
+        rc = open_socket(self, heartbeats, strchr(endpoint, '[') != NULL);
+    if (rc == MP_OK && heartbeats)
+        rc = start_beat(self);
     if (rc == MP_OK && zmq_connect(self->socket, endpoint) != 0)
         rc = errno == EINVAL ? mpx_fault(MP_EINVAL, "%s: no such host", endpoint)
                              : mpx_fault_errno("%s", endpoint);

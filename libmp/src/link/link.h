@@ -29,8 +29,8 @@ typedef struct mpx_link_options {
     size_t max_message_bytes; /* of one frame; a peer that sends more is disconnected; 0: 80 MiB */
     size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
     int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
-    int heartbeat_ms;         /* tcp only: a peer is down after three to four of them in silence,
-                                 as libzmq counts from its own next question; 0: 700 */
+    int heartbeat_ms;         /* tcp only: a peer is down after six to seven of them in silence
+                                 (2.4 to 2.8 s); a hub notices in mpx_link_patrol; 0: 400 */
     int patience_ms;          /* of a hub, with a peer that isn't trusted; 0: 5000 */
     size_t max_ahead_bytes;   /* of a hub, on tcp: what a trusted peer may have sent of messages
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */
@@ -128,11 +128,11 @@ typedef struct mpx_link_event {
                             ZeroMQ peer, MP_EPROTO kicked for its framing, MP_EAUTH one of the
                             three troubles with a key */
     mpx_link_trouble_t trouble; /* DOWN of a dial that was never up */
+    bool silent;                /* DOWN with MP_EOF: we gave it up, as it said nothing any more */
 } mpx_link_event_t;
 
 /* The next event; MP_EBUSY when there is none now; MP_ENOMEM.
- * A payload may have come in several frames, each of 128 KiB but the last; other messages with
- * more than two cost the peer its connection. */
+ * A message of more than two frames costs the peer its connection. */
 mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out);
 
 /* A descriptor for poll: readable when mpx_link_next may have something. Edge rule of
@@ -166,8 +166,9 @@ void mpx_link_kick(mpx_link_t *self, uint64_t peer);
  * made a stranger again, who should go by himself. Those on lanes are of this user, and no
  * strangers. */
 void mpx_link_trust(mpx_link_t *self, uint64_t peer, bool trusted);
-/* Shut down the connections of strangers who have taken too long, and of peers whose messages
- * don't end. Cheap before its time has come; returns when that is (MPX_NEVER: nobody is there). */
+/* Shut down the connections of strangers who have taken too long, of peers whose messages
+ * don't end, and of those who are silent. Cheap before its time has come; returns when that is
+ * (MPX_NEVER: nobody is there). */
 int64_t mpx_link_patrol(mpx_link_t *self, int64_t now);
 
 /* Connections to a hub that ended before their handshake was done, since it listens. */

@@ -6,6 +6,7 @@
 #include "ipc.h"
 #include "lanes.h"
 #include "link.h"
+#include "pulse.h"
 #include "sentry.h"
 
 #include <string.h>
@@ -24,8 +25,7 @@ enum {
     SPARE_DESCRIPTORS = 32,
     STRAYS = 16,
     STRANGERS_MAX = 512,
-    PIECE_BYTES = 128 << 10, /* of a payload, in a frame */
-    BURST = 32,              /* messages, until the other side of a hub is asked, and the news */
+    BURST = 32, /* messages, until the other side of a hub is asked, and the news */
     LANE_RING_BYTES = 1 << 20
 };
 
@@ -38,7 +38,8 @@ typedef struct peer {
     ino_t inode; /* of the socket that had this number then */
     bool kicked;
     bool local; /* over ipc */
-    bool gone;  /* in `down`; what it had sent before is handed out first */
+    bool silent;
+    bool gone; /* in `down`; what it had sent before is handed out first */
     bool unlisted;
     struct peer *prev, *next; /* in `down`: to be told */
     UT_hash_handle hh;        /* by identity */
@@ -80,10 +81,13 @@ struct mpx_link {
     dial_state_t dial;
     mp_rc_t down_rc;
     mpx_link_trouble_t trouble;
-    int dial_fd;         /* on the fork guard's list; -1: none */
+    int dial_fd; /* on the fork guard's list; -1: none */
+    ino_t dial_inode;
+    int beat_fd;         /* a dial's timer, on tcp; else -1 */
+    mpx_pulse_t pulse;   /* of a dial's hub */
+    bool silent;         /* a dial's hub, and it was given up for that */
     zmq_msg_t frames[2]; /* handed out last */
     size_t frames_count;
-    mpx_buf_t joined; /* the second one, if it came in pieces */
     size_t frames_wire_bytes;
     char address[128];
     char user[MPX_CURVE_TEXT + 1];

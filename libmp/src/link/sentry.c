@@ -1,29 +1,27 @@
 #include "sentry.h"
 
 #include "clock.h"
+#include "pulse.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 enum {
     STRANGER_BYTES = 128 * 1024, /* a greeting and a first message */
-    HEARTBEAT_BYTES = 192,       /* a second; libzmq's own take half of it, if encrypted */
+    HEARTBEAT_BYTES = 384,       /* a second; libzmq's own take half of it, if encrypted */
     BUSY_FACTOR = 4,             /* where what is missing may just not be handed out yet */
     FLOOD_MESSAGES = 5000,       /* in a step: more than any window holds beside a large item */
     FLOOD_STEPS = 3
 };
 static const int64_t stranger_step = 100 * MPX_MS;
-static const int64_t trusted_step = MPX_S;
 
 typedef struct connection {
     bool used;
     bool trusted;
     bool was_trusted;
+    bool fell_silent; /* and was shut down for it; of one that is used no longer */
     ino_t inode;
     int64_t since; /* it came */
     int64_t until; /* it must be trusted */
@@ -31,6 +29,7 @@ typedef struct connection {
     uint64_t taken;
     unsigned messages; /* taken since the last look */
     unsigned floods;   /* looks in a row at which it flooded us */
+    mpx_pulse_t pulse;
 } connection_t;
 
 struct mpx_sentry {
@@ -75,6 +74,12 @@ static void forget(mpx_sentry_t *self, connection_t *connection)
     connection->used = false;
 }
 
+static void shut(mpx_sentry_t *self, int fd)
+{
+    shutdown(fd, SHUT_RDWR);
+    forget(self, &self->by_fd[fd]);
+}
+
 /* ---- who is there ---------------------------------------------------------------------------- */
 
 static connection_t *place_of(mpx_sentry_t *self, int fd)
@@ -108,8 +113,9 @@ static void drop_oldest_stranger(mpx_sentry_t *self)
     if (oldest == self->room)
         return;
     if (inode_of((int)oldest, &inode) && inode == self->by_fd[oldest].inode)
-        shutdown((int)oldest, SHUT_RDWR);
-    forget(self, &self->by_fd[oldest]);
+        shut(self, (int)oldest);
+    else
+        forget(self, &self->by_fd[oldest]);
 }
 
 static connection_t *find(const mpx_sentry_t *self, int fd)
@@ -147,6 +153,15 @@ bool mpx_sentry_took(mpx_sentry_t *self, int fd, size_t bytes)
     return true;
 }
 
+bool mpx_sentry_fell_silent(mpx_sentry_t *self, int fd)
+{
+    if (fd < 0 || (size_t)fd >= self->room)
+        return false;
+    bool fell_silent = self->by_fd[fd].fell_silent;
+    self->by_fd[fd].fell_silent = false;
+    return fell_silent;
+}
+
 void mpx_sentry_trust(mpx_sentry_t *self, int fd, bool trusted, int64_t now)
 {
     connection_t *connection = find(self, fd);
@@ -161,20 +176,6 @@ void mpx_sentry_trust(mpx_sentry_t *self, int fd, bool trusted, int64_t now)
 /* ---- patrol ------------------------------------------------------------------------------------
  */
 
-/* What came over tcp and is in libzmq's hands; 0 for other sockets. */
-static uint64_t bytes_arrived(int fd)
-{
-    struct tcp_info info = {0};
-    socklen_t size = sizeof info;
-    int unread = 0;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received)
-        return 0;
-    (void)ioctl(fd, FIONREAD, &unread);
-    uint64_t waits = unread > 0 ? (uint64_t)unread : 0;
-    return info.tcpi_bytes_received > waits ? info.tcpi_bytes_received - waits : 0;
-}
-
 /* Only what goes on for several looks: a large item and thousands of small ones may take turns. */
 static bool floods(const mpx_sentry_t *self, connection_t *connection, uint64_t ahead, bool drained)
 {
@@ -185,10 +186,10 @@ static bool floods(const mpx_sentry_t *self, connection_t *connection, uint64_t 
     return connection->floods >= FLOOD_STEPS;
 }
 
-static bool holds_too_much(const mpx_sentry_t *self, int fd, connection_t *connection, bool drained,
-                           int64_t now)
+static bool holds_too_much(const mpx_sentry_t *self, connection_t *connection,
+                           const mpx_received_t *received, bool drained, int64_t now)
 {
-    uint64_t arrived = bytes_arrived(fd);
+    uint64_t arrived = received->bytes > received->unread ? received->bytes - received->unread : 0;
     uint64_t allowed = connection->was_trusted ? self->options.ahead_bytes : STRANGER_BYTES;
     if (!drained)
         allowed *= BUSY_FACTOR;
@@ -205,11 +206,17 @@ static void look_at(mpx_sentry_t *self, int fd, bool drained, int64_t now)
         forget(self, connection);
         return;
     }
-    connection->next = now + (connection->trusted && drained ? trusted_step : stranger_step);
-    if (now < connection->until && !holds_too_much(self, fd, connection, drained, now))
+    mpx_received_t received = {0};
+    bool is_tcp = mpx_pulse_ask(fd, &received);
+    bool is_silent = is_tcp && connection->trusted &&
+                     mpx_pulse_look(&connection->pulse, &received, self->options.beat_ns, now);
+    connection->next =
+        now + (connection->trusted && drained ? self->options.beat_ns : stranger_step);
+    if (now < connection->until && !is_silent &&
+        !(is_tcp && holds_too_much(self, connection, &received, drained, now)))
         return;
-    shutdown(fd, SHUT_RDWR);
-    forget(self, connection);
+    shut(self, fd);
+    connection->fell_silent = is_silent;
 }
 
 int64_t mpx_sentry_due(const mpx_sentry_t *self)

@@ -14,15 +14,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { DESCRIPTORS = 4 }; /* at most, of a link */
+enum { DESCRIPTORS = 5 }; /* at most, of a link */
 
 void mpx_link_forget_frames(mpx_link_t *self)
 {
     for (size_t i = 0; i < self->frames_count; i++)
         zmq_msg_close(&self->frames[i]);
     self->frames_count = 0;
-    mpx_buf_free(&self->joined);
 }
 
 static void free_peer(mpx_link_t *self, peer_t *peer)
@@ -56,11 +56,17 @@ static void mark_gone(mpx_link_t *self, peer_t *peer)
     DL_APPEND(self->down, peer);
 }
 
+static ino_t inode_of(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
 /* Whether the socket that the peer came by is closed, or will be: its other end is. */
 static bool has_ended(const peer_t *peer)
 {
-    struct stat info;
-    if (fstat(peer->fd, &info) != 0 || info.st_ino != peer->inode)
+    ino_t inode = inode_of(peer->fd);
+    if (!inode || inode != peer->inode)
         return true;
     struct pollfd end = {.fd = peer->fd, .events = POLLRDHUP};
     return poll(&end, 1, 0) == 1;
@@ -84,8 +90,10 @@ static bool ends_now(const peer_t *peer)
 static void on_fd_gone(mpx_link_t *self, int fd)
 {
     bool found = false;
+    bool silent = mpx_sentry_fell_silent(self->sentry, fd);
     for (peer_t *peer = self->peers; peer; peer = peer->hh.next)
         if (peer->fd == fd && !peer->gone && ends_now(peer)) {
+            peer->silent = silent;
             mark_gone(self, peer);
             found = true;
         }
@@ -121,9 +129,8 @@ static peer_t *make_peer(mpx_link_t *self, zmq_msg_t *identity, int fd)
     if (!peer)
         return NULL;
     peer->id = ++self->last_peer;
-    struct stat info;
     peer->fd = fd;
-    peer->inode = fstat(fd, &info) == 0 ? info.st_ino : 0;
+    peer->inode = inode_of(fd);
     peer->identity_size = size;
     memcpy(peer->identity, zmq_msg_data(identity), size);
     HASH_ADD_KEYPTR(hh, self->peers, peer->identity, size, peer);
@@ -165,6 +172,7 @@ static void on_dial_event(mpx_link_t *self, const mpx_monitor_event_t *event)
     case MPX_MONITOR_CONNECTED:
         self->connected = true;
         self->dial_fd = event->fd;
+        self->dial_inode = inode_of(event->fd);
         if (mpx_forkguard_add(event->fd) != MP_OK)
             self->dial_fd = -1;
         break;
@@ -225,6 +233,22 @@ static void take_monitor_events(mpx_link_t *self)
     }
 }
 
+/* With the monitor read to its end: a connection that libzmq has closed is known to be gone before
+ * its number can be another's. The end that follows is told by the monitor. */
+static void feel_pulse(mpx_link_t *self)
+{
+    mpx_received_t received;
+    (void)!read(self->beat_fd, &(uint64_t){0}, sizeof(uint64_t));
+    take_monitor_events(self);
+    if (self->dial != UP || self->dial_fd < 0 || inode_of(self->dial_fd) != self->dial_inode)
+        return;
+    if (!mpx_pulse_ask(self->dial_fd, &received) ||
+        !mpx_pulse_look(&self->pulse, &received, self->options.heartbeat_ms * MPX_MS, mpx_now()))
+        return;
+    self->silent = true;
+    shutdown(self->dial_fd, SHUT_RDWR);
+}
+
 /* Asking a socket of ZeroMQ's in vain costs several system calls, asking all descriptors one.
  * Nothing is sent to the monitor, and it is read until it is empty, so its descriptor tells
  * the truth; so does that of the keys. Whether there was any. */
@@ -235,9 +259,11 @@ static bool take_news(mpx_link_t *self)
     int count = epoll_wait(self->epoll, events, DESCRIPTORS, 0);
     for (int i = 0; i < count; i++) {
         int fd = events[i].data.fd;
-        any = any || fd == self->monitor_fd || fd == self->zap_fd;
+        any = any || fd == self->monitor_fd || fd == self->zap_fd || fd == self->beat_fd;
         if (fd == self->monitor_fd)
             take_monitor_events(self);
+        else if (fd == self->beat_fd)
+            feel_pulse(self);
         else if (fd == self->zap_fd)
             mpx_zap_answer(self->zap, self->options.admit, self->options.admit_arg);
     }
@@ -276,20 +302,6 @@ static mp_rc_t receive_frame(const mpx_link_t *self, zmq_msg_t *frame)
     return n < 0 ? MP_EBUSY : MP_OK;
 }
 
-/* One more piece of a payload; those before it are full. false: it isn't, or it is too much. */
-static bool join(mpx_link_t *self, zmq_msg_t *piece)
-{
-    mpx_buf_t *joined = &self->joined;
-    zmq_msg_t *first = &self->frames[1];
-    size_t before = joined->size ? joined->size : zmq_msg_size(first);
-    if (before == 0 || before % PIECE_BYTES)
-        return false;
-    joined->max = self->options.max_message_bytes;
-    return (joined->size ||
-            mpx_buf_add(joined, zmq_msg_data(first), zmq_msg_size(first)) == MP_OK) &&
-           mpx_buf_add(joined, zmq_msg_data(piece), zmq_msg_size(piece)) == MP_OK;
-}
-
 /* Receive one whole message into frames[0..1], the identity into *identity (hub). MP_EBUSY:
  * nothing there; MP_EPROTO: frames that nobody of ours would send, which are dropped. */
 static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
@@ -313,7 +325,7 @@ static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
         if (self->frames_count < 2) {
             self->frames[self->frames_count++] = frame;
         } else {
-            sound = sound && join(self, &frame);
+            sound = false;
             zmq_msg_close(&frame);
         }
     }
@@ -328,8 +340,6 @@ static void describe(mpx_link_t *self, mpx_link_event_t *out)
     for (size_t i = 0; i < self->frames_count; i++)
         out->frames[i] =
             (mp_bytes_t){zmq_msg_data(&self->frames[i]), zmq_msg_size(&self->frames[i])};
-    if (self->joined.size)
-        out->frames[1] = mpx_buf_bytes(&self->joined);
 }
 
 /* ipc: "localhost:UID:GID:PID"; tcp: the IP address. */
@@ -455,6 +465,7 @@ static mp_rc_t next_down(mpx_link_t *self, mpx_link_event_t *out)
     DL_DELETE(self->down, peer);
     *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN, .peer = peer->id};
     out->rc = peer->kicked ? MP_EPROTO : MP_EOF;
+    out->silent = peer->silent;
     free_peer(self, peer);
     return MP_OK;
 }
@@ -530,8 +541,10 @@ static mp_rc_t dial_next(mpx_link_t *self, mpx_link_event_t *out)
         return MP_OK;
     if (self->dial == LOST) {
         self->dial = TOLD;
-        *out = (mpx_link_event_t){
-            .kind = MPX_LINK_DOWN, .rc = self->down_rc, .trouble = self->trouble};
+        *out = (mpx_link_event_t){.kind = MPX_LINK_DOWN,
+                                  .rc = self->down_rc,
+                                  .trouble = self->trouble,
+                                  .silent = self->silent};
         return MP_OK;
     }
     self->quiet = true;
@@ -639,21 +652,6 @@ static mp_rc_t address_peer(mpx_link_t *self, peer_t *peer)
     return rc;
 }
 
-/* A frame that is under way is no sign of life to libzmq, and on a slow network it would be late
- * for one: so tcp has pieces. */
-static mp_rc_t send_payload(mpx_link_t *self, mp_bytes_t payload, bool whole)
-{
-    const unsigned char *bytes = payload.data;
-    mp_rc_t rc = MP_OK;
-    for (size_t at = 0, size; at < payload.size && rc == MP_OK; at += size) {
-        size = payload.size - at;
-        bool more = !whole && size > PIECE_BYTES;
-        size = more ? PIECE_BYTES : size;
-        rc = send_frame(self, bytes + at, size, more ? ZMQ_SNDMORE : 0);
-    }
-    return rc;
-}
-
 mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload)
 {
     if (head.size > self->options.max_message_bytes ||
@@ -668,8 +666,8 @@ mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t
     mp_rc_t rc = self->is_hub ? address_peer(self, peer) : MP_OK;
     if (rc == MP_OK)
         rc = send_frame(self, head.data, head.size, payload.size ? ZMQ_SNDMORE : 0);
-    if (rc == MP_OK)
-        rc = send_payload(self, payload, peer ? peer->local : mpx_link_is_ipc(self->endpoints[0]));
+    if (rc == MP_OK && payload.size)
+        rc = send_frame(self, payload.data, payload.size, 0);
     return rc == MP_EBUSY ? MP_ECLOSED : rc;
 }
 

@@ -449,11 +449,13 @@ static void on_message(mpx_channel_t *self, const mpx_link_event_t *event)
         take_message(self, &header, apart ? event->frames[1] : payload);
 }
 
-static void on_down(mpx_channel_t *self, mp_rc_t rc)
+static void on_down(mpx_channel_t *self, mp_rc_t rc, bool silent)
 {
     bool reached = self->state != REACHING;
     end(self, reached && rc == MP_ECONNECT ? MP_EOF : rc,
-        reached ? "the other side is gone" : "nobody answers there; does its process run?");
+        silent    ? "the other side has said nothing for longer than 2 s, so it was given up"
+        : reached ? "the other side is gone"
+                  : "nobody answers there; does its process run?");
 }
 
 static void on_trouble(mpx_channel_t *self, const mpx_link_event_t *event)
@@ -478,7 +480,7 @@ static bool drain(mpx_channel_t *self)
                  (self->identity.has || event.trouble != MPX_TROUBLE_HANDSHAKE))
             on_trouble(self, &event);
         else if (event.kind == MPX_LINK_DOWN)
-            on_down(self, event.rc);
+            on_down(self, event.rc, event.silent);
     }
     return any;
 }

@@ -441,12 +441,14 @@ static mp_rc_t on_trouble(mpx_session_t *self, int64_t now, const mpx_link_event
 }
 
 /* The connection ended. READY: that is an event. */
-static mp_rc_t on_down(mpx_session_t *self, int64_t now, mp_rc_t rc, mpx_session_event_t *out)
+static mp_rc_t on_down(mpx_session_t *self, int64_t now, mp_rc_t rc, bool silent,
+                       mpx_session_event_t *out)
 {
     bool was_ready = self->state == READY;
     if (was_ready && !*self->problem)
         explain(self, self->parting == MP_EDRAINING ? "the broker has shut down"
-                                                    : "the connection was lost");
+                      : silent ? "it has said nothing for longer than 2 s, so it was given up"
+                               : "the connection was lost");
     else if (self->state == GREETING && !*self->problem)
         explain(self, "something is there, but it hangs up instead of answering as a broker of "
                       "libmp; check the address");
@@ -476,7 +478,7 @@ static mp_rc_t on_event(mpx_session_t *self, int64_t now, const mpx_link_event_t
     case MPX_LINK_DOWN:
         if (event->trouble)
             return on_trouble(self, now, event);
-        return on_down(self, now, event->rc, out);
+        return on_down(self, now, event->rc, event->silent, out);
     case MPX_LINK_MESSAGE:
         break;
     }
@@ -484,7 +486,7 @@ static mp_rc_t on_event(mpx_session_t *self, int64_t now, const mpx_link_event_t
     if (rc != MP_EPROTO && rc != MP_EVERSION)
         return rc;
     explain(self, mp_errmsg()); /* no broker of ours, or one gone wrong */
-    return on_down(self, now, MP_EPROTO, out);
+    return on_down(self, now, MP_EPROTO, false, out);
 }
 
 static mp_rc_t tell_failure(mpx_session_t *self, mpx_session_event_t *out)
