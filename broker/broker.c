@@ -685,6 +685,7 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
     mpx_link_event_t event;
     mp_rc_t rc = MP_OK;
     int count = 0;
+    mpx_link_hush(self->link, true);
     while (count < BURST && rc == MP_OK) {
         rc = mpx_link_next(self->link, &event);
         if (rc == MP_OK) {
@@ -696,6 +697,7 @@ static mp_rc_t read_all(mpx_broker_t *self, int64_t now)
             rc = MP_OK;
         }
     }
+    mpx_link_hush(self->link, false);
     return rc == MP_EBUSY ? MP_OK : rc;
 }
 
@@ -712,7 +714,9 @@ mp_rc_t mpx_broker_turn(mpx_broker_t *self)
         rc = mpx_ledger_flush(self->ledger, now);
     if (rc == MP_OK)
         rc = mpx_archive_flush(self->archive, now);
+    mpx_link_hush(self->link, true);
     mp_rc_t kept = mpx_keeper_settle(self->keeper, now, mpx_broker_answer, end_tenancy);
+    mpx_link_hush(self->link, false);
     mpx_ledger_settle(self->ledger, now, kept);
     if (rc == MP_OK)
         rc = mpx_archive_settle(self->archive, now, kept);

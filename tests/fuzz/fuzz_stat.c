@@ -210,6 +210,12 @@ size_t mpx_link_peers(const mpx_link_t *self)
     return count;
 }
 
+void mpx_link_hush(mpx_link_t *self, bool on)
+{
+    (void)self;
+    (void)on;
+}
+
 uint64_t mpx_link_failed_handshakes(const mpx_link_t *self)
 {
     (void)self;

@@ -30,12 +30,13 @@ enum {
 #define MAGIC UINT64_C(0x31656e616c706d00) /* "\0mplane1" */
 
 /* What a sleeping side wants to be woken by. */
-enum { AWAKE = 0, FOR_RECORD = 1, FOR_ROOM = 2 };
+enum { AWAKE = 0, FOR_RECORD = 1, FOR_ROOM = 2, ON_BELL = 4 /* and by what: else the socket */ };
 
 enum { BOARD_WORDS = MPX_LANE_BOARD / sizeof(uint64_t) };
 
 typedef struct side {
-    alignas(MPX_RING_LINE) _Atomic uint32_t asleep;  /* set by the side, taken by its peer */
+    alignas(MPX_RING_LINE) _Atomic uint32_t asleep; /* set by the side, taken by its peer */
+    _Atomic uint32_t bell; /* of its bell, the slot that its peer may sleep on, and 1; 0: none */
     alignas(MPX_RING_LINE) _Atomic uint64_t edition; /* of its board; odd: is being written */
     _Atomic uint64_t board[BOARD_WORDS];
 } side_t;
@@ -67,7 +68,12 @@ struct mpx_lane {
     _Atomic uint32_t *peer_asleep;
     side_t *own;
     const side_t *peer;
-    uint64_t seen; /* the edition of the peer's board */
+    uint64_t seen;    /* the edition of the peer's board */
+    mpx_bell_t *lent; /* ours, of which the peer has a slot */
+    int slot;
+    bool wants_bell;
+    mpx_bell_t *bell; /* the peer's */
+    _Atomic bool disturbed;
     _Atomic uint64_t *notes;
     mpx_ring_writer_t out;
     mpx_ring_reader_t in;
@@ -296,6 +302,7 @@ mp_rc_t mpx_lane_attach(const int fds[2], mpx_lane_t **out)
 static void forget(mpx_lane_t *self, bool close_fds)
 {
     if (self->generation == mpx_fork_generation()) {
+        mpx_lane_lend_bell(self, NULL);
         mpx_forkguard_remove(self->fd);
         mpx_forkguard_remove(self->memory);
         if (close_fds) {
@@ -305,6 +312,7 @@ static void forget(mpx_lane_t *self, bool close_fds)
     }
     mpx_ring_writer_free(&self->out);
     mpx_ring_reader_free(&self->in);
+    mpx_bell_destroy(&self->bell);
     munmap(self->mapping, self->mapping_bytes);
     free(self);
 }
@@ -369,7 +377,10 @@ static void wake(mpx_lane_t *self, uint32_t reason)
     atomic_thread_fence(memory_order_seq_cst);
     if (!(atomic_load_explicit(self->peer_asleep, memory_order_relaxed) & reason))
         return;
-    if (atomic_exchange_explicit(self->peer_asleep, AWAKE, memory_order_acq_rel) != AWAKE)
+    uint32_t announced = atomic_exchange_explicit(self->peer_asleep, AWAKE, memory_order_acq_rel);
+    if ((announced & ON_BELL) && self->lent)
+        mpx_bell_pull(self->lent, self->slot);
+    else if (announced != AWAKE)
         (void)!send(self->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -455,15 +466,125 @@ bool mpx_lane_linger(mpx_lane_t *self, int64_t until)
     return !mpx_lane_sleep(self, false);
 }
 
-/* One recv and no loop: a peer that keeps sending doesn't keep us here. ECONNRESET stands
- * for a peer that went without taking our bytes. */
-mp_rc_t mpx_lane_awake(mpx_lane_t *self)
+/* ---- a bell in place of the socket ---------------------------------------------------------- */
+
+static void send_bell(const mpx_lane_t *self)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } rights = {.bytes = {0}};
+    int fd = mpx_bell_fd(self->lent);
+    char nothing = 0;
+    struct iovec byte = {&nothing, 1};
+    struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1};
+    message.msg_control = rights.bytes;
+    message.msg_controllen = sizeof rights.bytes;
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(part), &fd, sizeof fd);
+    (void)!sendmsg(self->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* A peer that sleeps on a bell that is taken away is woken once more, and sees that it is. */
+void mpx_lane_lend_bell(mpx_lane_t *self, mpx_bell_t *bell)
+{
+    if (self->lent) {
+        atomic_store_explicit(&self->own->bell, 0, memory_order_relaxed);
+        wake(self, ON_BELL);
+        mpx_bell_toll(self->lent);
+        mpx_bell_part(self->lent, self->slot);
+    }
+    self->lent = bell;
+    if (!bell)
+        return;
+    self->slot = mpx_bell_join(bell);
+    atomic_store_explicit(&self->own->bell, (uint32_t)self->slot + 1, memory_order_relaxed);
+    send_bell(self);
+}
+
+void mpx_lane_want_bell(mpx_lane_t *self)
+{
+    self->wants_bell = !self->bell;
+}
+
+/* The slot of the peer's bell that is ours. */
+static int peer_slot(const mpx_lane_t *self)
+{
+    uint32_t bell = atomic_load_explicit(&self->peer->bell, memory_order_relaxed);
+    return self->bell && bell <= MPX_BELL_SLOTS ? (int)bell - 1 : MPX_BELL_NONE;
+}
+
+/* The announcement is made again before each look, as it may have been taken for what was seen
+ * without it. The bell's state is taken before the look: if what the peer writes comes after that,
+ * the bell is tolled later still. */
+bool mpx_lane_nap(mpx_lane_t *self, int64_t until)
+{
+    while (peer_slot(self) >= 0) {
+        atomic_store_explicit(self->asleep, FOR_RECORD | ON_BELL, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst);
+        int slot = peer_slot(self);
+        uint32_t state = slot < 0 ? 0 : mpx_bell_state(self->bell, slot);
+        if (slot < 0 || mpx_ring_readable(&self->in) || mpx_now() >= until ||
+            atomic_exchange_explicit(&self->disturbed, false, memory_order_relaxed))
+            break;
+        mpx_bell_sleep(self->bell, slot, state, until);
+    }
+    return !mpx_lane_sleep(self, false);
+}
+
+void mpx_lane_disturb(mpx_lane_t *self)
+{
+    int slot = peer_slot(self);
+    atomic_store_explicit(&self->disturbed, true, memory_order_relaxed);
+    if (slot >= 0)
+        mpx_bell_disturb(self->bell, slot);
+}
+
+/* A descriptor came with the bytes: the peer's bell, or anything. */
+static void take_bell(mpx_lane_t *self, struct msghdr *message)
+{
+    int fd;
+    const struct cmsghdr *part = CMSG_FIRSTHDR(message);
+    if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+        part->cmsg_len < CMSG_LEN(sizeof fd))
+        return;
+    memcpy(&fd, CMSG_DATA(part), sizeof fd);
+    self->bell = mpx_bell_open(fd);
+    self->wants_bell = !self->bell;
+    close(fd);
+}
+
+/* One call and no loop: a peer that keeps sending doesn't keep us here. Descriptors that nobody
+ * wants are closed by the kernel. */
+static ssize_t take_bytes(mpx_lane_t *self)
 {
     char bytes[64];
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } rights;
+    struct iovec room = {bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &room, .msg_iovlen = 1};
+    if (!self->wants_bell)
+        return recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    message.msg_control = rights.bytes;
+    message.msg_controllen = sizeof rights.bytes;
+    ssize_t got = recvmsg(self->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got > 0)
+        take_bell(self, &message);
+    return got;
+}
+
+/* ECONNRESET stands for a peer that went without taking our bytes. */
+mp_rc_t mpx_lane_awake(mpx_lane_t *self)
+{
     atomic_store_explicit(self->asleep, AWAKE, memory_order_relaxed);
     if (self->gone)
         return MP_EOF;
-    ssize_t got = recv(self->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t got = take_bytes(self);
     self->gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
     return self->gone ? MP_EOF : MP_OK;
 }
@@ -483,7 +604,8 @@ const mpx_lane_window_t *mpx_lane_window_open(int memory)
 bool mpx_lane_window_sleeps(const mpx_lane_window_t *self, unsigned side)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    return atomic_load_explicit(&self->sides[side].asleep, memory_order_relaxed) == FOR_RECORD;
+    uint32_t asleep = atomic_load_explicit(&self->sides[side].asleep, memory_order_relaxed);
+    return (asleep & ~(uint32_t)ON_BELL) == FOR_RECORD;
 }
 
 void mpx_lane_window_close(const mpx_lane_window_t **self)

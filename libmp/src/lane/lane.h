@@ -27,6 +27,8 @@
 #ifndef MPX_LANE_H
 #define MPX_LANE_H
 
+#include "bell.h"
+
 #include <mp/error.h>
 #include <mp/task.h>
 #include <stdbool.h>
@@ -118,6 +120,19 @@ bool mpx_lane_linger(mpx_lane_t *self, int64_t until);
  * before it went, the first call takes the bytes, and the second one tells: the socket
  * stays readable. */
 mp_rc_t mpx_lane_awake(mpx_lane_t *self);
+
+/* Let the peer sleep on a bell of ours, too: its descriptor goes out with a wake-up. NULL: no
+ * longer, as it must be before the bell goes. */
+void mpx_lane_lend_bell(mpx_lane_t *self, mpx_bell_t *bell);
+/* The other side: take the bell, if one comes, in mpx_lane_awake. */
+void mpx_lane_want_bell(mpx_lane_t *self);
+/* Of one that is asleep, for records: sleep on the peer's bell until one comes (true: it is there,
+ * and this side is awake), or until that time (CLOCK_MONOTONIC, ns; false: it is asleep as before).
+ * At once false if there is no bell. That the peer is gone it doesn't tell. Another thread may
+ * write meanwhile. */
+bool mpx_lane_nap(mpx_lane_t *self, int64_t until);
+/* For another thread: end a nap, with false. Seldom too early to be noticed. */
+void mpx_lane_disturb(mpx_lane_t *self);
 
 /* For who is at neither end, but has the mapping's descriptor, which stays the caller's: whether an
  * end sleeps until a record comes. Forked children don't have it. NULL: it can't be had. */

@@ -81,6 +81,8 @@ struct mpx_lanes {
     size_t seated;
     mpx_lanes_find_t *find;
     void *find_arg;
+    mpx_bell_t *bell;    /* of a hub with peers, if it can be had */
+    bool napped;         /* of a dial: its lane is awake, and has something */
     unsigned since_look; /* messages since everybody was asked */
     bool looked;         /* everybody was asked since the last time that all slept */
 };
@@ -209,6 +211,7 @@ void mpx_lanes_destroy(mpx_lanes_t **self_p)
     }
     if (self->epoll >= 0)
         close(self->epoll);
+    mpx_bell_destroy(&self->bell);
     free(self);
     *self_p = NULL;
 }
@@ -319,11 +322,21 @@ static seat_t *make_seat(mpx_lanes_t *self)
     return seat;
 }
 
+/* Peers of a hub sleep on its bell, if there is one: those who wait for it on a socket can, too. */
+static void share_bell(mpx_lanes_t *self, mpx_lane_t *lane)
+{
+    if (!self->options.max_peers)
+        mpx_lane_want_bell(lane);
+    else if (self->bell || mpx_bell_new(&self->bell) == MP_OK)
+        mpx_lane_lend_bell(lane, self->bell);
+}
+
 static mp_rc_t seat_lane(mpx_lanes_t *self, seat_t *seat, mpx_lane_t *lane)
 {
     mp_rc_t rc = watch(self, mpx_lane_fd(lane), seat);
     if (rc != MP_OK)
         return rc;
+    share_bell(self, lane);
     seat->lane = lane;
     self->seated++;
     wake(self, seat);
@@ -411,6 +424,7 @@ mpx_lane_t *mpx_lanes_release(mpx_lanes_t *self, uint64_t id)
         self->held = NULL;
     }
     mpx_lane_t *lane = seat->lane;
+    mpx_lane_lend_bell(lane, NULL);
     unwatch(self, mpx_lane_fd(lane));
     seat->lane = NULL;
     self->seated--;
@@ -660,8 +674,13 @@ static bool look_around(mpx_lanes_t *self)
 mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
 {
     forget_record(self);
-    if (self->only && !self->only->awake)
+    if (self->only && self->napped)
+        wake(self, self->only);
+    else if (self->only && !self->only->awake)
         rouse(self, self->only);
+    self->napped = false;
+    if (self->bell)
+        mpx_bell_toll_if_due(self->bell);
     if (self->since_look >= BURST) {
         self->since_look = 0;
         (void)look_at_lingering(self);
@@ -674,6 +693,8 @@ mp_rc_t mpx_lanes_next(mpx_lanes_t *self, mpx_link_event_t *out)
             if (rc != MP_EBUSY)
                 return rc;
         }
+        if (self->bell)
+            mpx_bell_toll(self->bell);
         if (self->lingering) {
             if (look_at_lingering(self))
                 continue;
@@ -712,6 +733,24 @@ bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
         return false;
     wake(self, self->only);
     return true;
+}
+
+bool mpx_lanes_nap(mpx_lanes_t *self, int64_t until)
+{
+    self->napped = !mpx_lanes_behind(self) && mpx_lane_nap(self->only->lane, until);
+    return self->napped;
+}
+
+void mpx_lanes_disturb(mpx_lanes_t *self)
+{
+    if (self->only && self->only->lane)
+        mpx_lane_disturb(self->only->lane);
+}
+
+void mpx_lanes_hush(mpx_lanes_t *self, bool on)
+{
+    if (self->bell)
+        mpx_bell_hush(self->bell, on);
 }
 
 /* Who isn't heard for long rings, however busy the others are: to look at it costs them time. */

@@ -59,6 +59,9 @@ bool mpx_lanes_behind(const mpx_lanes_t *self);
  * and who is told of it. false: there was room for nothing. */
 bool mpx_lanes_push(mpx_lanes_t *self);
 bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until);
+bool mpx_lanes_nap(mpx_lanes_t *self, int64_t until);
+void mpx_lanes_disturb(mpx_lanes_t *self);
+void mpx_lanes_hush(mpx_lanes_t *self, bool on);
 int mpx_lanes_fd(const mpx_lanes_t *self);
 bool mpx_lanes_has(const mpx_lanes_t *self, uint64_t id);
 mp_rc_t mpx_lanes_send(mpx_lanes_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload);

@@ -153,6 +153,16 @@ bool mpx_link_push(mpx_link_t *self);
  * on. true: something is there. */
 bool mpx_link_linger(mpx_link_t *self, int64_t until);
 
+/* Of one that is asleep: sleep until something is there (true), or that time (false). It is a
+ * cheaper sleep than on the descriptor, if the hub can give it; if not, or if the hub has died, it
+ * is over at once or not before its time: so not for long. Another thread may send meanwhile. */
+bool mpx_link_nap(mpx_link_t *self, int64_t until);
+/* For another thread: end a nap, with false. Seldom too early to be noticed. */
+void mpx_link_disturb(mpx_link_t *self);
+/* Of a hub: while on, peers on lanes that get something and nap are woken together: when nothing
+ * more is there to be read, after some time, and with `off`. */
+void mpx_link_hush(mpx_link_t *self, bool on);
+
 /* Send one message: `head`, and `payload` as a second frame unless that is empty (NULL
  * data or no bytes). Both are copied. Never blocks: what the peer doesn't take yet is queued, so
  * the caller must bound what it sends by credit; one that is max_behind is kicked. MP_OK;

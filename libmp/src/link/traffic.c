@@ -607,6 +607,23 @@ bool mpx_link_linger(mpx_link_t *self, int64_t until)
     return mpx_link_asleep(self) && mpx_lanes_linger(self->lanes, until);
 }
 
+bool mpx_link_nap(mpx_link_t *self, int64_t until)
+{
+    return mpx_link_asleep(self) && mpx_lanes_nap(self->lanes, until);
+}
+
+void mpx_link_disturb(mpx_link_t *self)
+{
+    if (self->lanes && !self->is_hub)
+        mpx_lanes_disturb(self->lanes);
+}
+
+void mpx_link_hush(mpx_link_t *self, bool on)
+{
+    if (self->lanes)
+        mpx_lanes_hush(self->lanes, on);
+}
+
 /* Asking the socket brings its descriptor back to the truth. */
 bool mpx_link_ready(mpx_link_t *self)
 {

@@ -307,8 +307,10 @@ static mp_rc_t send_over_link(mpx_channel_t *self, const mpx_header_t *header, m
         mpx_link_send(self->link, 0, (mp_bytes_t){head, size}, apart ? payload : (mp_bytes_t){0});
     /* Sending may take a wake-up that the sleeper at the descriptor waits for, and what a lane has
      * no room for is sent by the sleeper. */
-    if (self->sleeping && mpx_link_ready(self->link))
+    if (self->sleeping && mpx_link_ready(self->link)) {
         (void)!write(self->poke, &(uint64_t){1}, sizeof(uint64_t));
+        mpx_link_disturb(self->link);
+    }
     return rc == MP_ECLOSED ? MP_EOF : rc;
 }
 
@@ -504,16 +506,26 @@ static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
     return mpx_condition_wait(&self->changed, self->lock, deadline);
 }
 
+/* Most answers come soon. One that doesn't is waited for where the other side's end is told. */
+static bool nap_on_link(mpx_channel_t *self, int64_t deadline)
+{
+    enum { NAP_NS = 10000000 };
+    return mpx_link_asleep(self->link) &&
+           mpx_link_nap(self->link, mpx_earlier(deadline, mpx_now() + NAP_NS));
+}
+
 /* Sleep on the link, without the lock. Signals don't end it. */
 static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
 {
     struct pollfd fds[2] = {{mpx_link_fd(self->link), POLLIN, 0}, {self->poke, POLLIN, 0}};
     self->sleeping = true;
     release(self);
-    int n;
-    do
+    int n = nap_on_link(self, deadline);
+    while (n == 0 || (n < 0 && errno == EINTR)) {
         n = poll(fds, 2, mpx_poll_ms(mpx_now(), deadline));
-    while ((n < 0 && errno == EINTR) || (n == 0 && mpx_now() < deadline));
+        if (n == 0 && mpx_now() >= deadline)
+            break;
+    }
     int failed = errno;
     pthread_mutex_lock(self->lock);
     self->sleeping = false;

@@ -382,6 +382,7 @@ static bool serve(void *arg)
     mpx_hub_t *self = arg;
     mpx_link_event_t event;
     mp_rc_t rc = MP_OK;
+    mpx_link_hush(self->link, true);
     for (int i = 0; i < BURST && (rc = mpx_link_next(self->link, &event)) == MP_OK; i++)
         if (event.kind == MPX_LINK_MESSAGE)
             on_message(self, &event);
@@ -394,6 +395,7 @@ static bool serve(void *arg)
             if (entry->class->quiet)
                 entry->class->quiet(entry->object);
         }
+    mpx_link_hush(self->link, false);
     return rc == MP_OK;
 }
 
