@@ -737,7 +737,7 @@ bool mpx_lanes_linger(mpx_lanes_t *self, int64_t until)
 
 bool mpx_lanes_nap(mpx_lanes_t *self, int64_t until)
 {
-    self->napped = !mpx_lanes_behind(self) && mpx_lane_nap(self->only->lane, until);
+    self->napped = mpx_lane_nap(self->only->lane, until);
     return self->napped;
 }
 

@@ -153,9 +153,10 @@ bool mpx_link_push(mpx_link_t *self);
  * on. true: something is there. */
 bool mpx_link_linger(mpx_link_t *self, int64_t until);
 
-/* Of one that is asleep: sleep until something is there (true), or that time (false). It is a
- * cheaper sleep than on the descriptor, if the hub can give it; if not, or if the hub has died, it
- * is over at once or not before its time: so not for long. Another thread may send meanwhile. */
+/* Of one that is asleep and not behind: sleep until something is there (true), or that time
+ * (false). It is a cheaper sleep than on the descriptor, if the hub can give it; if not, it is over
+ * at once, and if the hub has died, not before its time: so not for long. Another thread may send
+ * meanwhile. */
 bool mpx_link_nap(mpx_link_t *self, int64_t until);
 /* For another thread: end a nap, with false. Seldom too early to be noticed. */
 void mpx_link_disturb(mpx_link_t *self);

@@ -609,7 +609,7 @@ bool mpx_link_linger(mpx_link_t *self, int64_t until)
 
 bool mpx_link_nap(mpx_link_t *self, int64_t until)
 {
-    return mpx_link_asleep(self) && mpx_lanes_nap(self->lanes, until);
+    return mpx_lanes_nap(self->lanes, until);
 }
 
 void mpx_link_disturb(mpx_link_t *self)

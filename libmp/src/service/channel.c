@@ -506,21 +506,16 @@ static mp_rc_t wait_for_driver(mpx_channel_t *self, int64_t deadline)
     return mpx_condition_wait(&self->changed, self->lock, deadline);
 }
 
-/* Most answers come soon. One that doesn't is waited for where the other side's end is told. */
-static bool nap_on_link(mpx_channel_t *self, int64_t deadline)
-{
-    enum { NAP_NS = 10000000 };
-    return mpx_link_asleep(self->link) &&
-           mpx_link_nap(self->link, mpx_earlier(deadline, mpx_now() + NAP_NS));
-}
-
-/* Sleep on the link, without the lock. Signals don't end it. */
+/* Sleep on the link, without the lock. Signals don't end it. Most answers come soon, in a nap; one
+ * that doesn't is waited for where the other side's end is told. */
 static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
 {
+    enum { NAP_NS = 10000000 };
     struct pollfd fds[2] = {{mpx_link_fd(self->link), POLLIN, 0}, {self->poke, POLLIN, 0}};
+    bool may_nap = mpx_link_asleep(self->link) && !mpx_link_behind(self->link);
     self->sleeping = true;
     release(self);
-    int n = nap_on_link(self, deadline);
+    int n = may_nap && mpx_link_nap(self->link, mpx_earlier(deadline, mpx_now() + NAP_NS));
     while (n == 0 || (n < 0 && errno == EINTR)) {
         n = poll(fds, 2, mpx_poll_ms(mpx_now(), deadline));
         if (n == 0 && mpx_now() >= deadline)
