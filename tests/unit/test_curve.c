@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -110,6 +111,39 @@ START_TEST(a_listed_key_gets_through_and_is_the_user)
     event = event_of(link, NULL);
     ck_assert_int_eq(event.kind, MPX_LINK_MESSAGE);
     ck_assert_uint_eq(mpx_link_failed_handshakes(hub), 0);
+    mpx_link_destroy(&link, 0);
+}
+END_TEST
+
+static void passes(mpx_link_t *from, uint64_t peer, mpx_link_t *to, size_t size)
+{
+    unsigned char *bytes = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(i * 7 >> 5);
+    OK(mpx_link_send(from, peer, (mp_bytes_t){"head", 4}, (mp_bytes_t){bytes, size}));
+    mpx_link_event_t event = event_of(to, from);
+    ck_assert_int_eq(event.kind, MPX_LINK_MESSAGE);
+    ck_assert_uint_eq(event.frames_count, 2);
+    ck_assert_uint_eq(event.frames[0].size, 4);
+    ck_assert_uint_eq(event.frames[1].size, size);
+    ck_assert_mem_eq(event.frames[1].data, bytes, size);
+    free(bytes);
+}
+
+START_TEST(large_payloads_go_in_pieces_and_come_whole)
+{
+    enum { PIECE = 128 << 10 };
+    static const size_t sizes[] = {1,         PIECE - 1,     PIECE,      PIECE + 1,
+                                   2 * PIECE, 3 * PIECE - 1, 40 * PIECE, 40 * PIECE + 17};
+    mpx_link_t *link = dial(&friend);
+    ck_assert_int_eq(event_of(link, hub).kind, MPX_LINK_UP);
+    say(link, 0, "hello");
+    uint64_t peer = event_of(hub, link).peer;
+    mpx_link_trust(hub, peer, true);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        passes(link, 0, hub, sizes[i]);
+        passes(hub, peer, link, sizes[i]);
+    }
     mpx_link_destroy(&link, 0);
 }
 END_TEST
@@ -225,11 +259,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        keys_are_told_from_other_text,          a_listed_key_gets_through_and_is_the_user,
-        an_unlisted_key_is_refused_and_told_so, no_key_is_refused_and_told_so,
-        another_server_s_key_is_noticed,        a_key_for_a_hub_without_is_refused_here,
-        failed_handshakes_are_counted,          a_context_has_one_hub_with_keys,
-        many_small_messages_are_no_flood,       NULL};
+    const TTest *const tests[] = {keys_are_told_from_other_text,
+                                  a_listed_key_gets_through_and_is_the_user,
+                                  large_payloads_go_in_pieces_and_come_whole,
+                                  an_unlisted_key_is_refused_and_told_so,
+                                  no_key_is_refused_and_told_so,
+                                  another_server_s_key_is_noticed,
+                                  a_key_for_a_hub_without_is_refused_here,
+                                  failed_handshakes_are_counted,
+                                  a_context_has_one_hub_with_keys,
+                                  many_small_messages_are_no_flood,
+                                  NULL};
     return suite_run_with(setup, "curve", tests, 60);
 }

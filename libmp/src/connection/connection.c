@@ -379,7 +379,7 @@ mp_rc_t mpx_connection_watch(mp_connection_t *self, bool *ready, int *fd)
     mpx_channel_lock(channel);
     mpx_channel_look(channel);
     *ready = mpx_stream_has(self->stream);
-    *fd = mpx_channel_fd(channel);
+    *fd = mpx_channel_watch(channel);
     mpx_channel_unlock(channel);
     return MP_OK;
 }
@@ -388,7 +388,10 @@ int mp_connection_fileno(mp_connection_t *self)
 {
     bool ready = false;
     int fd = -1;
-    return mpx_connection_watch(self, &ready, &fd) == MP_OK ? fd : -1;
+    if (mpx_connection_watch(self, &ready, &fd) != MP_OK)
+        return -1;
+    const mpx_channel_t *channel = atomic_load(&self->channel);
+    return channel ? mpx_channel_fd(channel) : fd;
 }
 
 /* ---- handing it on

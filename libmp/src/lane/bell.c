@@ -21,7 +21,7 @@ enum {
     WORDS = MPX_BELL_SLOTS / BITS,
     LINE = 64,
     MANY = 64,           /* noted sleepers that are woken before others are noted */
-    LONG_NS = 100 * 1000 /* and so long is nobody kept waiting, while the owner is busy */
+    LONG_NS = 100 * 1000 /* so long nobody is kept waiting, as long as the owner pulls or asks */
 };
 
 typedef struct word {
@@ -163,10 +163,12 @@ void mpx_bell_pull(mpx_bell_t *self, int slot)
     int which = slot / BITS;
     self->masks[which] |= UINT32_C(1) << slot % BITS;
     self->marked |= UINT64_C(1) << which;
-    if (self->noted++ == 0 && self->hushed)
-        self->noted_at = mpx_now();
-    if (!self->hushed || self->noted >= MANY)
+    if (!self->hushed || ++self->noted >= MANY)
         mpx_bell_toll(self);
+    else if (self->noted == 1)
+        self->noted_at = mpx_now();
+    else
+        mpx_bell_toll_if_due(self);
 }
 
 void mpx_bell_toll_if_due(mpx_bell_t *self)

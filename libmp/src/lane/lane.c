@@ -518,16 +518,16 @@ static int peer_slot(const mpx_lane_t *self)
 }
 
 /* The announcement is made again before each look, as it may have been taken for what was seen
- * without it. The bell's state is taken before the look: if what the peer writes comes after that,
- * the bell is tolled later still. */
+ * without it. The bell's state is taken before the look, and before it is seen that the bell is
+ * still there: if what the peer does comes after that, the bell is tolled later still. */
 bool mpx_lane_nap(mpx_lane_t *self, int64_t until)
 {
-    while (peer_slot(self) >= 0) {
+    int slot;
+    while ((slot = peer_slot(self)) >= 0) {
         atomic_store_explicit(self->asleep, FOR_RECORD | ON_BELL, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst);
-        int slot = peer_slot(self);
-        uint32_t state = slot < 0 ? 0 : mpx_bell_state(self->bell, slot);
-        if (slot < 0 || mpx_ring_readable(&self->in) || mpx_now() >= until ||
+        uint32_t state = mpx_bell_state(self->bell, slot);
+        if (peer_slot(self) != slot || mpx_ring_readable(&self->in) || mpx_now() >= until ||
             atomic_exchange_explicit(&self->disturbed, false, memory_order_relaxed))
             break;
         mpx_bell_sleep(self->bell, slot, state, until);
@@ -543,18 +543,22 @@ void mpx_lane_disturb(mpx_lane_t *self)
         mpx_bell_disturb(self->bell, slot);
 }
 
-/* A descriptor came with the bytes: the peer's bell, or anything. */
+/* Descriptors came with the bytes: the peer's bell, or anything, once. There may be more of them
+ * than were asked for, as the room is rounded up. */
 static void take_bell(mpx_lane_t *self, struct msghdr *message)
 {
-    int fd;
     const struct cmsghdr *part = CMSG_FIRSTHDR(message);
-    if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
-        part->cmsg_len < CMSG_LEN(sizeof fd))
+    if (!part || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
         return;
-    memcpy(&fd, CMSG_DATA(part), sizeof fd);
-    self->bell = mpx_bell_open(fd);
-    self->wants_bell = !self->bell;
-    close(fd);
+    size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    self->wants_bell = false;
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+        if (!self->bell)
+            self->bell = mpx_bell_open(fd);
+        close(fd);
+    }
 }
 
 /* One call and no loop: a peer that keeps sending doesn't keep us here. Descriptors that nobody

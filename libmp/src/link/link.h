@@ -30,7 +30,8 @@ typedef struct mpx_link_options {
     size_t max_peers;         /* of a hub; further ones are kicked; 0: 4096 */
     int handshake_ms;         /* for a connection to speak ZeroMQ's protocol; 0: 2500 */
     int heartbeat_ms;         /* tcp only: a peer is down after six to seven of them in silence
-                                 (2.4 to 2.8 s); a hub notices in mpx_link_patrol; 0: 400 */
+                                 (2.4 to 2.8 s); a hub notices in mpx_link_patrol, a
+                                 dial while somebody waits; 0: 400 */
     int patience_ms;          /* of a hub, with a peer that isn't trusted; 0: 5000 */
     size_t max_ahead_bytes;   /* of a hub, on tcp: what a trusted peer may have sent of messages
                                  that aren't whole; 0: twice max_message_bytes, and 1 MiB */
@@ -132,7 +133,8 @@ typedef struct mpx_link_event {
 } mpx_link_event_t;
 
 /* The next event; MP_EBUSY when there is none now; MP_ENOMEM.
- * A message of more than two frames costs the peer its connection. */
+ * An encrypted payload may have come in several frames, each of 128 KiB but the last; other
+ * messages with more than two cost the peer its connection. */
 mp_rc_t mpx_link_next(mpx_link_t *self, mpx_link_event_t *out);
 
 /* A descriptor for poll: readable when mpx_link_next may have something. Edge rule of

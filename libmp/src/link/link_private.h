@@ -25,7 +25,8 @@ enum {
     SPARE_DESCRIPTORS = 32,
     STRAYS = 16,
     STRANGERS_MAX = 512,
-    BURST = 32, /* messages, until the other side of a hub is asked, and the news */
+    PIECE_BYTES = 128 << 10, /* of a payload, in a frame */
+    BURST = 32,              /* messages, until the other side of a hub is asked, and the news */
     LANE_RING_BYTES = 1 << 20
 };
 
@@ -88,6 +89,7 @@ struct mpx_link {
     bool silent;         /* a dial's hub, and it was given up for that */
     zmq_msg_t frames[2]; /* handed out last */
     size_t frames_count;
+    mpx_buf_t joined; /* the second one, if it came in pieces */
     size_t frames_wire_bytes;
     char address[128];
     char user[MPX_CURVE_TEXT + 1];

@@ -23,6 +23,7 @@ void mpx_link_forget_frames(mpx_link_t *self)
     for (size_t i = 0; i < self->frames_count; i++)
         zmq_msg_close(&self->frames[i]);
     self->frames_count = 0;
+    mpx_buf_free(&self->joined);
 }
 
 static void free_peer(mpx_link_t *self, peer_t *peer)
@@ -246,7 +247,8 @@ static void feel_pulse(mpx_link_t *self)
         !mpx_pulse_look(&self->pulse, &received, self->options.heartbeat_ms * MPX_MS, mpx_now()))
         return;
     self->silent = true;
-    shutdown(self->dial_fd, SHUT_RDWR);
+    if (inode_of(self->dial_fd) == self->dial_inode)
+        shutdown(self->dial_fd, SHUT_RDWR);
 }
 
 /* Asking a socket of ZeroMQ's in vain costs several system calls, asking all descriptors one.
@@ -302,6 +304,20 @@ static mp_rc_t receive_frame(const mpx_link_t *self, zmq_msg_t *frame)
     return n < 0 ? MP_EBUSY : MP_OK;
 }
 
+/* One more piece of a payload; those before it are full. false: it isn't, or it is too much. */
+static bool join(mpx_link_t *self, zmq_msg_t *piece)
+{
+    mpx_buf_t *joined = &self->joined;
+    zmq_msg_t *first = &self->frames[1];
+    size_t before = joined->size ? joined->size : zmq_msg_size(first);
+    if (!self->has_curve || before == 0 || before % PIECE_BYTES)
+        return false;
+    joined->max = self->options.max_message_bytes;
+    return (joined->size ||
+            mpx_buf_add(joined, zmq_msg_data(first), zmq_msg_size(first)) == MP_OK) &&
+           mpx_buf_add(joined, zmq_msg_data(piece), zmq_msg_size(piece)) == MP_OK;
+}
+
 /* Receive one whole message into frames[0..1], the identity into *identity (hub). MP_EBUSY:
  * nothing there; MP_EPROTO: frames that nobody of ours would send, which are dropped. */
 static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
@@ -325,7 +341,7 @@ static mp_rc_t receive(mpx_link_t *self, zmq_msg_t *identity)
         if (self->frames_count < 2) {
             self->frames[self->frames_count++] = frame;
         } else {
-            sound = false;
+            sound = sound && join(self, &frame);
             zmq_msg_close(&frame);
         }
     }
@@ -340,6 +356,8 @@ static void describe(mpx_link_t *self, mpx_link_event_t *out)
     for (size_t i = 0; i < self->frames_count; i++)
         out->frames[i] =
             (mp_bytes_t){zmq_msg_data(&self->frames[i]), zmq_msg_size(&self->frames[i])};
+    if (self->joined.size)
+        out->frames[1] = mpx_buf_bytes(&self->joined);
 }
 
 /* ipc: "localhost:UID:GID:PID"; tcp: the IP address. */
@@ -669,6 +687,21 @@ static mp_rc_t address_peer(mpx_link_t *self, peer_t *peer)
     return rc;
 }
 
+/* libzmq encrypts a frame in one go, and decrypts it so; no byte leaves meanwhile, and no
+ * heartbeat: a large one would take longer than a silent peer is borne with. */
+static mp_rc_t send_payload(mpx_link_t *self, mp_bytes_t payload)
+{
+    const unsigned char *bytes = payload.data;
+    mp_rc_t rc = MP_OK;
+    for (size_t at = 0, size; at < payload.size && rc == MP_OK; at += size) {
+        size = payload.size - at;
+        bool more = self->has_curve && size > PIECE_BYTES;
+        size = more ? PIECE_BYTES : size;
+        rc = send_frame(self, bytes + at, size, more ? ZMQ_SNDMORE : 0);
+    }
+    return rc;
+}
+
 mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t payload)
 {
     if (head.size > self->options.max_message_bytes ||
@@ -683,8 +716,8 @@ mp_rc_t mpx_link_send(mpx_link_t *self, uint64_t id, mp_bytes_t head, mp_bytes_t
     mp_rc_t rc = self->is_hub ? address_peer(self, peer) : MP_OK;
     if (rc == MP_OK)
         rc = send_frame(self, head.data, head.size, payload.size ? ZMQ_SNDMORE : 0);
-    if (rc == MP_OK && payload.size)
-        rc = send_frame(self, payload.data, payload.size, 0);
+    if (rc == MP_OK)
+        rc = send_payload(self, payload);
     return rc == MP_EBUSY ? MP_ECLOSED : rc;
 }
 

@@ -211,7 +211,7 @@ mp_rc_t mpx_away_watch(mpx_away_t *self, bool *ready, int *fd)
     mpx_channel_lock(self->channel);
     mpx_channel_look(self->channel);
     mp_rc_t rc = mpx_channel_rc(self->channel);
-    *fd = mpx_channel_fd(self->channel);
+    *fd = mpx_channel_watch(self->channel);
     *ready = rc != MP_OK || self->inbox.batches || self->maybe_ready;
     self->maybe_ready = false;
     rc = MP_OK;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -34,6 +35,9 @@ struct mpx_channel {
     mpx_waiters_t waiters; /* somebody drives while there are any */
     int poke; /* wakes the sleeper; of a guest's: readable while something is to be looked at */
     bool poked;
+    int told;     /* a watcher, that the driver has handed something out; -1: nobody ever watched */
+    int watching; /* epoll, of the link's descriptor and that */
+    bool watched; /* since something was handed out last */
     bool pumping; /* a thread is there for what the other side had no room for */
     bool closing;
     mpx_link_t *link;   /* NULL: a guest's */
@@ -64,7 +68,7 @@ static mp_rc_t make(const mpx_channel_user_t *user, void *arg, mpx_channel_t **o
     mpx_channel_t *self = calloc(1, sizeof *self);
     if (!self)
         return mpx_fault(MP_ENOMEM, "a channel");
-    self->poke = -1;
+    self->poke = self->told = self->watching = -1;
     pthread_mutex_init(&self->own_lock, NULL);
     mpx_condition_init(&self->changed);
     self->lock = &self->own_lock;
@@ -243,8 +247,10 @@ void mpx_channel_close(mpx_channel_t **self_p, int linger_ms)
     if (self->generation == mpx_fork_generation() && self->lock == &self->own_lock)
         stop_pump(self);
     mpx_link_destroy(&self->link, linger_ms);
-    if (self->poke >= 0)
-        close(self->poke);
+    int fds[] = {self->poke, self->told, self->watching};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->own_lock);
     free(self);
@@ -533,11 +539,20 @@ static mp_rc_t sleep_on_link(mpx_channel_t *self, int64_t deadline)
     return n == 0 ? MP_ETIMEDOUT : MP_OK;
 }
 
+/* The driver has taken the wake-up that the watcher sleeps for. */
+static void tell_watcher(mpx_channel_t *self)
+{
+    if (self->watched)
+        (void)!write(self->told, &(uint64_t){1}, sizeof(uint64_t));
+    self->watched = false;
+}
+
 /* Who has the wheel: sleep once at most, and hand out what came. */
 static mp_rc_t drive(mpx_channel_t *self, int64_t deadline)
 {
     bool late = deadline != MPX_NEVER && deadline <= mpx_now();
     if ((late || !mpx_link_asleep(self->link)) && drain(self)) {
+        tell_watcher(self);
         mpx_channel_changed(self);
         return MP_OK;
     }
@@ -546,7 +561,8 @@ static mp_rc_t drive(mpx_channel_t *self, int64_t deadline)
     if (late)
         return MP_ETIMEDOUT;
     mp_rc_t rc = sleep_on_link(self, deadline);
-    (void)drain(self);
+    if (drain(self))
+        tell_watcher(self);
     mpx_channel_changed(self);
     return rc;
 }
@@ -623,6 +639,31 @@ bool mpx_channel_linger(mpx_channel_t *self, int64_t until)
 int mpx_channel_fd(const mpx_channel_t *self)
 {
     return self->link ? mpx_link_fd(self->link) : self->poke;
+}
+
+static bool start_watching(mpx_channel_t *self)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (self->told < 0)
+        self->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (self->told >= 0 && fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, self->told, &event) == 0 &&
+        epoll_ctl(fd, EPOLL_CTL_ADD, mpx_link_fd(self->link), &event) == 0) {
+        self->watching = fd;
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
+int mpx_channel_watch(mpx_channel_t *self)
+{
+    if (!self->link || (self->watching < 0 && !start_watching(self)))
+        return mpx_channel_fd(self);
+    (void)!read(self->told, &(uint64_t){0}, sizeof(uint64_t));
+    self->watched = true;
+    return self->watching;
 }
 
 bool mpx_channel_leave(mpx_channel_t **self_p, int fds[2], unsigned *side)

@@ -95,8 +95,11 @@ bool mpx_channel_linger(mpx_channel_t *self, int64_t until);
 /* Tell the others that wait that something has changed. */
 void mpx_channel_changed(mpx_channel_t *self);
 
-/* For poll: after a look that found nothing it becomes readable when there may be something. */
+/* For poll: after a look that found nothing it becomes readable when there may be something, unless
+ * another thread waits and takes it. */
 int mpx_channel_fd(const mpx_channel_t *self);
+/* The same, once, also if another thread takes it: for mp_wait, under the lock. */
+int mpx_channel_watch(mpx_channel_t *self);
 
 /* Give the lane up, to be joined elsewhere: the channel ends. false: it has none, or not now. */
 bool mpx_channel_leave(mpx_channel_t **self, int fds[2], unsigned *side);
