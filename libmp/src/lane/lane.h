@@ -4,7 +4,8 @@
  * and the news that the other end is gone. A side that finds its ring empty announces
  * that it will sleep, looks once more, and sleeps on the socket; the other side sends
  * one byte only to a side that announced it. While both are busy no system call is
- * made at all.
+ * made at all. A side that waits for a moment only may nap on a bell of its peer's
+ * (bell.h) instead, and announces that.
  *
  *     side A (owner)                              side B (executor)
  *     ring 0  head ---------------------------->  tail
